@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ingest.h - from ring records to a single stream in time order, every record once, every loss counted.
+ *
+ * Pure: no BPF, no files, no clock of its own; the caller says what time it is. Input may be hostile (a traced
+ * program can write anything into its page): a malformed batch is cut at the first bad record, the rest of it
+ * is counted as lost (LOSS_BAD), and nothing is believed beyond its bounds. Not thread-safe.
+ *
+ * What happens inside (see stream.c for the essay): per page, deliveries are made whole (rules 1 to 4 of the batch
+ * path: seq, numbers, hold, gap); all sources are merged by time behind a watermark; memory is bounded.
+ */
+#ifndef TAPEBPF_INGEST_H
+#define TAPEBPF_INGEST_H
+
+#include "base/codes.h"
+#include "base/diag.h"
+#include "ingest/rec.h"
+
+struct ingest;
+
+struct ingest_ops {
+	/* Called for every record in time order (as far as the hold-back reaches; per page and thread always). Returns 0 or
+	 * negative errno, which stops the push that caused it. */
+	int (*rec)(void *ctx, const struct rec *r);
+	/* Link address of the wire_module of a module number; 0: unknown (its records are lost: LOSS_BAD). */
+	u64 (*module_link)(void *ctx, u32 module);
+	/* Module number of the module at this run-time address in this process; -1: unknown. Asked for refs of other
+	 * modules; answered from the pages seen so far if NULL. */
+	int (*module_at)(void *ctx, u32 pid, u64 module_addr);
+	void *ctx;
+};
+
+struct ingest_opts {
+	size_t sz;	   /* sizeof(struct ingest_opts) */
+	u64 hold_ns;	   /* hold-back; 0: 250 ms */
+	size_t held_bytes; /* most bytes of undecoded batches to hold; 0: 6 MiB. Beyond it the oldest are passed on early */
+};
+
+struct ingest *ingest__new(const struct ingest_ops *ops, const struct ingest_opts *opts);
+void ingest__free(struct ingest *in);
+
+/* A clock pair of this machine taken now: ticks and CLOCK_MONOTONIC. Needed for batches without an end pair; give one
+ * before each round of pushes. */
+void ingest__clock(struct ingest *in, u64 ticks, u64 mono_ns);
+
+/*
+ * One ring record of `bytes` bytes (head included). The record is copied if it has to be held. Also takes what the idle
+ * read made (kind WIRE_BATCH, why IDLE), which the caller must apply only after draining the rings past it (rule 2).
+ * 0, or negative errno from ops->rec. Malformed records are counted, not errors.
+ */
+int ingest__push(struct ingest *in, const void *rec, size_t bytes);
+
+/*
+ * Late attach: this page exists and has been read (bytes as delivered: header and data). Everything in it was
+ * recorded before the attach: not ours, not lost; what is open in it is. Later deliveries continue from there.
+ */
+int ingest__adopt(struct ingest *in, const struct wire_batch *b, size_t bytes);
+
+/* All rings have been drained up to time drained_ns (every record emitted before it has been pushed): declares gaps
+ * older than it lost, passes on what is older than the hold-back. now_ns: CLOCK_MONOTONIC. */
+int ingest__advance(struct ingest *in, u64 drained_ns, u64 now_ns);
+
+/* The kernel's mark for a page (map "pages" or "orphans"): its records up to number `seen` have been emitted. Makes
+ * the loss at the end of a page's life known. cause: enum loss_cause. Call it after draining. dead: no more deliveries
+ * will come: the page is forgotten once passed on. */
+int ingest__mark(struct ingest *in, u32 pid, u32 tid, u64 id, u64 seen, int cause, bool dead);
+
+/* Pass on everything held, in order, regardless of time, with open gaps declared lost. */
+int ingest__finish(struct ingest *in);
+
+struct ingest_stats {
+	u64 emitted;	 /* records of pages known to have been emitted: by their numbers */
+	u64 received;	 /* of those, received (each once) */
+	u64 lost[LOSS_MAX]; /* by cause; their sum + received = emitted once finished */
+	u64 hits, immediates; /* foreign and immediate records received (the BPF side counts their losses) */
+	u64 batches, batch_bytes;
+	u64 duplicates;	 /* bytes of records that came again and were dropped */
+	u64 malformed;	 /* ring records, or batches cut */
+	u64 early;	 /* records passed on before the hold-back was over, for want of memory */
+	u64 late;	 /* records that came with a time older than what had been passed on */
+	u64 too_deep;	 /* spans not recorded by the program, nested too deep (wire_page.too_deep) */
+	u64 held_bytes;	 /* now */
+	u64 pages;	 /* known now */
+};
+void ingest__stats(const struct ingest *in, struct ingest_stats *st);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rec.h - one thing that happened, decoded, in time order: what ingest hands to the model.
+ *
+ * Everything that arrives through the rings (batches, immediate records, foreign hits, lives of threads) becomes a
+ * struct rec. Pointers in it are valid during the callback only.
+ */
+#ifndef TAPEBPF_REC_H
+#define TAPEBPF_REC_H
+
+#include "base/util.h"
+#include "tapebpf/wire.h"
+
+enum rec_kind {
+	/* 1 .. 14: as enum wire_rec_kind (PAUSE and PRE never come out of ingest) */
+	REC_PRE = 14,	/* entry that was open at the start of a batch and of which the model may not know: sent only
+			 * after REC_RESYNC */
+	REC_RESYNC = 16, /* this page has a gap before its next record, or is seen for the first time: what is open on it
+			  * is exactly the REC_PRE records that follow, depths ascending, up to REC_RESYNC_END */
+	REC_RESYNC_END = 17,
+	REC_HIT = 18,	 /* foreign probe */
+	REC_FORK = 19,
+	REC_EXEC = 20,
+	REC_EXIT = 21,
+	REC_PAGE = 22,	 /* a page became known (announcement or late attach) */
+	REC_LOSS = 23,	 /* `count` records of this page (or of the machine: page 0) are lost */
+};
+
+/* Identity of a thread's page; the numbers inside are the kernel's (initial pid namespace). */
+struct rec_page {
+	u64 id;
+	u64 module_addr; /* run-time address of the wire_module in its process */
+	u32 pid, tid;
+	u32 ns_pid, ns_tid;
+	u32 module; /* module number given at attach: which file */
+	void *user; /* for the model's own use: NULL at first, dies with the page (the model is told: REC_EXIT) */
+};
+
+struct rec {
+	u8 kind;      /* enum rec_kind */
+	u8 parent;    /* enum wire_parent */
+	u8 immediate; /* 1: came by itself, not in a batch */
+	u8 pre_flags; /* REC_PRE: WIRE_PRE_* */
+	u16 depth;
+	u16 why;	  /* REC_LOSS: enum loss_cause */
+	u64 time_ns;	  /* CLOCK_MONOTONIC */
+	u64 number;	  /* in the life of the page; ~0 for immediate and foreign records. REC_PRE: of the inner record */
+	struct rec_page *page; /* NULL for HIT, FORK, EXEC, EXIT */
+	u32 pid, tid;	       /* owner */
+	u32 cpu;
+	u32 module;	       /* module number for callsite (HIT: site number) */
+	u64 site_addr;	       /* link address of the callsite's struct wire_site; BEGIN, EVENT, OPEN, PRE */
+	struct wire_ref ref;   /* OPEN .. FOLLOWS; its callsite as the program wrote it */
+	struct wire_ref other; /* parent if parent is EXPLICIT; FOLLOWS: the followed */
+	u64 numbered;	       /* NUMBER: the id; REC_PRE with WIRE_PRE_NUMBERED: likewise, else 0 */
+	u8 pre_kind;	       /* REC_PRE: WIRE_R_BEGIN or WIRE_R_ENTER */
+	u8 value_type;	       /* VALUE */
+	u16 value_field;
+	const u8 *payload; /* fields (BEGIN, EVENT, OPEN, PRE), value (VALUE), wire_text (THREAD_NAME) */
+	u32 payload_bytes;
+	u64 count;		      /* REC_LOSS */
+	u64 from_ns;		      /* REC_LOSS: begin of the time in which they were lost; time_ns its end */
+	const struct wire_hit *hit;   /* HIT */
+	const struct wire_life *life; /* FORK, EXEC, EXIT; with the file name behind it for EXEC */
+};
+
+/* A field's value while walking a payload. Integers are widened: BOOL, U32, U64, PTR in u; I32, I64 in i. */
+struct rec_value {
+	u8 type; /* enum wire_type, as in the record */
+	bool null, truncated;
+	union {
+		u64 u;
+		s64 i;
+		double f;
+		u64 wide[2]; /* I128, U128: low, high */
+	};
+	const char *text; /* STR, BYTES, ERROR; not NUL-terminated */
+	u32 text_bytes;
+	u64 orig_bytes;
+};
+
+/* Take the next value of the given type off a payload. Returns the bytes used (a multiple of 4), -EBADMSG if the
+ * payload is too short or its text is. Pure. */
+int rec_value__take(struct rec_value *v, u8 type, const u8 *payload, u32 bytes);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * model.h - records in, spans and events out: callsites, processes and threads, the span registry, foreign pairs.
+ *
+ * Pure: no BPF, no files. Not thread-safe. See registry.c for the span semantics and pairs.c for foreign spans.
+ */
+#ifndef TAPEBPF_MODEL_H
+#define TAPEBPF_MODEL_H
+
+#include "base/codes.h"
+#include "elf/elf_file.h"
+#include "elf/sig.h"
+#include "ingest/rec.h"
+#include "model/sink.h"
+
+struct model;
+
+struct model_opts {
+	size_t sz;
+	u64 max_spans;		    /* live spans; 0: 1,000,000 */
+	bool no_pairs;		    /* foreign probes are events, all of them */
+	const struct sig_set *sigs; /* may be NULL; not owned */
+	/* A process turned up that nobody described: fill exe, cmdline (malloc), comm, start_ns, dev, ino, parent_pid as
+	 * far as known (from /proc). May be NULL. */
+	void (*describe)(void *ctx, struct process *p);
+	/* Name of a thread (comm) into 16 bytes, "" if unknown. May be NULL. */
+	void (*comm)(void *ctx, u32 pid, u32 tid, char comm[16]);
+	void *ctx;
+};
+
+/* Records go to each sink given (at least one); sinks are copied. */
+struct model *model__new(const struct sink *sinks, u32 sink_cnt, const struct model_opts *opts);
+void model__free(struct model *m);
+
+/*
+ * Make a file's callsites known under a module number (tape.h) and its foreign sites under consecutive site numbers
+ * starting at first_site. The file must outlive the model. Callsites reach the sinks at their first use.
+ */
+int model__add_file(struct model *m, const struct elf_file *f, u32 module, u32 first_site);
+
+/* ingest's callback. Every program record is either stored or counted under one cause. */
+int model__rec(struct model *m, const struct rec *r);
+
+/* The recording ends: close everything that is open, at time_ns, marked SINK_CUT. */
+int model__cut(struct model *m, u64 time_ns);
+
+/* Records that somebody else counted as lost (the BPF side): reach the sinks as loss records and the stats. */
+int model__loss(struct model *m, const struct loss *l);
+
+struct model_stats {
+	u64 stored;	      /* program records that reached the sinks */
+	u64 lost[LOSS_MAX];   /* program records that did not, by cause, REC_LOSS and model__loss included */
+	u64 spans_opened, spans_closed, spans_open, spans_peak;
+	u64 events;
+	u64 entries;
+	/* semantics.md 2.5, each a count */
+	u64 before_attach, lost_close, unmatched_close, lost_exit, late_child, unmatched_exit, lost_parent, bad_value,
+		unfinished;
+	/* foreign pairs */
+	u64 pair_begins, pair_ends, pair_abandoned, pair_end_without_begin, pair_begin_without_end;
+	u64 processes, threads; /* seen */
+	u64 unreadable_args;	/* arguments dropped because they could not be read */
+};
+void model__stats(const struct model *m, struct model_stats *st);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* tape_sink.h - the model's stream as tape records: the compatibility procedures of docs/FORMAT.md. */
+#ifndef TAPEBPF_TAPE_SINK_H
+#define TAPEBPF_TAPE_SINK_H
+
+#include "model/sink.h"
+#include "tape/tape_writer.h"
+
+struct tape_sink;
+
+/* The writer stays the caller's and must outlive the sink. only: NULL, or record only this process (--split). */
+struct tape_sink *tape_sink__new(struct tape_writer *w, const struct process *only);
+void tape_sink__free(struct tape_sink *s);
+struct sink tape_sink__sink(struct tape_sink *s);
+
+/* A clock pair record: at the start, every minute or so, and at the end. All at one moment, ns. */
+int tape_sink__clocks(struct tape_sink *s, u64 mono_ns, s64 real_ns, u64 boot_ns);
+
+/* The end: totals and the checksum. Call once, after model__cut. */
+int tape_sink__finish(struct tape_sink *s, u64 time_ns, u64 emitted, u64 stored, u64 lost);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tape_writer.h - bytes of a .tape v0.1 file, crash-proof: after SIGKILL at any instruction the file is a tape that
+ * the upstream parser loads, missing at most what was not yet published. See tape_writer.c for how.
+ * Not thread-safe.
+ */
+#ifndef TAPEBPF_TAPE_WRITER_H
+#define TAPEBPF_TAPE_WRITER_H
+
+#include "base/diag.h"
+#include "base/util.h"
+
+struct tape_writer;
+
+struct tape_writer_opts {
+	size_t sz;
+	u32 chapter_bytes; /* power of two, 64 KiB .. 1 GiB; 0: 1 MiB */
+	s64 base_unix_ns;  /* wall clock at base_mono_ns */
+	u64 base_mono_ns;  /* record times are relative to this */
+	bool force;	   /* replace an existing file; else _1, _2 ... is put before the ending */
+};
+
+/* Creates the file; path may differ from what was asked for (see force): tape_writer__path. */
+int tape_writer__open(const char *path, const struct tape_writer_opts *opts, struct tape_writer **out, struct diag *d);
+const char *tape_writer__path(const struct tape_writer *w);
+
+/* Append records (whole, with their headers) that become visible together. -ENOSPC, -EIO ...: nothing of them will be
+ * visible; later appends may succeed again. */
+int tape_writer__append(struct tape_writer *w, const void *records, size_t bytes);
+
+/* Make what was appended visible in the file (cheap: a few stores). Call at least every 500 ms. */
+void tape_writer__publish(struct tape_writer *w);
+
+u64 tape_writer__bytes(const struct tape_writer *w);
+
+/* Publish, cut the file behind the last record, close, free. Returns 0 or the first error that made records missing. */
+int tape_writer__close(struct tape_writer *w, struct diag *d);
+
+/* `{exe}_{YYYY}-{MM}-{DD}_{Www}_{HH}-{MM}-{SS}.tape` in the working directory; exe cleaned of '/' and controls. */
+void tape_writer__default_name(char *dst, size_t bytes, const char *exe, s64 unix_ns);
+
+#endif
