@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* main.c - picks the sub-command. Without one it is `record`. */
+#include "base/text.h"
+#include "base/util.h"
+#include "cmd/cmd.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *what;
+} commands[] = {
+	{ "record", cmd_record, "record running programs to a tape (the default)" },
+	{ "list", cmd_list, "show the probe sites and callsites of a process or file" },
+	{ "dump", cmd_dump, "print a tape as text, tree or JSON" },
+	{ "verify", cmd_verify, "audit a tape" },
+	{ "doctor", cmd_doctor, "say what works on this machine, and what to do about the rest" },
+};
+
+static void print_help(FILE *f)
+{
+	fputs("Usage: tapebpf [record] -p PID | -b FILE | -- CMD [ARG...]\n"
+	      "       tapebpf COMMAND [OPTION...]\n\n"
+	      "A flight recorder for native programs with USDT probes.\n\n"
+	      "Commands:\n",
+	      f);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		fprintf(f, "  %-8s %s\n", commands[i].name, commands[i].what);
+	fputs("\n`tapebpf COMMAND --help` tells the options of each; `man tapebpf` is the manual.\n"
+	      "Exit status: 0 done, 1 failed, 2 wrong usage, 3 more loss than --fail-on-loss allows.\n",
+	      f);
+}
+
+int cmd__fail(int status, const struct diag *d)
+{
+	fputs("tapebpf: ", stderr);
+	text__print(stderr, d->text, strlen(d->text));
+	fputc('\n', stderr);
+	if (d->hint[0]) {
+		fputs("  try: ", stderr);
+		text__print(stderr, d->hint, strlen(d->hint));
+		fputc('\n', stderr);
+	}
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : NULL;
+
+	if (!name) {
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
+		print_help(stdout);
+		return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+	}
+	if (!strcmp(name, "--version") || !strcmp(name, "-V")) {
+		puts("tapebpf " TAPEBPF_VERSION);
+		return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(name, commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
+	if (name[0] == '-')
+		return cmd_record(argc, argv);
+	fprintf(stderr, "tapebpf: no such command: ");
+	text__print(stderr, name, strlen(name));
+	fputs("\n  try: tapebpf --help; to record a command: tapebpf -- CMD ARG...\n", stderr);
+	return EXIT_USAGE;
+}

@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * session.c - one recording.
+ *
+ * The order of things matters more than anything else here:
+ *
+ *  - A file is made known to the model before it is attached: its first record may come at once.
+ *  - A process becomes a target before its files are attached, its pages are adopted after: so every record emitted
+ *    after the attach is seen, and what a page held before is not taken for ours (batch-path rule 4).
+ *  - A round reads idle pages first, drains the rings, then applies what was read (rule 2), then the loss marks, then
+ *    passes on what is older than the hold-back.
+ *  - The end: attach__stop (reads, drains and applies once more, then detaches), marks, ingest__finish, the kernel's own
+ *    counters, the cut.
+ *
+ * Files are told apart by device and inode of an open descriptor, and the kernel is handed /proc/self/fd/N as their name:
+ * so a binary that was replaced, deleted, or lies in another mount namespace is attached by its very inode.
+ */
+#include "cmd/session.h"
+
+#include "base/procfs.h"
+#include "cmd/session_files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define IDLE_NS (200 * NSEC_PER_MSEC)
+#define LOSS_NS NSEC_PER_SEC
+
+struct session {
+	struct session_opts opts;
+	struct features features;
+	struct attach *attach;
+	struct ingest *ingest;
+	struct model *model;
+	struct session_files *files;
+	bool forever;
+	u64 next_idle_ns, next_loss_ns, last_loss_ns;
+	u64 counter[WIRE_C_MAX]; /* as last told to the model */
+};
+
+static void note(struct session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void note(struct session *s, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	if (!s->opts.note)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	s->opts.note(s->opts.ctx, text);
+}
+
+/* --- callbacks of the rooms below ------------------------------------------------------------------------- */
+
+static int on_ring(void *ctx, const void *rec, size_t bytes)
+{
+	struct session *s = ctx;
+
+	return ingest__push(s->ingest, rec, bytes);
+}
+
+static int on_rec(void *ctx, const struct rec *r)
+{
+	struct session *s = ctx;
+
+	return model__rec(s->model, r);
+}
+
+static u64 on_module_link(void *ctx, u32 module)
+{
+	struct session *s = ctx;
+	const struct session_file *f = session_files__module(s->files, module);
+
+	return f ? f->elf->module_addr : 0;
+}
+
+static void on_describe(void *ctx, struct process *p)
+{
+	struct stat st;
+	char path[64];
+	u32 ppid = 0, ns_pid = 0;
+	u64 start_ns = 0;
+
+	procfs__ids(p->pid, &ppid, &start_ns, &ns_pid);
+	if (ppid)
+		p->parent_pid = ppid;
+	if (ns_pid)
+		p->ns_pid = ns_pid;
+	if (start_ns)
+		p->start_ns = start_ns;
+	if (!p->exe)
+		p->exe = procfs__exe(p->pid);
+	if (!p->cmdline)
+		p->cmdline = procfs__cmdline(p->pid);
+	if (!p->comm[0])
+		procfs__comm(p->pid, p->pid, p->comm);
+	snprintf(path, sizeof(path), "/proc/%u/exe", p->pid);
+	if (!stat(path, &st)) {
+		p->dev = st.st_dev;
+		p->ino = st.st_ino;
+	}
+}
+
+static void on_comm(void *ctx, u32 pid, u32 tid, char comm[16])
+{
+	procfs__comm(pid, tid, comm);
+}
+
+static int on_page(void *ctx, const struct wire_batch *b, size_t bytes)
+{
+	struct session *s = ctx;
+
+	return ingest__adopt(s->ingest, b, bytes);
+}
+
+static void on_mark(void *ctx, const struct wire_page_val *v, u32 tid, bool dead)
+{
+	struct session *s = ctx;
+	int cause = v->lost_cause == WIRE_C_BATCH_LOST_RING ? LOSS_RING :
+		    v->lost_cause == WIRE_C_BATCH_LOST_READ ? LOSS_READ :
+							      LOSS_UNKNOWN;
+
+	ingest__mark(s->ingest, v->pid, tid, v->id, v->seen, cause, dead);
+}
+
+/* --- files ---------------------------------------------------------------------------------------------- */
+
+struct add_ctx {
+	struct session *s;
+	u32 pid;
+	bool adopt;
+	u32 looked, with_probes;
+	char last[256]; /* what was looked at, for "no probes" */
+	struct diag diag; /* the first real failure */
+	int err;
+};
+
+static void adopt(struct session *s, u32 pid, const struct session_file *f, const struct proc_map *m)
+{
+	u64 link;
+	int n;
+
+	if (!f->elf->module_addr || elf_file__addr(f->elf, m->offset, &link))
+		return;
+	n = attach__adopt(s->attach, pid, f->module, m->start - link + f->elf->module_addr, on_page, s);
+	if (n > 0)
+		note(s, "process %u: %d thread buffers of %s adopted", pid, n, f->shown);
+}
+
+/* Attach a file once. Returns it if it has probes, NULL (and d, if it is a failure) if not. */
+static struct session_file *attach_file(struct session *s, struct session_file *f, int pid, bool any,
+					struct diag *d)
+{
+	struct attach_file_opts o = { .sz = sizeof(o), .pid = pid, .any = any };
+	int err;
+
+	if (f->attached || f->failed)
+		return f->attached ? f : NULL;
+	if (!f->elf->site_cnt && !f->elf->tape_site_cnt)
+		return NULL;
+	o.module = f->module;
+	o.first_site = f->first_site;
+	o.path = f->open_path;
+	err = model__add_file(s->model, f->elf, f->module, f->first_site);
+	if (err) {
+		diag__set(d, err, "cannot keep the callsites of %s: %s", f->shown, strerror(-err));
+		return NULL;
+	}
+	err = attach__add_file(s->attach, f->elf, &o, d);
+	/* -EBUSY: some sites are held by another tracer, the rest is attached */
+	if (err && err != -EBUSY) {
+		f->failed = true;
+		return NULL;
+	}
+	f->attached = true;
+	note(s, "%s: %u plain sites, %u tape.h callsites%s%s", f->shown, f->elf->site_cnt,
+	     f->elf->tape_site_cnt, err ? "; " : "", err && d ? d->text : "");
+	return f;
+}
+
+static int link_pid(const struct session *s, u32 pid)
+{
+	return s->opts.follow ? -1 : (int)pid;
+}
+
+static int add_map(void *ctx, const struct proc_map *m)
+{
+	struct add_ctx *a = ctx;
+	struct session *s = a->s;
+	struct diag d = { 0 };
+	struct session_file *f;
+	int fd, err;
+
+	fd = procfs__open_map(a->pid, m);
+	if (fd < 0) {
+		/* [vdso] and files we may not read have no probes that we could attach */
+		if (fd == -EACCES || fd == -EPERM)
+			a->err = fd;
+		return 0;
+	}
+	err = session_files__get(s->files, fd, m->path, &f, &d);
+	if (err) {
+		if (!a->diag.text[0] && err != -ENOEXEC)
+			a->diag = d;
+		return 0;
+	}
+	a->looked++;
+	if (!attach_file(s, f, link_pid(s, a->pid), false, &d)) {
+		if (d.text[0] && !a->diag.text[0])
+			a->diag = d;
+		if (a->looked == 1)
+			snprintf(a->last, sizeof(a->last), "%s: %s", f->shown,
+				 f->elf->looked_at ? f->elf->looked_at : "no usable probe");
+		return 0;
+	}
+	a->with_probes++;
+	if (a->adopt)
+		adopt(s, a->pid, f, m);
+	return 0;
+}
+
+/* Attach every file a process maps, adopt its pages. */
+static int add_maps(struct session *s, u32 pid, struct add_ctx *a)
+{
+	*a = (struct add_ctx){ .s = s, .pid = pid, .adopt = true };
+	return procfs__maps(pid, add_map, a);
+}
+
+static void on_mapped(void *ctx, u32 pid, u64 addr, u64 file_offset, u64 dev, u64 ino, const char *path)
+{
+	struct session *s = ctx;
+	struct add_ctx a;
+
+	if (session_files__seen(s->files, dev, ino))
+		return;
+	session_files__see(s->files, dev, ino);
+	if (!add_maps(s, pid, &a) && a.diag.text[0])
+		note(s, "process %u: %s", pid, a.diag.text);
+}
+
+/* --- targets -------------------------------------------------------------------------------------------- */
+
+int session__add_pid(struct session *s, u32 pid, struct diag *d)
+{
+	struct add_ctx a;
+	int err;
+
+	if (!procfs__alive(pid))
+		return diag__set(d, -ESRCH, "no process %u", pid);
+	if (procfs__tgid(pid) != pid) {
+		diag__set(d, -ESRCH, "%u is a thread, not a process", pid);
+		diag__hint(d, "-p %u, the process it belongs to", procfs__tgid(pid));
+		return -ESRCH;
+	}
+	err = attach__add_target(s->attach, pid, d);
+	if (err)
+		return err;
+	err = add_maps(s, pid, &a);
+	if (err || !procfs__alive(pid))
+		return diag__set(d, -ESRCH, "process %u ended before it could be attached", pid);
+	if (a.with_probes)
+		return 0;
+	if (a.diag.text[0]) {
+		*d = a.diag;
+		return -EIO;
+	}
+	if (!a.looked) {
+		diag__set(d, a.err ? a.err : -ENOENT, "cannot read the files that process %u maps: %s", pid,
+			  a.err ? strerror(-a.err) : "none is mapped");
+		diag__hint(d, "run as root; see tapebpf doctor");
+		return a.err ? a.err : -ENOENT;
+	}
+	diag__set(d, -ENOENT, "process %u has no probes: looked at %u files; %s", pid, a.looked, a.last);
+	diag__hint(d, "include tape.h or sys/sdt.h in the program; `tapebpf list %u` shows what was looked at",
+		   pid);
+	return -ENOENT;
+}
+
+struct users {
+	struct session *s;
+	u64 dev, ino;
+	u32 found;
+};
+
+static int match_map(void *ctx, const struct proc_map *m)
+{
+	struct users *u = ctx;
+
+	return m->ino == u->ino;
+}
+
+static int add_user(void *ctx, u32 pid)
+{
+	struct users *u = ctx;
+	struct add_ctx a;
+	struct diag d;
+
+	if (pid == (u32)getpid() || procfs__maps(pid, match_map, u) <= 0)
+		return 0;
+	if (attach__add_target(u->s->attach, pid, &d))
+		return 0;
+	add_maps(u->s, pid, &a);
+	u->found++;
+	return 0;
+}
+
+static int open_file(struct session *s, const char *path, struct session_file **f, struct diag *d)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
+
+	if (fd < 0) {
+		err = -errno;
+		return diag__set(d, err, "cannot open %s: %s", path, strerror(-err));
+	}
+	return session_files__get(s->files, fd, path, f, d);
+}
+
+int session__add_binary(struct session *s, const char *path, struct diag *d)
+{
+	struct session_file *f;
+	struct users u = { .s = s };
+	int err = open_file(s, path, &f, d);
+
+	if (err)
+		return err;
+	if (!f->elf->site_cnt && !f->elf->tape_site_cnt) {
+		diag__set(d, -ENOENT, "%s has no probes: %s", path,
+			  f->elf->looked_at ? f->elf->looked_at : "no usable note");
+		diag__hint(d, "include tape.h or sys/sdt.h in the program, and do not strip .note.stapsdt");
+		return -ENOENT;
+	}
+	err = attach__add_binary(s->attach, f->elf->dev, f->elf->ino);
+	if (err)
+		return diag__set(d, err, "cannot watch for processes of %s: %s", path, strerror(-err));
+	d->text[0] = '\0';
+	if (!attach_file(s, f, -1, true, d))
+		return -EIO;
+	u.dev = f->elf->dev;
+	u.ino = f->elf->ino;
+	procfs__each(add_user, &u);
+	note(s, "%s: %u processes now", path, u.found);
+	s->forever = true;
+	return 0;
+}
+
+int session__add_child(struct session *s, u32 pid, const char *path, char *const *libs, struct diag *d)
+{
+	struct session_file *f;
+	u32 probes = 0;
+	int err = attach__add_target(s->attach, pid, d);
+
+	if (!err)
+		err = open_file(s, path, &f, d);
+	/* a script: its interpreter and whatever that maps are found when they are mapped */
+	if (err == -ENOEXEC)
+		return 0;
+	if (err)
+		return err;
+	d->text[0] = '\0';
+	if (attach_file(s, f, link_pid(s, pid), false, d))
+		probes++;
+	else if (d->text[0])
+		return -EIO;
+	for (; libs && *libs; libs++) {
+		struct diag ignored;
+
+		if (!open_file(s, *libs, &f, &ignored) && attach_file(s, f, link_pid(s, pid), false, &ignored))
+			probes++;
+	}
+	note(s, "%s: %u files with probes attached before it starts", path, probes);
+	return 0;
+}
+
+u32 session__targets(struct session *s)
+{
+	return attach__targets(s->attach);
+}
+
+bool session__forever(const struct session *s)
+{
+	return s->forever;
+}
+
+/* --- the round -------------------------------------------------------------------------------------------- */
+
+static void give_clock(struct session *s)
+{
+	struct clock_pair p;
+
+	clock__pair(&p);
+	ingest__clock(s->ingest, p.ticks, p.mono_ns);
+}
+
+/* Tell the model of what the BPF side counted since the last time. */
+static int tell_losses(struct session *s, u64 now_ns)
+{
+	static const struct {
+		int counter, cause;
+	} map[] = {
+		{ WIRE_C_LOST_RING, LOSS_RING },
+		{ WIRE_C_LOST_READ, LOSS_READ },
+		{ WIRE_C_LOST_SIZE, LOSS_SIZE },
+	};
+	u64 counter[WIRE_C_MAX];
+	int err = 0;
+
+	attach__counters(s->attach, counter);
+	for (size_t i = 0; i < ARRAY_SIZE(map); i++) {
+		struct loss l = { .from_ns = s->last_loss_ns, .to_ns = now_ns, .cpu = ~0u };
+
+		l.cause = (u8)map[i].cause;
+		l.count = counter[map[i].counter] - s->counter[map[i].counter];
+		if (l.count && !err)
+			err = model__loss(s->model, &l);
+	}
+	memcpy(s->counter, counter, sizeof(s->counter));
+	s->last_loss_ns = now_ns;
+	return err;
+}
+
+static int idle_round(struct session *s, u64 *drained_ns)
+{
+	int err = attach__idle_collect(s->attach);
+
+	if (err < 0)
+		return err;
+	err = attach__poll(s->attach, 0, drained_ns);
+	if (err < 0)
+		return err;
+	give_clock(s);
+	err = attach__idle_apply(s->attach);
+	if (err < 0)
+		return err;
+	return attach__marks(s->attach, on_mark, s);
+}
+
+int session__run(struct session *s, int timeout_ms)
+{
+	u64 drained_ns = 0, now;
+	int err;
+
+	give_clock(s);
+	err = attach__poll(s->attach, timeout_ms, &drained_ns);
+	now = clock__mono_ns();
+	if (err >= 0 && now >= s->next_idle_ns) {
+		s->next_idle_ns = now + IDLE_NS;
+		err = idle_round(s, &drained_ns);
+	}
+	if (err >= 0 && now >= s->next_loss_ns) {
+		s->next_loss_ns = now + LOSS_NS;
+		err = tell_losses(s, now);
+	}
+	if (err >= 0)
+		err = ingest__advance(s->ingest, drained_ns, clock__mono_ns());
+	return err < 0 ? err : 0;
+}
+
+int session__stop(struct session *s)
+{
+	int err, first;
+
+	give_clock(s);
+	first = attach__stop(s->attach);
+	err = attach__marks(s->attach, on_mark, s);
+	first = first ? first : err;
+	err = ingest__finish(s->ingest);
+	first = first ? first : err;
+	err = tell_losses(s, clock__mono_ns());
+	first = first ? first : err;
+	err = model__cut(s->model, clock__mono_ns());
+	return first ? first : err;
+}
+
+/* --- life ------------------------------------------------------------------------------------------------- */
+
+static int session__init(struct session *s, struct diag *d)
+{
+	const struct session_opts *o = &s->opts;
+	struct attach_opts ao = { .sz = sizeof(ao), .features = &s->features, .ring_bytes = o->ring_bytes,
+				  .max_text = o->max_text, .immediate = o->immediate, .follow = o->follow };
+	struct attach_ops aops = { .ring = on_ring, .mapped = on_mapped, .ctx = s };
+	struct ingest_ops iops = { .rec = on_rec, .module_link = on_module_link, .ctx = s };
+	struct ingest_opts io = { .sz = sizeof(io) };
+	struct model_opts mo = { .sz = sizeof(mo), .max_spans = o->max_spans, .no_pairs = o->no_pairs,
+				 .sigs = o->sigs, .describe = on_describe, .comm = on_comm, .ctx = s };
+	int err = features__probe(&s->features, d);
+
+	if (err)
+		return err;
+	s->files = session_files__new();
+	s->ingest = ingest__new(&iops, &io);
+	s->model = model__new(o->sinks, o->sink_cnt, &mo);
+	if (!s->files || !s->ingest || !s->model)
+		return diag__set(d, -ENOMEM, "not enough memory");
+	err = attach__new(&ao, &s->attach, d);
+	if (err)
+		return err;
+	attach__set_ops(s->attach, &aops);
+	s->last_loss_ns = clock__mono_ns();
+	return 0;
+}
+
+int session__new(const struct session_opts *opts, struct session **out, struct diag *d)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (!s)
+		return diag__set(d, -ENOMEM, "not enough memory");
+	s->opts = *opts;
+	err = session__init(s, d);
+	if (err) {
+		session__free(s);
+		return err;
+	}
+	*out = s;
+	return 0;
+}
+
+void session__free(struct session *s)
+{
+	if (!s)
+		return;
+	attach__free(s->attach);
+	ingest__free(s->ingest);
+	model__free(s->model);
+	session_files__free(s->files);
+	free(s);
+}
+
+void session__totals(struct session *s, struct session_totals *t)
+{
+	memset(t, 0, sizeof(*t));
+	model__stats(s->model, &t->model);
+	ingest__stats(s->ingest, &t->ingest);
+	attach__stats(s->attach, &t->attach);
+	t->emitted = t->ingest.emitted + s->counter[WIRE_C_EMITTED];
+	t->stored = t->model.stored;
+	for (int i = 0; i < LOSS_MAX; i++) {
+		t->lost[i] = t->model.lost[i];
+		t->lost_sum += t->lost[i];
+	}
+	t->unaccounted = t->emitted - t->stored - t->lost_sum;
+}
+
+void session__sites(const struct session *s, u32 *files, u32 *foreign, u32 *tape)
+{
+	session_files__count(s->files, files, foreign, tape);
+}

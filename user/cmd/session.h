@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * session.h - one recording: files, targets and the path of a record from the rings to the sinks.
+ *
+ * What `record` runs today and other commands (flight) later: everything but the command line and the output. Not
+ * thread-safe.
+ */
+#ifndef TAPEBPF_SESSION_H
+#define TAPEBPF_SESSION_H
+
+#include "attach/attach.h"
+#include "base/clock.h"
+#include "ingest/ingest.h"
+#include "model/model.h"
+
+struct session;
+
+struct session_opts {
+	size_t sz;
+	u64 ring_bytes;	 /* per CPU */
+	u32 max_text;
+	u64 max_spans;
+	bool follow, immediate, no_pairs;
+	const struct sig_set *sigs;
+	const struct sink *sinks;
+	u32 sink_cnt;
+	/* Something worth telling with -v; may be NULL. */
+	void (*note)(void *ctx, const char *text);
+	void *ctx;
+};
+
+int session__new(const struct session_opts *opts, struct session **out, struct diag *d);
+void session__free(struct session *s);
+
+/* A running process: itself, its executable and its libraries. -ENOENT: none of its files has a probe (the diag says what
+ * was looked at); with follow it stays a target all the same. */
+int session__add_pid(struct session *s, u32 pid, struct diag *d);
+
+/* Every process of a binary or library, present and future. */
+int session__add_binary(struct session *s, const char *path, struct diag *d);
+
+/* A process that is about to exec `path` (and will map these libraries): attach before it runs. */
+int session__add_child(struct session *s, u32 pid, const char *path, char *const *libs, struct diag *d);
+
+/* One round: wait up to timeout_ms, drain, read idle pages when due, pass on. */
+int session__run(struct session *s, int timeout_ms);
+
+/* Processes alive that are being recorded; forever: -b keeps waiting for more. */
+u32 session__targets(struct session *s);
+bool session__forever(const struct session *s);
+
+/* Detach, drain, account, close what is open. The sinks have seen everything after it. */
+int session__stop(struct session *s);
+
+struct session_totals {
+	u64 emitted, stored, lost_sum, lost[LOSS_MAX];
+	u64 unaccounted; /* emitted - stored - lost: 0, or there is a bug */
+	struct model_stats model;
+	struct ingest_stats ingest;
+	struct attach_stats attach;
+};
+void session__totals(struct session *s, struct session_totals *t);
+/* Files with probes, foreign sites, tape.h callsites found so far. */
+void session__sites(const struct session *s, u32 *files, u32 *foreign, u32 *tape);
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#include "cmd/status.h"
+
+#include "base/text.h"
+#include "cmd/units.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+void status__init(struct status *st, bool json, bool quiet)
+{
+	*st = (struct status){ .json = json, .line = !quiet && !json && isatty(STDERR_FILENO) };
+	st->start_ns = st->last_ns = clock__mono_ns();
+}
+
+static void json_loss(const struct session_totals *t)
+{
+	printf("\"lost\":%" PRIu64 ",\"lost_by_cause\":{", t->lost_sum);
+	for (int i = 0, first = 1; i < LOSS_MAX; i++) {
+		if (!t->lost[i])
+			continue;
+		printf("%s\"%s\":%" PRIu64, first ? "" : ",", loss_cause__label(i), t->lost[i]);
+		first = 0;
+	}
+	printf("}");
+}
+
+void status__update(struct status *st, struct session *s, const struct tapes *tp)
+{
+	char rate[16], spans[16], lost[16], size[16];
+	struct session_totals t;
+	u64 now = clock__mono_ns(), records;
+	double seconds = (double)(now - st->last_ns) / 1e9, per_s;
+
+	if ((!st->line && !st->json) || seconds < 1.0)
+		return;
+	session__totals(s, &t);
+	records = t.stored + t.lost_sum;
+	per_s = (double)(records - st->last_records) / seconds;
+	st->last_records = records;
+	st->last_ns = now;
+	if (st->json) {
+		printf("{\"type\":\"status\",\"seconds\":%.3f,\"records_per_second\":%.0f,\"stored\":%" PRIu64
+		       ",\"spans\":%" PRIu64 ",\"spans_open\":%" PRIu64 ",\"events\":%" PRIu64 ",",
+		       (double)(now - st->start_ns) / 1e9, per_s, t.stored, t.model.spans_opened,
+		       t.model.spans_open, t.model.events);
+		json_loss(&t);
+		printf(",\"bytes\":%" PRIu64 ",\"targets\":%u}\n", tapes__bytes(tp), session__targets(s));
+		fflush(stdout);
+		return;
+	}
+	fprintf(stderr, "\r\033[K%5.0f s  %s records/s  %s spans  %s lost  %s  %u targets",
+		(double)(now - st->start_ns) / 1e9, units__show_count(rate, sizeof(rate), per_s),
+		units__show_count(spans, sizeof(spans), (double)t.model.spans_opened),
+		units__show_count(lost, sizeof(lost), (double)t.lost_sum),
+		units__show_bytes(size, sizeof(size), tapes__bytes(tp)), session__targets(s));
+	st->shown = true;
+}
+
+void status__clear(struct status *st)
+{
+	if (st->shown)
+		fputs("\r\033[K", stderr);
+	st->shown = false;
+}
+
+static void json_summary(const struct session_totals *t, const struct tapes *tp, double seconds)
+{
+	printf("{\"type\":\"summary\",\"seconds\":%.3f,\"tapes\":[", seconds);
+	for (u32 i = 0; i < tapes__cnt(tp); i++) {
+		printf("%s", i ? "," : "");
+		text__json(stdout, tapes__path(tp, i), strlen(tapes__path(tp, i)));
+	}
+	printf("],\"emitted\":%" PRIu64 ",\"stored\":%" PRIu64 ",", t->emitted, t->stored);
+	json_loss(t);
+	printf(",\"unaccounted\":%" PRId64 ",\"spans\":%" PRIu64 ",\"events\":%" PRIu64
+	       ",\"unfinished\":%" PRIu64 ",\"before_attach\":%" PRIu64 ",\"pairs\":{\"begins\":%" PRIu64
+	       ",\"ends\":%" PRIu64 ",\"abandoned\":%" PRIu64 ",\"end_without_begin\":%" PRIu64
+	       ",\"begin_without_end\":%" PRIu64 "},\"processes\":%" PRIu64 ",\"threads\":%" PRIu64
+	       ",\"unreadable_args\":%" PRIu64 ",\"bytes\":%" PRIu64 "}\n",
+	       (s64)t->unaccounted, t->model.spans_opened, t->model.events, t->model.unfinished,
+	       t->model.before_attach, t->model.pair_begins, t->model.pair_ends, t->model.pair_abandoned,
+	       t->model.pair_end_without_begin, t->model.pair_begin_without_end, t->model.processes,
+	       t->model.threads, t->model.unreadable_args, tapes__bytes(tp));
+	fflush(stdout);
+}
+
+static void text_pairs(const struct model_stats *m)
+{
+	if (m->pair_begins + m->pair_end_without_begin == 0)
+		return;
+	fprintf(stderr,
+		"paired probes: %" PRIu64 " begins, %" PRIu64 " ends, %" PRIu64 " abandoned, %" PRIu64
+		" ends without begin, %" PRIu64 " begins without end\n",
+		m->pair_begins, m->pair_ends, m->pair_abandoned, m->pair_end_without_begin,
+		m->pair_begin_without_end);
+}
+
+static void text_summary(const struct session_totals *t, const struct tapes *tp, double seconds)
+{
+	char size[16];
+
+	for (u32 i = 0; i < tapes__cnt(tp); i++) {
+		fputs("tape: ", stderr);
+		text__print(stderr, tapes__path(tp, i), strlen(tapes__path(tp, i)));
+		fputc('\n', stderr);
+	}
+	fprintf(stderr, "%.1f s, %" PRIu64 " spans, %" PRIu64 " events, %" PRIu64 " threads of %" PRIu64
+		" processes, %s\n",
+		seconds, t->model.spans_opened, t->model.events, t->model.threads, t->model.processes,
+		units__show_bytes(size, sizeof(size), tapes__bytes(tp)));
+	text_pairs(&t->model);
+	if (t->model.unfinished)
+		fprintf(stderr, "%" PRIu64 " spans were still open and are marked so\n", t->model.unfinished);
+}
+
+void status__summary(struct status *st, struct session *s, const struct tapes *tp, bool quiet)
+{
+	double seconds = (double)(clock__mono_ns() - st->start_ns) / 1e9;
+	struct session_totals t;
+
+	status__clear(st);
+	session__totals(s, &t);
+	if (st->json)
+		json_summary(&t, tp, seconds);
+	if (st->json || (quiet && !t.lost_sum && !t.unaccounted))
+		return;
+	if (!quiet)
+		text_summary(&t, tp, seconds);
+	for (int i = 0; i < LOSS_MAX; i++)
+		if (t.lost[i])
+			fprintf(stderr, "lost %" PRIu64 ": %s (%s)\n", t.lost[i], loss_cause__label(i),
+				loss_cause__text(i));
+	if (t.unaccounted)
+		fprintf(stderr, "unaccounted: %" PRId64 " records: this is a bug of tapebpf, please report it\n",
+			(s64)t.unaccounted);
+	fprintf(stderr, "emitted %" PRIu64 " = stored %" PRIu64 " + lost %" PRIu64 "\n", t.emitted, t.stored,
+		t.lost_sum);
+}

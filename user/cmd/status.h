@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* status.h - what `record` says while it runs and when it is done. */
+#ifndef TAPEBPF_STATUS_H
+#define TAPEBPF_STATUS_H
+
+#include "cmd/session.h"
+#include "cmd/tapes.h"
+
+struct status {
+	bool line;    /* a status line on standard error */
+	bool json;    /* JSON lines on standard output */
+	bool shown;   /* the line is on the screen now */
+	u64 start_ns, last_ns, last_records;
+};
+
+/* quiet: no line; a line appears only where standard error is a terminal. */
+void status__init(struct status *st, bool json, bool quiet);
+/* Once a second: rate, spans, loss, size. */
+void status__update(struct status *st, struct session *s, const struct tapes *t);
+/* Take the line off the screen, so that something else can be printed. */
+void status__clear(struct status *st);
+/* The end: what was recorded where, and emitted = stored + lost. */
+void status__summary(struct status *st, struct session *s, const struct tapes *t, bool quiet);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tapes.h - where a recording goes: one tape, or with --split one for each process, made when its process turns up.
+ */
+#ifndef TAPEBPF_TAPES_H
+#define TAPEBPF_TAPES_H
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "model/sink.h"
+
+struct tapes;
+
+struct tapes_opts {
+	const char *path; /* as asked for; with split the pid goes in before the ending */
+	u32 chapter_bytes;
+	bool force, split;
+};
+
+/* Without split the file is created here, so that a bad path is told before anything is attached. */
+int tapes__open(const struct tapes_opts *o, const struct clock_pair *now, struct tapes **out, struct diag *d);
+struct sink tapes__sink(struct tapes *t);
+/* Make what has arrived visible in the files. */
+void tapes__publish(struct tapes *t);
+void tapes__clocks(struct tapes *t, const struct clock_pair *p);
+u64 tapes__bytes(const struct tapes *t);
+/* The first error that kept records from a tape, 0: none so far. */
+int tapes__error(const struct tapes *t);
+/* Totals, checksum, close. Returns 0 or the first error that made records missing. */
+int tapes__close(struct tapes *t, u64 now_ns, u64 emitted, u64 stored, u64 lost, struct diag *d);
+/* Names of the tapes, i < tapes__cnt. */
+u32 tapes__cnt(const struct tapes *t);
+const char *tapes__path(const struct tapes *t, u32 i);
+void tapes__free(struct tapes *t);
+
+#endif
