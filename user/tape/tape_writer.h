@@ -28,10 +28,22 @@ const char *tape_writer__path(const struct tape_writer *w);
  * visible; later appends may succeed again. */
 int tape_writer__append(struct tape_writer *w, const void *records, size_t bytes);
 
+/* As append, for what must follow what is already written (exits, closes, totals): may use the last of the disk space,
+ * a reserve of 256 KiB that append leaves alone. */
+int tape_writer__append_last(struct tape_writer *w, const void *records, size_t bytes);
+
+/* The largest group that append takes: -EMSGSIZE above. At least 65,532; a record can have 65,535 bytes only in
+ * chapters of more than 64 KiB. */
+size_t tape_writer__max_append(const struct tape_writer *w);
+
+/* Publish, then append and publish the checksum of all bytes before it. Nothing should follow. */
+int tape_writer__checksum(struct tape_writer *w);
+
 /* Make what was appended visible in the file (cheap: a few stores). Call at least every 500 ms. */
 void tape_writer__publish(struct tape_writer *w);
 
 u64 tape_writer__bytes(const struct tape_writer *w);
+u64 tape_writer__base_mono_ns(const struct tape_writer *w);
 
 /* Publish, cut the file behind the last record, close, free. Returns 0 or the first error that made records missing. */
 int tape_writer__close(struct tape_writer *w, struct diag *d);
