@@ -88,6 +88,18 @@ $(foreach r,$(ROOMS),$(eval $(call UNIT_TEST,$(r))))
 unit: $(UNIT)
 	@scripts/run-unit $(UNIT)
 
+# --- everything that tests (scripts/suite says what the groups are) ------------------------------------------
+# GROUPS="unit e2e" runs only those. KERNELS: what `make test` boots; `make kernels` boots all.
+GROUPS ?=
+TEST_KERNELS ?= 6.1
+BPF_TESTS = $(patsubst %.c,$(B)/%,$(wildcard tests/bpf/test_*.c))
+REPLAYS = $(patsubst tests/fuzz/fuzz_%.c,$(B)/tests/fuzz/replay_%,$(wildcard tests/fuzz/fuzz_*.c))
+
+test: all test-files
+	@B=$(B) UNIT="$(UNIT)" BPF_TESTS="$(BPF_TESTS)" REPLAYS="$(REPLAYS)" KERNELS="$(TEST_KERNELS)" scripts/suite $(GROUPS)
+
+test-files: $(UNIT) $(BPF_TESTS) $(REPLAYS) targets guest-files
+
 -include $(wildcard tests/*/*.mk examples/*.mk man/*.mk)
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
@@ -99,4 +111,4 @@ install: tapebpf
 clean:
 	rm -rf $(B) tapebpf
 
-.PHONY: all unit test bench fuzz kernels install clean
+.PHONY: all unit test test-files targets bench fuzz kernels install clean
