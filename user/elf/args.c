@@ -386,7 +386,7 @@ static int x86_operand(const struct args_env *env, struct cursor *c, struct wire
 	u64 value;
 
 	if (take(c, '$')) {
-		if (c->p == c->end || take_displacement(env, c, &value, &symbol) ||
+		if (at_end(c) || take_displacement(env, c, &value, &symbol) ||
 		    (symbol && !env->fixed))
 			return -EINVAL;
 		set_const(a, (s64)value);
@@ -398,7 +398,7 @@ static int x86_operand(const struct args_env *env, struct cursor *c, struct wire
 		set_reg(a, &r);
 		return 0;
 	}
-	if (c->p == c->end)
+	if (at_end(c))
 		return -EINVAL;
 	return x86_memory(env, c, a);
 }

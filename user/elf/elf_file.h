@@ -21,6 +21,7 @@ struct elf_site {
 	u64 addr;	   /* link address of the nop, prelink shift applied */
 	u64 offset;	   /* file offset of the nop */
 	u64 sema_offset;   /* file offset of the semaphore, 0: none */
+	u64 sema_addr;	   /* its link address */
 	const char *bad;   /* why the site cannot be attached (static text), NULL: it can */
 	u32 arg_cnt;
 	struct wire_arg arg[WIRE_MAX_ARGS]; /* kind WIRE_ARG_NONE: not readable */
@@ -44,6 +45,8 @@ struct elf_tape_site {
 	u64 cold_offset;	  /* file offset of the cold nop */
 	u64 nop_offset;		  /* file offset of the site's nop, 0: none */
 	u64 nop_end_offset;
+	u64 words_addr; /* link address of the struct wire_words */
+	u64 nop_addr, nop_end_addr;
 	const char *bad; /* why it cannot be armed (static text), NULL: it can */
 };
 

@@ -168,6 +168,7 @@ static int add_site(struct elf_file *f, const struct note *n)
 		return 0;
 	}
 	s->bad = elf_file__nop(f, s->addr, &s->offset);
+	s->sema_addr = n->semaphore;
 	if (n->semaphore && image__offset(&p->im, n->semaphore, 2, PF_W, &s->sema_offset) && !s->bad)
 		s->bad = "semaphore outside of the writable segments";
 	f->site_cnt++;

@@ -71,6 +71,9 @@ static const char *locate(struct elf_file *f, const struct wire_site *w, struct 
 		t->sema_offset = 0;
 		return "enable words outside of the writable segments";
 	}
+	t->words_addr = words;
+	t->nop_addr = nop;
+	t->nop_end_addr = nop_end;
 	t->armed_offset = t->sema_offset + offsetof(struct wire_words, armed);
 	bad = cold ? elf_file__nop(f, cold, &t->cold_offset) : "it has no cold nop";
 	if (!bad && nop)
