@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * page.bpf.h - delivering the pages of tape.h threads: shared by the probes that a program runs (batch.bpf.c) and
+ * by the hooks that drain what a dying thread leaves (task.bpf.c).
+ *
+ * A delivery only reads. Whoever delivers a page (full, idle, exit, exec, detach) says which bytes it saw, and the
+ * recorder keeps each record once: so deliveries may overlap freely.
+ *
+ * Loss marks. The map entry of a page remembers `seen`: how far any attempt, refused or not, has seen its records.
+ * It is raised after the record has been submitted, so that a recorder that reads the marks first and drains then
+ * finds everything that the marks speak of. The numbers that never arrived are lost: exact, however often the same
+ * batch is tried again (a counter would count it again each time).
+ */
+#ifndef TAPEBPF_PAGE_BPF_H
+#define TAPEBPF_PAGE_BPF_H
+
+#include "emit.bpf.h"
+#include "page.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct wire_page_key);
+	__type(value, struct wire_page_val);
+} pages SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct wire_orphan_key);
+	__type(value, struct wire_page_val);
+} orphans SEC(".maps") __weak;
+
+#define STATE_LIVE 0
+#define STATE_EXEC 1 /* drained by the exec hook; its memory may be another program's by now */
+
+__inline long user__read(void *dst, __u32 bytes, const void *src, const bool sleepable)
+{
+	if (sleepable)
+		return bpf_copy_from_user(dst, bytes, src);
+	return bpf_probe_read_user(dst, bytes, src);
+}
+
+/* One size of reservation. The whole reservation is read from the page, so every byte of it is written. */
+__inline int page__send_class(struct emit *e, const struct wire_page *h, __u64 addr, __u32 why, __u32 cookie,
+			      const bool sleepable, const __u32 bytes)
+{
+	struct wire_batch *b = emit__reserve(e, sizeof(*b) + bytes);
+
+	if (!b) {
+		emit__count(e, WIRE_C_BATCH_LOST_RING);
+		return WIRE_C_BATCH_LOST_RING;
+	}
+	emit__head(e, &b->head, WIRE_BATCH, sizeof(*b) + page__bytes(h), cookie);
+	b->addr = addr;
+	b->why = why;
+	b->pad = 0;
+	if (user__read(b + 1, bytes, (void *)addr, sleepable)) {
+		bpf_ringbuf_discard(b, BPF_RB_NO_WAKEUP);
+		emit__count(e, WIRE_C_BATCH_LOST_READ);
+		return WIRE_C_BATCH_LOST_READ;
+	}
+	emit__submit(e, b, sizeof(*b) + bytes);
+	return 0;
+}
+
+/* Hand a page whose header has been read and found valid to the ring. 0, or the counter of the loss. */
+__inline int page__send(struct emit *e, const struct wire_page *h, __u64 addr, __u32 why, __u32 cookie,
+			const bool sleepable)
+{
+	__u32 bytes = page__bytes(h);
+
+	emit__count(e, WIRE_C_BATCHES);
+#define X(c)            \
+	if (bytes <= c) \
+		return page__send_class(e, h, addr, why, cookie, sleepable, c);
+	PAGE_CLASSES(X)
+#undef X
+	return WIRE_C_BAD_PAGE; /* not reached: page__valid() */
+}
+
+__inline void page__mark(struct wire_page_val *val, const struct wire_page *h, int lost)
+{
+	__u64 seen = page__seen(h);
+
+	if (seen > val->seen)
+		val->seen = seen;
+	if (lost)
+		val->lost_cause = lost;
+}
+
+/* Forget an entry. If deliveries of its page were refused, nobody can tell from later numbers how many records that
+ * were: the mark outlives the page as an orphan until the recorder has read it. */
+__inline void page__forget(struct emit *e, const struct wire_page_key *key, const struct wire_page_val *val)
+{
+	if (val->lost_cause) {
+		struct wire_orphan_key o = {.id = val->id, .pid = val->pid, .tid = key->tid};
+		struct wire_page_val copy = *val;
+
+		if (bpf_map_update_elem(&orphans, &o, &copy, BPF_ANY))
+			emit__count(e, WIRE_C_ORPHAN_LOST);
+	}
+	bpf_map_delete_elem(&pages, key);
+}
+
+/* A thread ends, or its memory is about to be replaced: deliver what its pages hold. Not sleepable. Bounded by the
+ * number of modules a thread can have pages of. forget: drop the entries; final: do not read these pages again. */
+__inline void thread__drain(struct emit *e, __u32 tid, __u32 why, const bool forget, const bool final)
+{
+	struct wire_page_key key = {.tid = tid};
+	struct wire_page_val *val;
+	struct wire_page h;
+	__u32 n; /* not key.n: the verifier loses sight of a counter whose address helpers take */
+	int lost;
+
+	for (n = 0; n < WIRE_PAGES_PER_THREAD; n++) {
+		key.n = n;
+		val = bpf_map_lookup_elem(&pages, &key);
+		if (!val)
+			continue;
+		if (val->state == STATE_LIVE) {
+			if (bpf_probe_read_user(&h, sizeof(h), (void *)val->addr)) {
+				/* Reaped or paged out. If it held something new, nobody will know how much. */
+				emit__count(e, WIRE_C_BATCHES);
+				emit__count(e, WIRE_C_BATCH_LOST_READ);
+				val->lost_cause = WIRE_C_BATCH_LOST_READ;
+			} else if (!page__valid(&h, val->addr) || h.id != val->id || h.tid != val->ns_tid) {
+				/* Unmapped, recycled, or wiped by a fork: not this thread's page any more. */
+				emit__count(e, WIRE_C_BAD_PAGE);
+			} else if (WIRE_COMMIT_CNT(h.commit) || page__seen(&h) != val->seen) {
+				lost = page__send(e, &h, val->addr, why, val->module, false);
+				page__mark(val, &h, lost);
+			}
+			if (final)
+				val->state = STATE_EXEC;
+		}
+		if (forget)
+			page__forget(e, &key, val);
+	}
+}
+
+/* Forget what is known of a thread without reading anything. */
+__inline void thread__forget(struct emit *e, __u32 tid)
+{
+	struct wire_page_key key = {.tid = tid};
+	struct wire_page_val *val;
+	__u32 n;
+
+	for (n = 0; n < WIRE_PAGES_PER_THREAD; n++) {
+		key.n = n;
+		val = bpf_map_lookup_elem(&pages, &key);
+		if (val)
+			page__forget(e, &key, val);
+	}
+}
+
+#endif

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task.bpf.c - lives of threads and processes: fork, exec and exit of targets, and the hooks that drain the pages of
+ * a dying thread while its memory still exists. Which hook does that depends on the kernel; user/attach loads one of
+ * each kind:
+ *
+ *   exit: sched_process_exit, where it runs before exit_mm (6.16+); else fentry or kprobe on do_exit; else the first
+ *	   take of mmap_lock by a dying task (exit_mm takes it), 5.11+.
+ *   exec: sched_prepare_exec (6.9+, before the old memory goes); else fentry or kprobe on begin_new_exec; else entry to
+ *	   execve, which also fires for an exec that fails: its entries stay in use.
+ */
+#include "page.bpf.h"
+
+/* Files whose processes become targets when they are exec'ed (-b). */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, struct binary_key);
+	__type(value, __u32);
+} binaries SEC(".maps");
+
+#define EXEC_NAME_BYTES 256
+
+__inline bool target__is(__u32 tgid)
+{
+	return bpf_map_lookup_elem(&targets, &tgid) != NULL;
+}
+
+__inline void life__fill(struct wire_life *l, struct task_struct *subject, __u32 flags)
+{
+	l->other_pid = 0;
+	l->other_tid = 0;
+	l->status = 0;
+	l->flags = flags;
+	l->start_ns = BPF_CORE_READ(subject, group_leader, start_boottime);
+	l->ns_pid = task__ns_nr(BPF_CORE_READ(subject, group_leader));
+	l->ns_tid = task__ns_nr(subject);
+	__builtin_memset(l->comm, 0, sizeof(l->comm));
+	bpf_core_read_str(l->comm, sizeof(l->comm), &subject->comm);
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(task_fork, struct task_struct *parent, struct task_struct *child)
+{
+	__u32 tgid = parent->tgid, child_tgid = child->tgid, one = 1;
+	bool process = child_tgid != tgid;
+	struct wire_life *l;
+	struct emit e;
+
+	if (!target__is(tgid) || (process && !config.follow))
+		return 0;
+	if (process)
+		bpf_map_update_elem(&targets, &child_tgid, &one, BPF_ANY);
+	if (!emit__init(&e))
+		return 0;
+	l = emit__reserve(&e, sizeof(*l));
+	if (!l) {
+		emit__count(&e, WIRE_C_LIFE_LOST);
+		return 0;
+	}
+	emit__head(&e, &l->head, WIRE_FORK, sizeof(*l), 0);
+	life__fill(l, child, process ? WIRE_LIFE_PROCESS : 0);
+	l->other_pid = child_tgid;
+	l->other_tid = child->pid;
+	emit__submit(&e, l, sizeof(*l));
+	return 0;
+}
+
+/* --- exec ------------------------------------------------------------------------------------------------------ */
+
+__inline void binary__check(struct linux_binprm *bprm, __u32 tgid)
+{
+	struct inode *inode = BPF_CORE_READ(bprm, file, f_inode);
+	struct binary_key key = {.dev = BPF_CORE_READ(inode, i_sb, s_dev), .ino = BPF_CORE_READ(inode, i_ino)};
+	__u32 one = 1;
+
+	if (bpf_map_lookup_elem(&binaries, &key))
+		bpf_map_update_elem(&targets, &tgid, &one, BPF_ANY);
+}
+
+/* After the exec: the memory is new. An exec from another thread than the leader takes the leader's tid, so both tids
+ * are forgotten. */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(task_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+{
+	struct {
+		struct wire_life life;
+		char name[EXEC_NAME_BYTES];
+	} *r;
+	__u32 tgid = task->tgid;
+	struct emit e;
+	long n;
+
+	binary__check(bprm, tgid);
+	if (!target__is(tgid) || !emit__init(&e))
+		return 0;
+	thread__forget(&e, task->pid);
+	if (old_pid != task->pid)
+		thread__forget(&e, old_pid);
+	r = emit__reserve(&e, sizeof(*r));
+	if (!r) {
+		emit__count(&e, WIRE_C_LIFE_LOST);
+		return 0;
+	}
+	emit__head(&e, &r->life.head, WIRE_EXEC, sizeof(*r), 0);
+	life__fill(&r->life, task, WIRE_LIFE_PROCESS);
+	r->life.other_tid = old_pid;
+	__builtin_memset(r->name, 0, sizeof(r->name));
+	n = bpf_probe_read_kernel_str(r->name, sizeof(r->name), bprm->filename);
+	r->life.head.bytes = sizeof(r->life) + (n > 0 ? n : 1);
+	emit__submit(&e, r, sizeof(*r));
+	return 0;
+}
+
+__inline int exec__drain(const bool final)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	struct wire_page_key key = {.tid = id};
+	struct emit e;
+
+	if (target__is(id >> 32) && emit__init(&e))
+		thread__drain(&e, key.tid, WIRE_WHY_EXEC, false, final);
+	return 0;
+}
+
+SEC("tp_btf/sched_prepare_exec")
+int BPF_PROG(exec_prepare)
+{
+	return exec__drain(true);
+}
+
+SEC("fentry/begin_new_exec")
+int BPF_PROG(exec_fentry)
+{
+	return exec__drain(true);
+}
+
+SEC("kprobe/begin_new_exec")
+int exec_kprobe(struct pt_regs *ctx)
+{
+	return exec__drain(true);
+}
+
+#if defined(__TARGET_ARCH_x86)
+#define NR_EXECVE 59
+#define NR_EXECVEAT 322
+#else
+#define NR_EXECVE 221
+#define NR_EXECVEAT 281
+#endif
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(exec_sys_enter, struct pt_regs *regs, long nr)
+{
+	return nr == NR_EXECVE || nr == NR_EXECVEAT ? exec__drain(false) : 0;
+}
+
+/* --- exit ------------------------------------------------------------------------------------------------------ */
+
+__inline int exit__drain(void)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	struct emit e;
+
+	if (target__is(id >> 32) && emit__init(&e))
+		thread__drain(&e, id, WIRE_WHY_EXIT, true, true);
+	return 0;
+}
+
+SEC("fentry/do_exit")
+int BPF_PROG(exit_fentry)
+{
+	return exit__drain();
+}
+
+SEC("kprobe/do_exit")
+int exit_kprobe(struct pt_regs *ctx)
+{
+	return exit__drain();
+}
+
+SEC("tp_btf/mmap_lock_start_locking")
+int BPF_PROG(exit_mmap_lock)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct mm_struct *mm = (void *)ctx[0];
+
+	if (!(BPF_CORE_READ(task, flags) & PF_EXITING) || BPF_CORE_READ(task, mm) != mm)
+		return 0;
+	return exit__drain();
+}
+
+/* What wait(2) will say. The last thread speaks for the process: the group's code if there is one, else the leader's
+ * own, which may have gone before. */
+__inline __u32 exit__status(struct task_struct *task, bool last)
+{
+	if (!last)
+		return task->exit_code;
+	if (BPF_CORE_READ(task, signal, flags) & SIGNAL_GROUP_EXIT)
+		return BPF_CORE_READ(task, signal, group_exit_code);
+	return BPF_CORE_READ(task, group_leader, exit_code);
+}
+
+/* The argument group_dead came with 6.16; the counter behind it says the same on all kernels. Draining here finds the
+ * pages only where no other hook did it before, and their memory only on 6.16+. */
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(task_exit, struct task_struct *task)
+{
+	__u32 tgid = task->tgid;
+	struct wire_life *l;
+	struct emit e;
+	bool last;
+
+	if (!target__is(tgid) || !emit__init(&e))
+		return 0;
+	thread__drain(&e, task->pid, WIRE_WHY_EXIT, true, true);
+	last = BPF_CORE_READ(task, signal, live.counter) == 0;
+	l = emit__reserve(&e, sizeof(*l));
+	if (l) {
+		emit__head(&e, &l->head, WIRE_EXIT, sizeof(*l), 0);
+		life__fill(l, task, last ? WIRE_LIFE_PROCESS : 0);
+		l->status = exit__status(task, last);
+		emit__submit(&e, l, sizeof(*l));
+	} else {
+		emit__count(&e, WIRE_C_LIFE_LOST);
+	}
+	if (last)
+		bpf_map_delete_elem(&targets, &tgid);
+	return 0;
+}
