@@ -34,6 +34,8 @@ struct ingest_opts {
 	size_t sz;	   /* sizeof(struct ingest_opts) */
 	u64 hold_ns;	   /* hold-back; 0: 250 ms */
 	size_t held_bytes; /* most bytes of undecoded batches to hold; 0: 6 MiB. Beyond it the oldest are passed on early */
+	u64 since_ns; /* CLOCK_MONOTONIC at which the probes were attached: a page made later is ours from its first record
+		       * on, even if its announcement was lost; 0: not known */
 };
 
 struct ingest *ingest__new(const struct ingest_ops *ops, const struct ingest_opts *opts);
@@ -73,6 +75,8 @@ struct ingest_stats {
 	u64 received;	 /* of those, received (each once) */
 	u64 lost[LOSS_MAX]; /* by cause; their sum + received = emitted once finished */
 	u64 hits, immediates; /* foreign and immediate records received (the BPF side counts their losses) */
+	u64 bad_singles; /* of those that came, not passed on: they did not decode, or there was no memory */
+	u64 pauses;	 /* PAUSE records received: numbered, but not records of the program; not in emitted or received */
 	u64 batches, batch_bytes;
 	u64 duplicates;	 /* bytes of records that came again and were dropped */
 	u64 malformed;	 /* ring records, or batches cut */

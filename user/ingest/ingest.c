@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+#include "ingest/stream.h"
+
+#include <errno.h>
+#include <string.h>
+#include <utlist.h>
+
+#define DEFAULT_HOLD_NS (250 * NSEC_PER_MSEC)
+#define DEFAULT_HELD_BYTES (6u << 20)
+/* A dead page is remembered so long: what was read of it before its end may still come, and must be known as old. */
+#define GRAVE_NS NSEC_PER_SEC
+
+struct ingest *ingest__new(const struct ingest_ops *ops, const struct ingest_opts *opts)
+{
+	struct ingest_opts o = { 0 };
+	struct ingest *in = calloc(1, sizeof(*in));
+
+	if (!in)
+		return NULL;
+	if (opts)
+		memcpy(&o, opts, MIN(opts->sz, sizeof(o)));
+	in->ops = *ops;
+	in->hold_ns = o.hold_ns ? o.hold_ns : DEFAULT_HOLD_NS;
+	in->held_max = o.held_bytes ? o.held_bytes : DEFAULT_HELD_BYTES;
+	in->since_ns = o.since_ns;
+	return in;
+}
+
+static void free_singles(struct ingest *in, struct held *list)
+{
+	struct held *h, *tmp;
+
+	DL_FOREACH_SAFE(list, h, tmp)
+		held__free(in, h);
+}
+
+void ingest__free(struct ingest *in)
+{
+	struct proc *pr, *tmp;
+	u32 i;
+
+	if (!in)
+		return;
+	pages__free_all(in);
+	for (i = 0; i < in->cpu_cnt; i++) {
+		if (in->cpu[i])
+			free_singles(in, in->cpu[i]->queue);
+		free(in->cpu[i]);
+	}
+	free_singles(in, in->parked);
+	HASH_ITER(hh, in->procs, pr, tmp)
+		procs__forget(in, pr->pid);
+	free(in->cpu);
+	merge__done(&in->merge);
+	free(in);
+}
+
+void ingest__clock(struct ingest *in, u64 ticks, u64 mono_ns)
+{
+	struct batch_clock *c = &in->clock;
+
+	if (!c->first_ns) {
+		c->first_ticks = ticks;
+		c->first_ns = mono_ns;
+	}
+	c->ticks = ticks;
+	c->ns = mono_ns;
+}
+
+static int push__page(struct ingest *in, const void *rec, size_t bytes)
+{
+	const struct wire_head *head = rec;
+
+	if (head->kind == WIRE_BATCH && bytes >= sizeof(struct wire_batch))
+		return stream__batch(in, rec, bytes, false);
+	if (head->kind == WIRE_ANNOUNCE && bytes >= sizeof(struct wire_announce))
+		return stream__announce(in, rec);
+	in->st.malformed++;
+	return 0;
+}
+
+int ingest__push(struct ingest *in, const void *rec, size_t bytes)
+{
+	const struct wire_head *head = rec;
+	int err;
+
+	if (bytes < sizeof(*head) || head->bytes < sizeof(*head)) {
+		in->st.malformed++;
+		return 0;
+	}
+	bytes = MIN(bytes, head->bytes);
+	switch (head->kind) {
+	case WIRE_IMMEDIATE:
+		err = stream__immediate(in, head, bytes);
+		break;
+	case WIRE_HIT:
+	case WIRE_FORK:
+	case WIRE_EXEC:
+	case WIRE_EXIT:
+		err = pass__single(in, rec, bytes);
+		break;
+	default:
+		err = push__page(in, rec, bytes);
+		break;
+	}
+	return err ? err : pass__bound(in);
+}
+
+int ingest__adopt(struct ingest *in, const struct wire_batch *b, size_t bytes)
+{
+	int err;
+
+	if (bytes < sizeof(*b) || b->head.bytes < sizeof(*b)) {
+		in->st.malformed++;
+		return 0;
+	}
+	err = stream__batch(in, b, MIN(bytes, b->head.bytes), true);
+	return err ? err : pass__bound(in);
+}
+
+int ingest__advance(struct ingest *in, u64 drained_ns, u64 now_ns)
+{
+	int err;
+
+	in->drained_ns = MAX(in->drained_ns, drained_ns);
+	err = stream__drained(in, in->drained_ns, now_ns);
+	if (!err)
+		err = pass__unpark(in, in->drained_ns);
+	if (err)
+		return err;
+	now_ns -= MIN(now_ns, in->hold_ns);
+	in->watermark_ns = MAX(in->watermark_ns, MIN(in->drained_ns, now_ns));
+	err = pass__until(in, in->watermark_ns);
+	pages__sweep(in, in->watermark_ns - MIN(in->watermark_ns, GRAVE_NS));
+	return err ? err : pass__bound(in);
+}
+
+int ingest__mark(struct ingest *in, u32 pid, u32 tid, u64 id, u64 seen, int cause, bool dead)
+{
+	return stream__mark(in, pid, tid, id, seen, cause, dead);
+}
+
+int ingest__finish(struct ingest *in)
+{
+	int err;
+
+	in->drained_ns = in->watermark_ns = ~0ULL;
+	err = stream__finish(in);
+	if (!err)
+		err = pass__unpark(in, ~0ULL);
+	return err ? err : pass__until(in, ~0ULL);
+}
+
+void ingest__stats(const struct ingest *in, struct ingest_stats *st)
+{
+	*st = in->st;
+}

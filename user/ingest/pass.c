@@ -1,0 +1,605 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pass.c - from what is held to ops->rec, in time order.
+ *
+ * Batches are held as they came and decoded where they are passed on: a page's cursor stands at its next record, and
+ * its time is the page's key in the heap. The page with the oldest record runs until another source is due; alone on
+ * a CPU that is a whole batch without touching the heap.
+ *
+ * Times are what the program wrote, so they are bounded on both sides: not later than the delivery (the kernel's own
+ * time; a record from the future would wait for ever) and not before the page's previous record. Order within a page
+ * is always that of the numbers.
+ *
+ * Immediate records of a page stand between its records: one with `at` n comes after record n - 1 and before record n,
+ * whatever the two clocks say; the later of the two takes the time of the earlier if they disagree.
+ *
+ * The end of a thread (EXIT) and of its memory (EXEC) must not overtake its records. In time it is behind them all;
+ * when memory is short and records are passed on before their time, it waits apart ("parked") until the rings are
+ * drained past it.
+ */
+#include "ingest/stream.h"
+
+#include <errno.h>
+#include <string.h>
+#include <utlist.h>
+
+#define MAX_STEPS_BACK 64
+#define LAST_RANK (~0ULL)
+
+static struct page *page__of(struct merge_source *s)
+{
+	return container_of(s, struct page, src);
+}
+
+static bool source__is_page(const struct merge_source *s)
+{
+	return s->rank >> 32 && s->rank != LAST_RANK;
+}
+
+/* Hand out in->r at the time that it carries. */
+static inline int pass__rec(struct ingest *in)
+{
+	u64 t = in->r.time_ns;
+
+	if (t < in->passed_ns)
+		in->st.late++;
+	else
+		in->passed_ns = t;
+	in->st.early += t > in->watermark_ns;
+	return in->ops.rec(in->ops.ctx, &in->r);
+}
+
+/* A record of our own making: not one of the program's, so neither late nor early. */
+static int pass__note(struct ingest *in, struct page *p, u8 kind, u64 time_ns)
+{
+	struct rec *r = &in->r;
+
+	r->kind = kind;
+	r->parent = r->immediate = r->pre_flags = 0;
+	r->depth = 0;
+	r->time_ns = time_ns;
+	r->number = p->opened ? p->cur.number : p->next_num;
+	r->page = &p->pub;
+	r->pid = p->pub.pid;
+	r->tid = p->pub.tid;
+	r->module = p->pub.module;
+	r->site_addr = 0;
+	r->payload = NULL;
+	r->payload_bytes = 0;
+	r->numbered = 0;
+	r->hit = NULL;
+	r->life = NULL;
+	return in->ops.rec(in->ops.ctx, r);
+}
+
+static int pass__loss(struct ingest *in, struct page *p, u64 count, int cause, u64 time_ns)
+{
+	in->st.lost[cause] += count;
+	in->r.count = count;
+	in->r.why = cause;
+	in->r.from_ns = p->last_ns ? p->last_ns : MIN(p->pub.id, time_ns);
+	p->resync = true;
+	return pass__note(in, p, REC_LOSS, time_ns);
+}
+
+/* --- callsites ----------------------------------------------------------------------------------------- */
+
+static u64 pass__link(struct ingest *in, struct page *p)
+{
+	if (!p->link && in->ops.module_link)
+		p->link = in->ops.module_link(in->ops.ctx, p->pub.module);
+	return p->link;
+}
+
+/* The callsite of a ref may belong to another module of the process. */
+static void rec__site_of_ref(struct ingest *in, struct page *p, struct rec *r)
+{
+	u64 addr = r->ref.module, link;
+	int module = -1;
+
+	r->site_addr = 0;
+	if (!r->ref.id)
+		return;
+	if (in->ops.module_at)
+		module = in->ops.module_at(in->ops.ctx, p->pub.pid, addr);
+	if (module < 0)
+		module = procs__module_at(in, p->pub.pid, addr);
+	if (module < 0)
+		return;
+	link = in->ops.module_link ? in->ops.module_link(in->ops.ctx, module) : 0;
+	if (!link)
+		return;
+	r->module = module;
+	r->site_addr = link + (s32)(r->ref.callsite - (u32)addr);
+}
+
+static inline void rec__site(struct ingest *in, struct page *p, struct rec *r, u32 callsite)
+{
+	bool ref = r->kind >= WIRE_R_OPEN && r->kind <= WIRE_R_FOLLOWS;
+
+	r->module = p->pub.module;
+	if (r->kind == REC_PRE && r->pre_kind == WIRE_R_ENTER)
+		ref = true;
+	if (__builtin_expect(ref && (r->ref.module != p->pub.module_addr || !r->ref.id), 0))
+		rec__site_of_ref(in, p, r);
+	else
+		r->site_addr =
+			callsite ? p->link + (s32)(callsite - (u32)p->pub.module_addr) : 0;
+}
+
+/* --- what a page has next ------------------------------------------------------------------------------ */
+
+static void page__open(struct ingest *in, struct page *p)
+{
+	struct held *h = p->queue;
+
+	p->opened = true;
+	p->more = 0;
+	if (h->type != HELD_BATCH)
+		return;
+	batch__open(&p->b, h->data, h->bytes, h->time_ns); /* has been looked at when it came */
+	batch__clock(&p->b, &in->clock);
+	p->more = batch__first(&p->b, &p->cur);
+	while (p->more > 0 && p->cur.number < h->start)
+		p->more = batch__next(&p->b, &p->cur);
+}
+
+static bool page__imm_is_next(const struct page *p)
+{
+	const struct held *h = p->queue;
+
+	if (!p->imms)
+		return false;
+	if (!h || h->type == HELD_LOSS)
+		return true;
+	return h->type == HELD_BATCH && p->imms->first <= MAX(p->cur.number, h->start);
+}
+
+/* Time of what comes next; false: nothing does. */
+static bool page__peek(struct ingest *in, struct page *p)
+{
+	struct held *h = p->queue;
+	u64 t;
+
+	if (h && !p->opened)
+		page__open(in, p);
+	if (page__imm_is_next(p))
+		t = p->imms->time_ns;
+	else if (!h)
+		return false;
+	else
+		t = p->more > 0 ? batch__ns(&p->b, p->cur.ticks) : h->time_ns;
+	p->src.time_ns = MAX(t, p->last_ns);
+	return true;
+}
+
+int pass__refresh(struct ingest *in, struct page *p)
+{
+	if (page__peek(in, p))
+		return merge__place(&in->merge, &p->src);
+	merge__remove(&in->merge, &p->src);
+	return 0;
+}
+
+/* --- passing on from a page ---------------------------------------------------------------------------- */
+
+static void page__pop(struct ingest *in, struct page *p)
+{
+	struct held *h = p->queue;
+
+	DL_DELETE(p->queue, h);
+	held__free(in, h);
+	p->opened = false;
+}
+
+/* Tell the model what is open on the page before the record at the cursor. */
+static int page__resync(struct ingest *in, struct page *p, u64 time_ns)
+{
+	u32 n = batch__entries(&p->b, p->queue->start, in->entries), i, callsite;
+	int err = pass__note(in, p, REC_RESYNC, time_ns);
+	struct rec *r = &in->r;
+
+	p->resync = false;
+	for (i = 0; i < n && !err; i++) {
+		if (batch__pre(&p->b, &in->entries[i], r, &callsite))
+			continue;
+		r->time_ns = MIN(r->time_ns, time_ns);
+		rec__site(in, p, r, callsite);
+		err = in->ops.rec(in->ops.ctx, r);
+	}
+	return err ? err : pass__note(in, p, REC_RESYNC_END, time_ns);
+}
+
+static int page__tell(struct ingest *in, struct page *p, u64 time_ns)
+{
+	if (p->told)
+		return 0;
+	p->told = true;
+	return pass__note(in, p, REC_PAGE, time_ns);
+}
+
+/* What has to be said before the first record of a batch. */
+static int page__prologue(struct ingest *in, struct page *p)
+{
+	struct held *h = p->queue;
+	u64 t = p->src.time_ns, gap = h->gap;
+	int err = page__tell(in, p, t);
+
+	h->gap = 0;
+	if (!err && gap)
+		err = pass__loss(in, p, gap, p->cause, t);
+	if (!err && p->resync && (p->more > 0 || h->adopt))
+		err = page__resync(in, p, t);
+	return err;
+}
+
+/* The rest of the batch does not decode. */
+static int page__cut(struct ingest *in, struct page *p)
+{
+	u64 n = p->queue->end - p->cur.number;
+
+	in->st.malformed++;
+	return n ? pass__loss(in, p, n, LOSS_BAD, p->src.time_ns) : 0;
+}
+
+/* Put what is the same for all records of a batch into in->r. */
+static void page__ready(struct ingest *in, struct page *p)
+{
+	struct rec *r = &in->r;
+
+	r->immediate = r->pre_flags = 0;
+	r->page = &p->pub;
+	r->pid = p->pub.pid;
+	r->tid = p->pub.tid;
+	r->cpu = p->queue->cpu;
+	r->hit = NULL;
+	r->life = NULL;
+}
+
+/* The record at the cursor. Returns what ops->rec does; -EBADMSG: cut the batch here. */
+static inline int page__one(struct ingest *in, struct page *p)
+{
+	const struct batch_cursor *c = &p->cur;
+	struct rec *r = &in->r;
+	u32 callsite;
+	int err = batch__parse(p->b.data + c->off, c->size, r, &callsite);
+
+	if (__builtin_expect(err, 0)) {
+		if (err == -EBADMSG)
+			return err;
+		in->st.malformed++;
+		err = pass__loss(in, p, 1, LOSS_BAD, p->src.time_ns);
+		p->resync = false; /* a kind from the future: it is one record, the others are understood */
+		page__ready(in, p);
+		return err == -EBADMSG ? -EIO : err;
+	}
+	p->last_ns = r->time_ns = p->src.time_ns;
+	if (__builtin_expect(r->kind == WIRE_R_PAUSE, 0)) {
+		in->st.pauses++;
+		in->st.emitted--;
+		return 0;
+	}
+	r->number = c->number;
+	rec__site(in, p, r, callsite);
+	in->st.received++;
+	err = pass__rec(in);
+	return __builtin_expect(err == -EBADMSG, 0) ? -EIO : err;
+}
+
+/* Records of the open batch until its end, an immediate record, or the rival's time. 0 or an error of ops->rec; *done:
+ * the batch has been used up. */
+static int page__records(struct ingest *in, struct page *p, u64 until, u64 rank, bool *done)
+{
+	u64 imm_at = p->imms ? p->imms->first : ~0ULL, t;
+	int err;
+
+	page__ready(in, p);
+	while (p->more > 0) {
+		err = page__one(in, p);
+		if (__builtin_expect(err == -EBADMSG, 0)) {
+			p->more = err;
+			break;
+		}
+		p->more = batch__next(&p->b, &p->cur);
+		if (err)
+			return err;
+		if (p->more <= 0)
+			break;
+		t = batch__ns(&p->b, p->cur.ticks);
+		p->src.time_ns = t = MAX(t, p->last_ns);
+		if (imm_at <= p->cur.number || !merge__before(t, p->src.rank, until, rank))
+			return 0;
+	}
+	*done = true;
+	return p->more < 0 ? page__cut(in, p) : 0;
+}
+
+static int page__batch(struct ingest *in, struct page *p, u64 until, u64 rank)
+{
+	struct held *h = p->queue;
+	bool done = p->more == 0;
+	int err = 0;
+
+	if (h->gap || p->resync || !p->told)
+		err = page__prologue(in, p);
+	if (!err && p->more < 0) {
+		done = true;
+		err = page__cut(in, p);
+	} else if (!err && !done && !pass__link(in, p)) {
+		done = true;
+		err = page__cut(in, p);
+	} else if (!err && !done) {
+		err = page__records(in, p, until, rank, &done);
+	}
+	if (done)
+		page__pop(in, p);
+	return err;
+}
+
+static int page__imm(struct ingest *in, struct page *p)
+{
+	struct held *h = p->imms;
+	const struct wire_imm *imm = (const void *)(h->data + sizeof(struct wire_head));
+	struct rec *r = &in->r;
+	u32 callsite;
+	int err = page__tell(in, p, p->src.time_ns);
+
+	if (!err) {
+		r->immediate = 1;
+		r->pre_flags = 0;
+		r->number = ~0ULL;
+		r->page = &p->pub;
+		r->pid = p->pub.pid;
+		r->tid = p->pub.tid;
+		r->cpu = h->cpu;
+		p->last_ns = r->time_ns = p->src.time_ns;
+		err = batch__parse((const u8 *)(imm + 1), imm->bytes, r, &callsite);
+		if (err || !pass__link(in, p)) {
+			in->st.malformed++;
+			in->st.bad_singles++;
+			err = 0;
+		} else if (r->kind != WIRE_R_PAUSE) {
+			rec__site(in, p, r, callsite);
+			in->st.immediates++;
+			err = pass__rec(in);
+		}
+	}
+	DL_DELETE(p->imms, h);
+	held__free(in, h);
+	return err;
+}
+
+/* Pass on what this page has, while it comes before (until, rank). */
+static int page__pass(struct ingest *in, struct page *p, u64 until, u64 rank)
+{
+	struct held *h;
+	int err;
+
+	do {
+		h = p->queue;
+		if (page__imm_is_next(p)) {
+			err = page__imm(in, p);
+		} else if (h->type == HELD_BATCH) {
+			err = page__batch(in, p, until, rank);
+		} else {
+			err = page__tell(in, p, p->src.time_ns);
+			if (!err && h->type == HELD_LOSS)
+				err = pass__loss(in, p, h->first, h->cause,
+						 MAX(p->src.time_ns, in->passed_ns));
+			page__pop(in, p);
+		}
+		if (!page__peek(in, p)) {
+			merge__remove(&in->merge, &p->src);
+			return err;
+		}
+	} while (!err && !in->one_by_one &&
+		 merge__before(p->src.time_ns, p->src.rank, until, rank));
+	merge__place(&in->merge, &p->src);
+	return err;
+}
+
+/* --- what the rings bring besides batches -------------------------------------------------------------- */
+
+static const struct wire_head *held__head(const struct held *h)
+{
+	return (const void *)h->data;
+}
+
+static bool held__is_end(const struct held *h)
+{
+	u16 kind = held__head(h)->kind;
+
+	return kind == WIRE_EXIT || kind == WIRE_EXEC;
+}
+
+static int cpu__refresh(struct ingest *in, struct cpu_source *c)
+{
+	if (!c->queue) {
+		merge__remove(&in->merge, &c->src);
+		return 0;
+	}
+	c->src.time_ns = c->queue->time_ns;
+	c->src.rank = held__is_end(c->queue) ? LAST_RANK : c->cpu;
+	return merge__place(&in->merge, &c->src);
+}
+
+static struct cpu_source *cpu__get(struct ingest *in, u32 cpu)
+{
+	struct cpu_source **more;
+
+	if (cpu >= in->cpu_cnt) {
+		more = realloc(in->cpu, (cpu + 1) * sizeof(*more));
+		if (!more)
+			return NULL;
+		memset(more + in->cpu_cnt, 0, (cpu + 1 - in->cpu_cnt) * sizeof(*more));
+		in->cpu = more;
+		in->cpu_cnt = cpu + 1;
+	}
+	if (!in->cpu[cpu]) {
+		in->cpu[cpu] = calloc(1, sizeof(**in->cpu));
+		if (in->cpu[cpu])
+			in->cpu[cpu]->cpu = cpu;
+	}
+	return in->cpu[cpu];
+}
+
+static int cpu__insert(struct ingest *in, struct cpu_source *c, struct held *h)
+{
+	struct held *after = c->queue ? c->queue->prev : NULL;
+	int steps = 0;
+
+	while (after && after->time_ns > h->time_ns && steps++ < MAX_STEPS_BACK)
+		after = after == c->queue ? NULL : after->prev;
+	if (after)
+		DL_APPEND_ELEM(c->queue, after, h);
+	else
+		DL_PREPEND(c->queue, h);
+	return c->queue == h ? cpu__refresh(in, c) : 0;
+}
+
+static bool single__valid(const struct wire_head *head, size_t bytes)
+{
+	const struct wire_hit *hit = (const void *)head;
+
+	if (head->kind != WIRE_HIT)
+		return bytes >= sizeof(struct wire_life);
+	return bytes >= sizeof(*hit) && hit->arg_cnt <= WIRE_MAX_ARGS &&
+	       sizeof(*hit) + 8ULL * hit->arg_cnt + hit->text_bytes <= bytes;
+}
+
+int pass__single(struct ingest *in, const void *rec, size_t bytes)
+{
+	const struct wire_head *head = rec;
+	bool valid = single__valid(head, bytes);
+	struct cpu_source *c = valid ? cpu__get(in, head->cpu) : NULL;
+	struct held *h = c ? held__new(in, HELD_SINGLE, rec, bytes) : NULL;
+
+	if (!h) {
+		in->st.malformed += !valid;
+		in->st.bad_singles += head->kind == WIRE_HIT;
+		return 0;
+	}
+	if (head->kind != WIRE_HIT)
+		((struct wire_life *)h->data)->comm[15] = '\0';
+	h->cpu = head->cpu;
+	h->time_ns = head->time_ns;
+	return cpu__insert(in, c, h);
+}
+
+/* The thread's end has been told: nothing of its memory means anything any more. */
+static void life__after(struct ingest *in, const struct wire_life *l)
+{
+	if (l->head.kind == WIRE_FORK)
+		return;
+	pages__bury(in, l->head.pid, l->head.tid, l->head.time_ns);
+	if (l->head.kind == WIRE_EXEC && l->other_tid && l->other_tid != l->head.tid)
+		pages__bury(in, l->head.pid, l->other_tid, l->head.time_ns);
+	if (l->head.kind == WIRE_EXEC || l->flags & WIRE_LIFE_PROCESS)
+		procs__forget(in, l->head.pid);
+}
+
+static int cpu__one(struct ingest *in, const struct held *h)
+{
+	const struct wire_head *head = held__head(h);
+	struct rec *r = &in->r;
+	int err;
+
+	memset(r, 0, sizeof(*r));
+	r->time_ns = h->time_ns;
+	r->number = ~0ULL;
+	r->pid = head->pid;
+	r->tid = head->tid;
+	r->cpu = head->cpu;
+	if (head->kind == WIRE_HIT) {
+		r->kind = REC_HIT;
+		r->module = head->cookie;
+		r->hit = (const void *)head;
+		in->st.hits++;
+		return pass__rec(in);
+	}
+	r->life = (const void *)head;
+	r->kind = head->kind == WIRE_FORK ? REC_FORK :
+		  head->kind == WIRE_EXEC ? REC_EXEC :
+					    REC_EXIT;
+	err = in->ops.rec(in->ops.ctx, r);
+	in->passed_ns = MAX(in->passed_ns, r->time_ns);
+	life__after(in, r->life);
+	return err;
+}
+
+static int cpu__pass(struct ingest *in, struct cpu_source *c, u64 until, u64 rank)
+{
+	struct held *h;
+	int err = 0;
+
+	do {
+		h = c->queue;
+		DL_DELETE(c->queue, h);
+		if (held__is_end(h) && h->time_ns > in->drained_ns) {
+			DL_APPEND(in->parked, h);
+		} else {
+			err = cpu__one(in, h);
+			held__free(in, h);
+		}
+	} while (!err && !in->one_by_one && c->queue && !held__is_end(c->queue) &&
+		 merge__before(c->queue->time_ns, c->cpu, until, rank));
+	cpu__refresh(in, c);
+	return err;
+}
+
+int pass__unpark(struct ingest *in, u64 drained_ns)
+{
+	struct held *h, *tmp;
+	int err;
+
+	DL_FOREACH_SAFE(in->parked, h, tmp) {
+		if (h->time_ns > drained_ns)
+			continue;
+		DL_DELETE(in->parked, h);
+		err = cpu__insert(in, in->cpu[h->cpu], h);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* --- the merge ----------------------------------------------------------------------------------------- */
+
+static int pass__top(struct ingest *in, u64 time_ns)
+{
+	struct merge_source *s = merge__top(&in->merge);
+	u64 until, rank;
+
+	merge__rival(&in->merge, &until, &rank);
+	if (time_ns < until) { /* up to and including time_ns */
+		until = time_ns;
+		rank = LAST_RANK;
+	}
+	if (source__is_page(s))
+		return page__pass(in, page__of(s), until, rank);
+	return cpu__pass(in, container_of(s, struct cpu_source, src), until, rank);
+}
+
+int pass__until(struct ingest *in, u64 time_ns)
+{
+	int err = 0;
+
+	in->one_by_one = false;
+	while (!err && in->merge.cnt && merge__top(&in->merge)->time_ns <= time_ns)
+		err = pass__top(in, time_ns);
+	return err;
+}
+
+int pass__bound(struct ingest *in)
+{
+	int err = 0;
+
+	in->one_by_one = true;
+	while (!err && in->st.held_bytes > in->held_max) {
+		if (in->merge.cnt)
+			err = pass__top(in, ~0ULL);
+		else if (!stream__force_one(in))
+			break;
+	}
+	return err;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stream.h - what the files of ingest/ share: pages, what is held for them, and the whole of struct ingest.
+ *
+ *   pages.c   who is who: pages by id, by owner; modules of a process; the end of a page's life
+ *   stream.c  deliveries made whole: rules 1 to 4 of the batch path. Essay there
+ *   pass.c    from what is held to ops->rec, in time order
+ *   ingest.c  the public calls
+ */
+#ifndef TAPEBPF_INGEST_STREAM_H
+#define TAPEBPF_INGEST_STREAM_H
+
+#include "ingest/batch.h"
+#include "ingest/ingest.h"
+#include "ingest/merge.h"
+
+/* Without memory an element is left out of its table (hh.tbl is NULL then); by default uthash would exit. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+/* Something that came and has not been passed on. */
+enum held_type { HELD_BATCH, HELD_PAGE, HELD_LOSS, HELD_SINGLE };
+
+struct held {
+	struct held *prev, *next; /* utlist */
+	u64 time_ns;  /* BATCH: of the delivery; else: of the record */
+	u64 first;    /* BATCH: number of its first record. LOSS: number lost. SINGLE in a page: its place (wire_imm.at) */
+	u64 end;      /* BATCH: number just past its last */
+	u64 start;    /* BATCH: number of the first that is new, once accepted */
+	u64 gap;      /* BATCH: records lost before it, once accepted */
+	u32 alloc;    /* bytes of memory */
+	u32 bytes;    /* of data */
+	u16 cpu;
+	u8 type;      /* enum held_type */
+	u8 adopt;     /* BATCH: of ingest__adopt */
+	u8 cause;     /* LOSS */
+	u8 pad[3];
+	_Alignas(8) u8 data[]; /* BATCH: page image; SINGLE: the ring record */
+};
+
+struct page {
+	struct merge_source src; /* first: see page__of */
+	struct rec_page pub;
+	UT_hash_handle hh;	       /* by pub.id; see same */
+	struct page *same;	       /* next page with the same id */
+	struct page *prev, *next;      /* all pages */
+	struct page *own_prev, *own_next; /* of its owner */
+	struct page *hold_prev, *hold_next; /* those with something in early */
+	struct page *mark_next;	       /* of those with a dead mark */
+	struct page *grave_next;       /* of the dead */
+	struct owner *owner;
+
+	u64 base;     /* number from which on records are ours */
+	u64 next_num; /* number of the next record to accept */
+	u64 seen;     /* the kernel's mark */
+	u64 mark_ns;  /* a dead mark is believed once the rings are drained past this; 0: not known yet */
+	u64 dead_ns;  /* time of the owner's end */
+	u64 last_ns;  /* time of the last record passed on */
+	u64 link;     /* link address of the module; 0: not known yet */
+	u32 too_deep;
+	u32 early_cnt;
+	u8 cause;	 /* enum loss_cause of the next gap, as far as known */
+	bool named;	 /* ns ids and module are known (a mark alone does not tell them) */
+	bool announced;	 /* made during the recording: its records count from number 0 */
+	bool based;	 /* base and next_num are valid */
+	bool told;	 /* REC_PAGE has been passed on */
+	bool resync;	 /* the model's stack must be set before the next record */
+	bool complete;	 /* its last delivery has come */
+	bool dead;	 /* its owner has ended */
+	bool marked;	 /* in the list of dead marks */
+	bool buried;	 /* in the list of the dead */
+	bool opened;	 /* b and cur are valid for the head of queue */
+
+	struct held *queue; /* accepted, in order */
+	struct held *early; /* not yet: first is beyond next_num. Ordered by first */
+	struct held *imms;  /* immediate records, ordered by place */
+	struct batch b;	    /* of the head of queue */
+	struct batch_cursor cur;
+	int more; /* what the cursor's last step returned */
+};
+
+struct owner {
+	u32 tid;
+	struct page *pages;
+	UT_hash_handle hh;
+};
+
+#define PROC_MAX_MODULES 256
+
+struct proc {
+	u32 pid;
+	u32 cnt;
+	struct {
+		u64 addr;
+		u32 module;
+	} * mod;
+	UT_hash_handle hh;
+};
+
+/* What a CPU's ring brought besides batches: ordered by time. */
+struct cpu_source {
+	struct merge_source src; /* first */
+	u32 cpu;
+	struct held *queue;
+};
+
+struct ingest {
+	struct ingest_ops ops;
+	u64 hold_ns, since_ns;
+	size_t held_max;
+	struct batch_clock clock;
+	struct merge merge;
+
+	struct page *by_id;   /* uthash */
+	struct page *pages;   /* all, utlist */
+	struct page *holding; /* with something in early */
+	struct page *marked;  /* with a dead mark that is not believed yet */
+	struct page *grave, *grave_tail; /* dead, oldest first */
+	struct owner *owners;
+	struct proc *procs;
+	u64 page_cnt; /* in memory, dead ones too */
+	u64 page_serial;
+	struct cpu_source **cpu;
+	u32 cpu_cnt;
+	struct held *parked; /* ends of threads that came up before the rings were drained past them */
+
+	u64 drained_ns;	  /* the latest that the caller told */
+	u64 watermark_ns; /* what is older is passed on */
+	u64 passed_ns;	  /* time of the latest record passed on */
+	bool one_by_one;  /* short of memory: look again after every held thing */
+	struct ingest_stats st;
+	struct rec r;
+	struct batch_entry entries[BATCH_MAX_RECS];
+};
+
+#define INGEST_MAX_PAGES (1U << 18) /* a page costs some 600 bytes here */
+
+/* --- pages.c --- */
+struct page *pages__find(struct ingest *in, u64 id, u32 ns_pid, u32 ns_tid);
+struct page *pages__find_host(struct ingest *in, u64 id, u32 pid, u32 tid);
+struct page *pages__find_pageless(struct ingest *in, u32 pid, u32 tid, u64 module_addr);
+/* A new one; NULL: no memory or too many. */
+struct page *pages__add(struct ingest *in, u64 id, u32 pid, u32 tid);
+void pages__name(struct page *p, u32 ns_pid, u32 ns_tid, u64 module_addr, u32 module);
+int pages__own(struct ingest *in, struct page *p, u32 pid, u32 tid);
+/* The thread has ended at time_ns: its pages have no further use for the model. */
+void pages__bury(struct ingest *in, u32 pid, u32 tid, u64 time_ns);
+void pages__to_grave(struct ingest *in, struct page *p);
+/* Give back the memory of pages that have been dead for so long that nothing can come any more. */
+void pages__sweep(struct ingest *in, u64 before_ns);
+void pages__free_all(struct ingest *in);
+void procs__note(struct ingest *in, u32 pid, u64 module_addr, u32 module);
+int procs__module_at(struct ingest *in, u32 pid, u64 module_addr);
+void procs__forget(struct ingest *in, u32 pid);
+
+/* --- stream.c --- */
+struct held *held__new(struct ingest *in, enum held_type type, const void *data, size_t bytes);
+void held__free(struct ingest *in, struct held *h);
+int stream__batch(struct ingest *in, const struct wire_batch *w, size_t bytes, bool adopt);
+int stream__announce(struct ingest *in, const struct wire_announce *a);
+int stream__immediate(struct ingest *in, const struct wire_head *head, size_t bytes);
+int stream__mark(struct ingest *in, u32 pid, u32 tid, u64 id, u64 seen, int cause, bool dead);
+/* Believe that everything emitted before drained_ns has been pushed: end holds, count gaps and dead marks. */
+int stream__drained(struct ingest *in, u64 drained_ns, u64 now_ns);
+int stream__finish(struct ingest *in);
+/* Accept what is held early in the page that has held something longest; false: no such page. */
+bool stream__force_one(struct ingest *in);
+
+/* --- pass.c --- */
+/* The page's next thing may have changed: find its time and place the page in the heap, or take it out. */
+int pass__refresh(struct ingest *in, struct page *p);
+int pass__single(struct ingest *in, const void *rec, size_t bytes);
+int pass__unpark(struct ingest *in, u64 drained_ns);
+int pass__until(struct ingest *in, u64 time_ns);
+int pass__bound(struct ingest *in);
+
+#endif
