@@ -1,0 +1,121 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# guest: yes
+#
+# Plain sys/sdt.h probes: every hit, every argument form, signatures, pairs.
+. "$(dirname "$0")/lib.sh"
+
+# A target that waits on its standard input until `release`.
+held_target()
+{
+	need_root
+	name=$1
+	shift
+	need_target "$name"
+	mkfifo "$WORK/hold"
+	"$TARGETS/$name" "$@" <"$WORK/hold" >"$WORK/target.out" 2>"$WORK/target.err" &
+	TARGET=$!
+	STARTED="$STARTED $TARGET"
+	exec 9>"$WORK/hold"
+}
+
+release()
+{
+	echo >&9
+	exec 9>&-
+}
+
+every_form()
+{
+	held_target usdt_args 100 hold
+	start_record -p "$TARGET"
+	release
+	wait_target
+	wait_record
+	assert_eq "the target's result" "100 328350" "$(cat target.out)"
+	for probe in none four sizes twelve stap guarded texts; do
+		assert_eq "hits of $probe" 100 "$(count '"type":"event"' "\"name\":\"$probe\"")"
+	done
+	assert_eq "sizes and signs" 100 "$(count '"name":"sizes"' '"arg0":-1[,}]' '"arg1":200[,}]' '"arg2":-3000[,}]' \
+		'"arg3":60000[,}]' '"arg4":-70000[,}]' '"arg5":-5000000000[,}]')"
+	assert_eq "twelve constants" 100 "$(count '"name":"twelve"' '"arg0":1[,}]' '"arg11":12[,}]')"
+	assert_eq "registers" 1 "$(count '"name":"four"' '"arg0":41[,}]' '"arg3":44[,}]')"
+	assert_eq "target" 100 "$(count '"name":"none"' '"target":"shop"' '"level":"INFO"')"
+	if [ "$(uname -m)" = x86_64 ]; then
+		assert_eq "symbol, constants" 100 \
+			"$(count '"name":"symbol"' '"arg0":-2048[,}]' '"arg1":-9[,}]' '"arg2":16[,}]')"
+		assert_eq "scale, index, base" 100 \
+			"$(count '"name":"sib"' '"arg0":22[,}]' '"arg1":33[,}]' '"arg2":18[,}]')"
+		assert_eq "one unreadable argument" 100 "$(count '"name":"half"' '"arg0":5[,}]' '"arg2":-6[,}]')"
+		assert_eq "it is left out" 0 "$(count '"name":"half"' '"arg1":')"
+	fi
+	assert_eq "emitted" "$(total emitted)" "$(total stored)"
+	assert_verified
+}
+
+signatures()
+{
+	held_target usdt_args 10 hold
+	start_record -p "$TARGET" --sig 'shop:texts(str path, str body:len, i32 len)' --sig 'shop:four(u64 i, _ unused, i32 two)'
+	release
+	wait_target
+	wait_record
+	assert_eq "texts" 1 "$(count '"name":"texts"' '"path":"a path"' '"body":"body 7"' '"len":6[,}]')"
+	assert_eq "names and gaps" 1 "$(count '"name":"four"' '"i":3[,}]' '"two":5[,}]')"
+	assert_eq "left out" 0 "$(count '"unused"')"
+	assert_eq "without a parameter" 10 "$(count '"name":"four"' '"arg3":')"
+	assert_verified
+}
+
+short_texts()
+{
+	held_target usdt_args 10 hold
+	start_record -p "$TARGET" --max-str 4 --sig 'shop:texts(str path, bytes body:len, _ len)'
+	release
+	wait_target
+	wait_record
+	assert_eq "cut and flagged" 10 "$(count '"name":"texts"' '"path":"a pa"' 'truncated')"
+}
+
+pairs()
+{
+	need_root
+	run_record -- "$TARGETS/usdt_pairs" 3 || fail "record: status $?"
+	assert_eq "the target's result" 36 "$(cat record.out)"
+	assert_eq "spans" 18 "$(count '"type":"span_open"')"
+	assert_eq "requests" 6 "$(count '"type":"span_open"' '"name":"request"')"
+	assert_eq "the note" 3 "$(count '"type":"event"' '"name":"note"')"
+	assert_eq "ends without begin" 3 "$(count '"type":"event"' '"name":"parse__done"')"
+	assert_match "counts" '15 begins, 12 ends, 3 abandoned, 3 ends without begin, 3 begins without end' record.err ||
+		fail "counts"
+	assert_eq "emitted" "$(total emitted)" "$(total stored)"
+	assert_verified
+}
+
+no_pairs()
+{
+	need_root
+	run_record --no-pairs -- "$TARGETS/usdt_pairs" 2 || fail "record: status $?"
+	assert_eq "spans" 0 "$(count '"type":"span_open"')"
+	assert_eq "events" 24 "$(count '"type":"event"')"
+}
+
+# As fast as they come, from two threads, with a ring too small: nothing may be unaccounted for.
+tiny_ring()
+{
+	need_root
+	run_record --ring-size 4096 -- "$TARGETS/usdt_flat" 2 200000 || fail "record: status $?"
+	assert_eq "hits" "$(cut -d' ' -f1 record.out)" "$(total emitted)"
+	assert_eq "emitted = stored + lost" "$(total emitted)" $(($(total stored) + $(total lost)))
+	assert_eq "events on tape" "$(total stored)" "$(count '"type":"event"')"
+	assert_verified
+	run_record --force --ring-size 4096 --fail-on-loss -- "$TARGETS/usdt_flat" 2 200000
+	assert_eq "exit status with --fail-on-loss" 3 $?
+}
+
+run_test every_form
+run_test signatures
+run_test short_texts
+run_test pairs
+run_test no_pairs
+run_test tiny_ring
