@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tape_sink_priv.h - what the files of the tape sink share: tape_sink.c (the calls), tape_defs.c (callsites, processes,
+ * threads), tape_values.c (values), tape_place.c (the procedures that keep the tree right for readers of v0.1).
+ */
+#ifndef TAPEBPF_TAPE_SINK_PRIV_H
+#define TAPEBPF_TAPE_SINK_PRIV_H
+
+#include "base/codes.h"
+#include "base/idmap.h"
+#include "model/sink.h"
+#include "tape/tape_format.h"
+#include "tape/tape_writer.h"
+
+/* Records on their way to the writer. */
+struct tape_group {
+	u8 *data;
+	size_t bytes, cap;
+	bool failed; /* no memory: what is in it must not be used */
+};
+
+struct tape_thread;
+struct tape_span;
+
+/* An id under which a span stands in the tape. All its open entries are on one thread, that of its last ENTER: the
+ * upstream parser asks for no less. */
+struct tape_ident {
+	u64 id;
+	struct tape_thread *last; /* of the last ENTER; NULL: never entered */
+	u32 open;		   /* entries */
+};
+
+/* P4: the id for entries on one more thread at the same time. */
+struct tape_alias {
+	struct tape_ident ident;
+	struct tape_alias *next;
+};
+
+struct tape_span {
+	struct tape_ident ident;
+	struct tape_span *parent; /* stays while it has children (P7) */
+	struct tape_site *site;
+	struct tape_alias *alias;
+	struct tape_thread *opener; /* NULL: unknown */
+	u64 fields;		      /* that have a value or a placeholder, by bit */
+	u32 children;
+	u32 open; /* entries under all its ids */
+	bool closing; /* the model has closed it: waits for its children */
+	u8 why;
+	u64 dropped_ns;
+	struct tape_span *next_free;
+};
+
+struct tape_entry {
+	struct tape_span *span;
+	struct tape_ident *ident;
+	bool duplicate; /* the span was on the stack already: does not count as current */
+};
+
+struct tape_thread {
+	u64 uid;
+	u32 cnt, cap;
+	struct tape_entry *entry; /* bottom to top: the program's stack, and between two calls also upstream's */
+	u32 refs;		   /* idents and openers that name it */
+	bool defined, ended;
+};
+
+/* A callsite of the tape: several of the model's where their definitions are equal. */
+struct tape_site;
+
+struct tape_sink {
+	struct tape_writer *w;
+	const struct process *only;
+	u64 base_ns;
+	size_t max_group;
+	struct tape_group group;
+	struct tape_group pending; /* exits, closes that found no space; nothing may overtake them */
+
+	struct idmap spans, threads, processes, sites;
+	struct tape_site *site_list; /* by definition (uthash) */
+	struct tape_span *free_spans;
+	struct tape_thread *cached;
+	struct tape_thread nobody; /* thread 0: where a span has to be entered and no thread is known */
+	u64 next_site, next_alias;
+
+	s64 last_event, last_span; /* largest times */
+	u64 span_cnt, event_cnt;
+	struct {
+		u64 count;
+		s64 from, to;
+	} missed[LOSS_MAX]; /* loss records that could not be written */
+};
+
+static inline s64 tape_time(const struct tape_sink *s, u64 ns)
+{
+	return (s64)(ns - s->base_ns);
+}
+
+/* --- tape_sink.c: groups --- */
+
+int tape_group__grow(struct tape_group *g, size_t bytes);
+
+/* Room for a record of so many bytes, its header filled. NULL: no memory, group.failed. */
+static inline void *tape_group__add(struct tape_group *g, u8 kind, size_t bytes)
+{
+	struct tape_head *h;
+
+	if (g->bytes + bytes > g->cap && tape_group__grow(g, bytes))
+		return NULL;
+	h = (struct tape_head *)(g->data + g->bytes);
+	g->bytes += bytes;
+	h->kind = kind;
+	h->len = bytes;
+	return h;
+}
+
+void tape_group__synthetic(struct tape_group *g, enum tape_procedure procedure, u16 count);
+
+/* Write s->group, all or nothing, and empty it. */
+int tape_sink__emit(struct tape_sink *s);
+/* Write s->group now or as soon as there is space again. Fails only for want of memory. */
+int tape_sink__emit_last(struct tape_sink *s);
+
+/* --- tape_defs.c --- */
+
+/* The site of a callsite, not necessarily written yet. NULL: no memory. */
+struct tape_site *tape_sink__site(struct tape_sink *s, const struct callsite *c);
+int tape_site__define(struct tape_sink *s, struct tape_site *site);
+u64 tape_site__id(const struct tape_site *site);
+u32 tape_site__field_cnt(const struct tape_site *site);
+u8 tape_site__type(const struct tape_site *site, u32 field);
+static inline u64 tape_site__field_id(const struct tape_site *site, u32 field)
+{
+	return tape_site__id(site) * CALLSITE_MAX_FIELDS + field;
+}
+void tape_sites__free(struct tape_sink *s);
+
+int tape_sink__put_process(struct tape_sink *s, struct process *p);
+int tape_sink__put_thread(struct tape_sink *s, struct thread *t, struct tape_thread *tt);
+
+/* The thread, written before if need be. NULL for NULL; on errors ERR is set. */
+struct tape_thread *tape_sink__thread(struct tape_sink *s, struct thread *t, int *err);
+/* A reference less; ended threads that nobody names are freed. t may be NULL. */
+void tape_thread__put(struct tape_sink *s, struct tape_thread *t);
+void tape_thread__end(struct tape_sink *s, struct tape_thread *t);
+void tape_threads__free(struct tape_sink *s);
+
+/* --- tape_values.c --- */
+
+/* Add the values of one event or opening with the placeholders they need (P6). `have`: fields that need none any more;
+ * changed. Returns how many value records were added. */
+u32 tape_sink__values(struct tape_sink *s, const struct tape_site *site, u8 kind, u64 owner, const struct value *v,
+		      u32 cnt, u64 *have);
+/* As one value of a span recorded later. */
+u32 tape_sink__late_value(struct tape_sink *s, struct tape_span *sp, const struct value *v, u64 thread, s64 time);
+
+/* --- tape_place.c --- */
+
+int tape_place__enter(struct tape_sink *s, struct tape_span *sp, struct tape_thread *t, s64 time);
+/* index of the entry on t's stack */
+int tape_place__exit(struct tape_sink *s, struct tape_thread *t, u32 index, s64 time, u8 why);
+/* Add the close of one span to the group. */
+void tape_place__close(struct tape_sink *s, struct tape_span *sp, s64 time);
+void tape_place__free_aliases(struct tape_sink *s, struct tape_span *sp);
+
+/* The span that is current on a thread by the rules of `tracing`, NULL: none. */
+static inline struct tape_span *tape_thread__current(const struct tape_thread *t)
+{
+	for (u32 i = t->cnt; i > 0; i--)
+		if (!t->entry[i - 1].duplicate)
+			return t->entry[i - 1].span;
+	return NULL;
+}
+
+#endif
