@@ -100,6 +100,7 @@ enum sink_why {
 	SINK_PROCESS_END = 4,
 	SINK_LOST = 5,	     /* its own end was lost */
 	SINK_REOPENED = 6,   /* its id was opened again */
+	SINK_ELSEWHERE = 7,  /* exits only: the program did it, on another thread than the one that had entered */
 };
 
 struct event {

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * model_priv.h - what the files of this room share. Nobody outside includes it.
+ *
+ *	model.c      one record in, dispatched, accounted
+ *	tasks.c      processes and threads
+ *	callsites.c  callsites of tape.h, and the one table of all definitions
+ *	probes.c     callsites of foreign probes
+ *	values.c     payloads and arguments into values
+ *	stack.c      what is entered on a thread
+ *	registry.c   spans: references, parents, close
+ *	ops.c        the records of tape.h
+ *	resync.c     the stack after a gap
+ *	pairs.c      foreign probes that begin and end spans
+ *	fanout.c     calls to the sinks, loss records
+ */
+#ifndef TAPEBPF_MODEL_PRIV_H
+#define TAPEBPF_MODEL_PRIV_H
+
+#include "base/idmap.h"
+#include "model/model.h"
+#include "model/pool.h"
+
+/* What became of a program record: STORED, or the enum loss_cause that it is counted under. */
+#define STORED (-1)
+
+struct span;
+struct task;
+
+/* A process. Found by pid while it lives; kept until the model goes, since sinks may point at it. */
+struct proc {
+	struct process pub;
+	struct idmap spans; /* raw id -> struct span, or what it was */
+	u64 gone[256];	    /* the raw ids closed last, a ring: to tell a stale id from one never seen */
+	u32 gone_at;
+	u64 first_ns;	    /* its first record: what was opened before was open before the recording */
+	struct task *tasks; /* all it ever had */
+	struct proc *next;  /* of all */
+	struct { u64 addr; u32 module; } *mod; /* where its modules are, as far as pages told */
+	u32 mod_cnt;
+	bool dead;
+};
+
+/* What stands in proc.spans for a span that is closed: its uid (0 if it was refused), tagged. */
+static inline bool span__is_gone(const void *p)
+{
+	return (uintptr_t)p & 1;
+}
+
+/* A thread's page as the model sees it: depths count per page. rec_page.user points here; lives as long as the model. */
+struct lane {
+	struct task *task;
+	struct lane *next; /* of the task */
+	u64 module_addr;
+	u64 resync_ns; /* REC_RESYNC has come, its end has not: its time */
+	u32 module;
+	u32 entry_cnt; /* on the task's stack */
+	u32 pre_depth; /* resync: one more than the deepest entry confirmed */
+	bool resyncing;
+};
+
+/* A thread. Found by tid while it lives; kept until the model goes. */
+struct task {
+	struct thread pub;
+	struct proc *proc;
+	struct entry *top, *bottom; /* what is entered */
+	struct lane *lanes;
+	struct lane stray; /* for records without a page */
+	struct task *next; /* of the process */
+	u64 last_ns;	   /* time of the last call about this thread */
+	u32 foreign_cnt;   /* entries of foreign spans */
+	char *name;
+	bool dead;
+};
+
+enum entry_kind { ENTRY_SCOPED, ENTRY_MANUAL, ENTRY_FOREIGN };
+
+/* One entry of a span on a thread: on the thread's stack and in the span's list. */
+struct entry {
+	struct entry *up, *down; /* towards the top, towards the bottom */
+	struct entry *next, **pprev;
+	struct span *span; /* NULL: a span that could not even be remembered */
+	struct task *task;
+	struct lane *lane; /* NULL: foreign */
+	const struct pair *pair;
+	u64 number; /* of the BEGIN or ENTER record in the life of the page */
+	u64 since_ns;
+	u16 depth;
+	u8 kind;
+	u8 dup;	   /* its span had been entered on this thread before */
+	u8 marked; /* resync: confirmed */
+	s8 cause;  /* without a span: why */
+};
+
+/*
+ * A span that is alive. refs = handles + entries + children; a scoped or foreign span holds its one handle until its end. A
+ * refused span (cause != STORED) reaches no sink, but is remembered so that what names it is understood; `parent`
+ * never is a refused span.
+ */
+struct span {
+	u64 uid;
+	u64 raw; /* number by which the program names it, 0: none */
+	u64 ref_ns; /* opening time inside refs, 0: not told */
+	struct span *parent;
+	struct callsite *callsite; /* NULL: refused for its callsite */
+	struct proc *proc;
+	struct entry *entries; /* newest first */
+	u64 refs, handles;
+	u32 entry_cnt;
+	u8 why;	  /* enum sink_why of the close, as far as it is decided */
+	s8 cause; /* STORED, or why it was refused */
+	u64 open_ns;
+	u64 dropped_ns; /* last handle; 0: not yet */
+	u64 floor_ns;	/* not closed before this time: children */
+};
+
+/* --- callsites --- */
+
+struct module {
+	const struct elf_file *file;
+	struct idmap sites; /* link address -> struct callsite: those used */
+};
+
+/* A foreign probe: all sites of provider:name in one file. */
+struct probe_arg {
+	u8 type; /* enum wire_type; EMPTY: at no site readable, or left out */
+	s8 size; /* widest; negative: signed at some site */
+	s8 field, pair_field; /* index in the callsite of the event, of the span; -1: none */
+};
+
+struct probe {
+	const char *provider, *name;
+	const struct sig *sig;
+	const char *file;
+	u32 line;
+	u32 arg_cnt;
+	struct probe_arg arg[WIRE_MAX_ARGS];
+	struct callsite *event; /* made at first use */
+	struct pair *pair;
+	bool is_end;
+};
+
+/* How two probes make a span. More kinds (keys, FIFO, several ends: usdt.md 7) get members here. */
+struct pair_rule {
+	const char *begin, *end; /* endings of the names */
+};
+
+struct pair {
+	const struct pair_rule *rule;
+	struct probe *begin, *end;
+	struct callsite *callsite; /* made at first use */
+};
+
+struct probe_site {
+	struct probe *probe;
+	const struct elf_site *elf;
+};
+
+struct callsites {
+	struct module *module; /* by module number */
+	u32 module_cnt;
+	struct probe_site *site; /* by site number */
+	u32 site_cnt;
+	struct probe **probe; /* all, to free */
+	u32 probe_cnt;
+	struct callsite_def *defs; /* uthash: all definitions */
+	u64 next_id;
+	struct callsite *unknown; /* "(opened before recording)" */
+};
+
+struct model {
+	struct sink *sink;
+	struct sink_ops *ops;
+	u32 sink_cnt;
+	struct model_opts opts;
+	struct model_stats st;
+	int err; /* first error of a sink while the record under way was passed on */
+	u64 begin_ns, last_ns;
+	struct callsites cs;
+	struct pool spans, entries;
+	u64 next_span, refused_cnt;
+	/* tasks */
+	struct idmap pids, tids;
+	struct proc *procs;
+	u64 next_proc, next_thread;
+	struct task *last_task; /* the one the last record was about */
+	struct loss loss[LOSS_MAX]; /* sums not yet told */
+	/* what the record under way is about, for its loss record */
+	const struct callsite *about;
+	struct value value[CALLSITE_MAX_FIELDS]; /* of the record under way */
+};
+
+/* fanout.c */
+int fanout__init(struct model *m, const struct sink *sinks, u32 cnt);
+void fanout__done(struct model *m);
+void fanout__callsite(struct model *m, struct callsite *c);
+void fanout__process(struct model *m, struct proc *p);
+void fanout__process_end(struct model *m, struct proc *p, u64 ns, u32 status, bool known);
+void fanout__thread(struct model *m, struct task *t);
+void fanout__thread_end(struct model *m, struct task *t, u64 ns);
+void fanout__open(struct model *m, const struct span_open *o);
+void fanout__enter(struct model *m, u64 span, struct task *t, u64 ns);
+void fanout__exit(struct model *m, u64 span, struct task *t, u64 ns, enum sink_why why);
+void fanout__close(struct model *m, u64 span, u64 ns, u64 dropped_ns, enum sink_why why);
+void fanout__value(struct model *m, const struct span *s, const struct value *v, struct task *t, u64 ns);
+void fanout__follows(struct model *m, u64 span, u64 follows, struct task *t, u64 ns);
+void fanout__event(struct model *m, const struct event *e);
+/* A program record is lost: counted now, told to the sinks in sums (at most 100 ms, one cause each). */
+void fanout__lost(struct model *m, int cause, u64 ns, const struct task *t);
+void fanout__flush_loss(struct model *m);
+void fanout__loss(struct model *m, const struct loss *l);
+
+/* callsites.c */
+struct callsite *callsites__find(struct model *m, u32 module, u64 addr); /* tape.h; NULL: the file has no such */
+struct callsite *callsites__of_ref(struct model *m, const struct proc *p, const struct wire_ref *ref);
+struct callsite *callsites__unknown(struct model *m);
+/* The callsite equal to *def (whose strings need not stay), new if there is none. NULL: no memory. */
+struct callsite *callsites__intern(struct model *m, const struct callsite *def);
+void callsites__done(struct model *m);
+
+/* probes.c */
+int probes__add(struct model *m, const struct elf_file *f, u32 first_site);
+struct callsite *probes__event(struct model *m, struct probe *p);
+struct callsite *probes__span(struct model *m, struct pair *pair);
+
+/* values.c: into m->value; returns the number of values */
+u32 values__fields(struct model *m, const struct callsite *c, const u8 *payload, u32 bytes, bool *cut);
+u32 values__hit(struct model *m, const struct probe_site *s, const struct wire_hit *h, bool pair);
+/* One value. 1: taken, 0: unset, negative: malformed. */
+int values__one(struct value *v, u16 field, u8 type, const u8 *payload, u32 bytes);
+
+/* tasks.c */
+struct task *tasks__of_page(struct model *m, const struct rec *r, struct lane **lane);
+struct task *tasks__of_tid(struct model *m, u32 pid, u32 tid, u64 ns);
+void tasks__name(struct model *m, struct task *t, const char *s, size_t bytes);
+void tasks__fork(struct model *m, const struct rec *r);
+void tasks__exec(struct model *m, const struct rec *r);
+void tasks__exit(struct model *m, const struct rec *r);
+void tasks__page(struct model *m, const struct rec *r);
+void tasks__done(struct model *m);
+/* Times of one thread never go back. */
+static inline u64 task__time(struct task *t, u64 ns)
+{
+	if (ns > t->last_ns)
+		t->last_ns = ns;
+	return t->last_ns;
+}
+
+/* stack.c */
+struct entry *stack__push(struct model *m, struct task *t, struct span *s, enum entry_kind kind,
+			   struct lane *lane, u64 since_ns);
+void stack__remove(struct model *m, struct entry *e);
+struct entry *stack__at(const struct task *t, const struct lane *lane, u32 depth);
+/* Of what was entered up to then; recorded or refused; NULL: none. */
+struct span *stack__current(const struct task *t, u64 at_ns);
+
+/* registry.c */
+struct span_new {
+	struct callsite *callsite;
+	struct proc *proc;
+	struct task *opener;	  /* told to the sinks, may be NULL */
+	const struct task *stack; /* whose current span is the contextual parent */
+	const struct wire_ref *explicit_parent;
+	u64 time_ns;
+	u64 raw, ref_ns;
+	u8 parent_kind, flags;
+	u32 value_cnt; /* in m->value */
+	s8 cause;      /* not STORED: refuse it */
+};
+/* NULL: not even a place to remember it as refused. */
+struct span *span__open(struct model *m, const struct span_new *n);
+void span__number(struct model *m, struct span *s, u64 raw, u64 ns);
+void span__enter(struct model *m, struct entry *e, u64 ns);
+/* Take an entry off its stack. Scoped and foreign spans end with it. */
+void span__leave(struct model *m, struct entry *e, u64 ns, enum sink_why why);
+bool span__drop(struct model *m, struct span *s, u64 ns, enum sink_why why); /* false: there is no handle left */
+void span__force_close(struct model *m, struct span *s, u64 ns, enum sink_why why);
+enum ref_state { REF_LIVE, REF_GONE, REF_UNKNOWN };
+enum ref_state span__find(struct model *m, struct proc *p, const struct wire_ref *ref, struct span **out);
+/* Of a span that is REF_GONE: its uid, 0: it was refused. */
+u64 span__gone_uid(const struct proc *p, const struct wire_ref *ref);
+struct span *span__placeholder(struct model *m, struct proc *p, const struct wire_ref *ref, u64 ns);
+/* The recorded span behind a span: itself, or the ancestor in its place. */
+static inline struct span *span__shown(struct span *s)
+{
+	return s && s->cause != STORED ? s->parent : s;
+}
+/* Everything on a thread, from the top; everything of a process. end: what has handles is closed as well. */
+void span__end_task(struct model *m, struct task *t, u64 ns, enum sink_why why, bool end);
+void span__end_proc(struct model *m, struct proc *p, u64 ns, enum sink_why why);
+
+/* ops.c, resync.c, pairs.c: a record's work. Program records return STORED or a cause. */
+int ops__rec(struct model *m, const struct rec *r);
+/* Everything that stands on this page at `depth` or deeper is over: abandoned. */
+void ops__abandon(struct model *m, struct task *t, const struct lane *lane, u32 depth, u64 ns);
+void resync__start(struct model *m, const struct rec *r);
+void resync__pre(struct model *m, const struct rec *r);
+void resync__end(struct model *m, const struct rec *r);
+int pairs__hit(struct model *m, const struct rec *r);
+void pairs__find(struct probe **probe, u32 cnt, struct model *m);
+void pairs__ended(struct model *m, const struct entry *e, enum sink_why why);
+
+#endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pairs.c - foreign probes as events, and as spans where two of them make a pair.
+ *
+ * NAME__begin and NAME__end (and __start/__done, __entry/__return) of one provider in one file make spans NAME on the thread,
+ * as a stack (usdt.md 7, R1, R6, R8): an end closes the topmost open NAME of its thread; foreign spans above that are
+ * closed at the same time, abandoned. An end without a begin is an event. A begin whose end never comes ends with the
+ * thread, the process or the recording. The end's arguments are values recorded late.
+ *
+ * The rule is a guess at what a program means, so it is kept from doing harm: it never touches what tape.h entered, and a
+ * thread's foreign spans are bounded (a program that never fires its ends would fill the registry): the oldest is then
+ * abandoned. Other kinds of rule (keys, FIFO, several ends) go into struct pair_rule.
+ */
+#include "model/model_priv.h"
+#include <string.h>
+
+#define MAX_FOREIGN_DEPTH 4096
+
+static const struct pair_rule rules[] = {
+	{ "__begin", "__end" },
+	{ "__start", "__done" },
+	{ "__entry", "__return" },
+};
+
+/* --- which probes are pairs --- */
+
+static bool ends_with(const char *s, const char *end, size_t *stem)
+{
+	size_t len = strlen(s), end_len = strlen(end);
+
+	if (len <= end_len || strcmp(s + len - end_len, end))
+		return false;
+	*stem = len - end_len;
+	return true;
+}
+
+static bool is_begin(struct probe *p, const struct pair_rule **rule, size_t *stem)
+{
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(rules); i++) {
+		if (!ends_with(p->name, rules[i].begin, stem))
+			continue;
+		*rule = &rules[i];
+		return true;
+	}
+	return false;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct probe *x = *(struct probe *const *)a, *y = *(struct probe *const *)b;
+	int c = strcmp(x->provider, y->provider);
+
+	return c ? c : strcmp(x->name, y->name);
+}
+
+static struct probe *find_end(struct probe **sorted, u32 cnt, const struct probe *begin,
+			      const struct pair_rule *rule, size_t stem)
+{
+	char name[ELF_MAX_NAME_BYTES + 16];
+	struct probe key = { .provider = begin->provider, .name = name }, *k = &key, **hit;
+
+	if (stem + strlen(rule->end) >= sizeof(name))
+		return NULL;
+	memcpy(name, begin->name, stem);
+	strcpy(name + stem, rule->end);
+	hit = bsearch(&k, sorted, cnt, sizeof(*sorted), by_name);
+	return hit ? *hit : NULL;
+}
+
+/* The probes of one file. Sorts them. */
+void pairs__find(struct probe **probe, u32 cnt, struct model *m)
+{
+	const struct pair_rule *rule;
+	struct probe *end;
+	struct pair *pair;
+	size_t stem;
+	u32 i;
+
+	qsort(probe, cnt, sizeof(*probe), by_name);
+	for (i = 0; i < cnt; i++) {
+		if (!is_begin(probe[i], &rule, &stem))
+			continue;
+		end = find_end(probe, cnt, probe[i], rule, stem);
+		pair = end ? calloc(1, sizeof(*pair)) : NULL;
+		if (!pair)
+			continue;
+		*pair = (struct pair){ .rule = rule, .begin = probe[i], .end = end };
+		probe[i]->pair = end->pair = pair;
+		end->is_end = true;
+	}
+}
+
+/* --- hits --- */
+
+struct hit {
+	const struct probe_site *site;
+	const struct wire_hit *h;
+	struct task *t;
+	u64 ns;
+};
+
+static int hit_event(struct model *m, const struct hit *h)
+{
+	struct callsite *c = probes__event(m, h->site->probe);
+	struct span *parent = span__shown(stack__current(h->t, ~0ULL));
+	struct event ev = { .callsite = c, .time_ns = h->ns, .thread = &h->t->pub, .parent_kind = WIRE_PARENT_CURRENT,
+			    .parent = parent ? parent->uid : 0, .value = m->value };
+
+	if (!c)
+		return LOSS_MEMORY;
+	m->about = c;
+	ev.value_cnt = values__hit(m, h->site, h->h, false);
+	m->st.events++;
+	fanout__event(m, &ev);
+	return STORED;
+}
+
+static void abandon_oldest(struct model *m, struct task *t, u64 ns)
+{
+	struct entry *e = t->bottom;
+
+	while (e && e->kind != ENTRY_FOREIGN)
+		e = e->up;
+	if (e)
+		span__leave(m, e, ns, SINK_ABANDONED);
+}
+
+static int hit_begin(struct model *m, const struct hit *h)
+{
+	struct pair *pair = h->site->probe->pair;
+	struct callsite *c = probes__span(m, pair);
+	struct span_new n = { .callsite = c, .proc = h->t->proc, .opener = h->t, .stack = h->t, .time_ns = h->ns,
+			      .parent_kind = WIRE_PARENT_CURRENT, .cause = c ? STORED : LOSS_MEMORY };
+	struct entry *e;
+	struct span *s;
+
+	m->about = c;
+	if (h->t->foreign_cnt >= MAX_FOREIGN_DEPTH)
+		abandon_oldest(m, h->t, h->ns);
+	if (c)
+		n.value_cnt = values__hit(m, h->site, h->h, true);
+	s = span__open(m, &n);
+	e = stack__push(m, h->t, s, ENTRY_FOREIGN, NULL, h->ns);
+	if (!e) {
+		if (s)
+			span__drop(m, s, h->ns, SINK_LOST);
+		return LOSS_MEMORY;
+	}
+	m->st.pair_begins++;
+	e->pair = pair;
+	if (!s) {
+		e->cause = m->st.spans_open >= m->opts.max_spans ? LOSS_SPANS : LOSS_MEMORY;
+		return e->cause;
+	}
+	span__enter(m, e, h->ns);
+	return s->cause;
+}
+
+static void abandon_above(struct model *m, struct entry *e, u64 ns)
+{
+	struct entry *above = e->task->top, *down;
+
+	for (; above != e; above = down) {
+		down = above->down;
+		if (above->kind == ENTRY_FOREIGN)
+			span__leave(m, above, ns, SINK_ABANDONED);
+	}
+}
+
+static int hit_end(struct model *m, const struct hit *h)
+{
+	const struct pair *pair = h->site->probe->pair;
+	struct entry *e = h->t->foreign_cnt ? h->t->top : NULL;
+	u32 i, cnt;
+	int out;
+
+	while (e && e->pair != pair)
+		e = e->down;
+	if (!e) {
+		m->st.pair_end_without_begin++;
+		return hit_event(m, h);
+	}
+	abandon_above(m, e, h->ns);
+	out = e->span ? e->span->cause : e->cause;
+	if (out == STORED) {
+		m->about = e->span->callsite;
+		cnt = values__hit(m, h->site, h->h, true);
+		for (i = 0; i < cnt; i++)
+			fanout__value(m, e->span, &m->value[i], h->t, h->ns);
+	}
+	span__leave(m, e, h->ns, SINK_OWN);
+	return out;
+}
+
+int pairs__hit(struct model *m, const struct rec *r)
+{
+	struct hit h = { .h = r->hit };
+
+	if (r->module >= m->cs.site_cnt || !m->cs.site[r->module].probe || !r->hit)
+		return LOSS_CALLSITE;
+	h.site = &m->cs.site[r->module];
+	h.t = tasks__of_tid(m, r->pid, r->tid, r->time_ns);
+	if (!h.t)
+		return LOSS_MEMORY;
+	h.ns = task__time(h.t, r->time_ns);
+	if (!h.site->probe->pair)
+		return hit_event(m, &h);
+	return h.site->probe->is_end ? hit_end(m, &h) : hit_begin(m, &h);
+}
+
+/* An entry of a foreign span is about to end. */
+void pairs__ended(struct model *m, const struct entry *e, enum sink_why why)
+{
+	if (why == SINK_OWN)
+		m->st.pair_ends++;
+	else if (why == SINK_ABANDONED)
+		m->st.pair_abandoned++;
+	else
+		m->st.pair_begin_without_end++;
+}

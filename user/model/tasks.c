@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tasks.c - processes and threads.
+ *
+ * The kernel's numbers are re-used, ours never are. A process or thread is found by the kernel's number while it lives and is
+ * kept, ended, until the model goes: sinks may hold it, and a page's late records may still come. A number that turns up
+ * again without the end of its former owner having been told (the record can be lost) ends that owner.
+ */
+#include "model/model_priv.h"
+#include "base/text.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* --- names --- */
+
+/* Valid UTF-8, on the heap. */
+static char *clean_text(const char *s, size_t bytes)
+{
+	char *dst = malloc(3 * bytes + 1);
+
+	if (dst)
+		dst[text__utf8(dst, 3 * bytes, s, bytes)] = 0;
+	return dst;
+}
+
+/* true: it is another one now. */
+static bool set_name(struct task *t, const char *s, size_t bytes)
+{
+	char *name = clean_text(s, bytes);
+
+	if (!name || (t->name && !strcmp(t->name, name))) {
+		free(name);
+		return false;
+	}
+	free(t->name);
+	t->pub.name = t->name = name;
+	return true;
+}
+
+void tasks__name(struct model *m, struct task *t, const char *s, size_t bytes)
+{
+	if (set_name(t, s, strnlen(s, bytes)))
+		fanout__thread(m, t);
+}
+
+static void set_comm(struct proc *p, const char comm[16])
+{
+	char clean[3 * 16];
+	size_t n = text__utf8(clean, sizeof(clean), comm, strnlen(comm, 15));
+
+	n = MIN(n, sizeof(p->pub.comm) - 1);
+	memcpy(p->pub.comm, clean, n);
+	memset(p->pub.comm + n, 0, sizeof(p->pub.comm) - n);
+}
+
+/* --- life --- */
+
+static void end_task(struct model *m, struct task *t, u64 ns, enum sink_why why, bool end)
+{
+	span__end_task(m, t, task__time(t, ns), why, end);
+	if (t->dead)
+		return;
+	t->dead = true;
+	if (idmap__find(&m->tids, t->pub.tid) == t)
+		idmap__remove(&m->tids, t->pub.tid);
+	if (m->last_task == t)
+		m->last_task = NULL;
+	fanout__thread_end(m, t, t->last_ns);
+}
+
+static void end_proc(struct model *m, struct proc *p, u64 ns, u32 status, bool known)
+{
+	struct task *t;
+	u64 last = ns;
+
+	span__end_proc(m, p, ns, SINK_PROCESS_END);
+	for (t = p->tasks; t; t = t->next) {
+		end_task(m, t, ns, SINK_PROCESS_END, true);
+		last = MAX(last, t->last_ns);
+	}
+	if (p->dead)
+		return;
+	p->dead = true;
+	if (idmap__find(&m->pids, p->pub.pid) == p)
+		idmap__remove(&m->pids, p->pub.pid);
+	fanout__process_end(m, p, last, status, known);
+}
+
+static struct proc *new_proc(struct model *m, u32 pid, u64 ns, const struct wire_life *life)
+{
+	struct proc *p = calloc(1, sizeof(*p));
+
+	if (!p || idmap__put(&m->pids, pid, p)) {
+		free(p);
+		return NULL;
+	}
+	p->pub.uid = ++m->next_proc;
+	p->pub.pid = pid;
+	p->pub.begin_ns = ns;
+	p->next = m->procs;
+	m->procs = p;
+	m->st.processes++;
+	if (life) {
+		set_comm(p, life->comm);
+		p->pub.ns_pid = life->ns_pid;
+		p->pub.start_ns = life->start_ns;
+	}
+	return p;
+}
+
+/* Ask the one who knows /proc, then tell the sinks. */
+static void describe(struct model *m, struct proc *p)
+{
+	if (m->opts.describe)
+		m->opts.describe(m->opts.ctx, &p->pub);
+	p->pub.comm[sizeof(p->pub.comm) - 1] = 0;
+	if (!text__is_utf8(p->pub.comm, strlen(p->pub.comm))) {
+		char comm[16];
+
+		memcpy(comm, p->pub.comm, sizeof(comm));
+		set_comm(p, comm);
+	}
+	fanout__process(m, p);
+}
+
+static struct proc *get_proc(struct model *m, u32 pid, u32 ns_pid, u64 ns)
+{
+	struct proc *p = idmap__find(&m->pids, pid);
+
+	if (p)
+		return p;
+	p = new_proc(m, pid, ns, NULL);
+	if (!p)
+		return NULL;
+	p->pub.ns_pid = ns_pid;
+	describe(m, p);
+	return p;
+}
+
+/* comm: as far as known, else NULL. */
+static struct task *new_task(struct model *m, struct proc *p, u32 tid, u32 ns_tid, u64 ns, const char *comm)
+{
+	struct task *t = calloc(1, sizeof(*t));
+	char buf[16] = "";
+
+	if (!t || idmap__put(&m->tids, tid, t)) {
+		free(t);
+		return NULL;
+	}
+	if (comm)
+		memcpy(buf, comm, sizeof(buf));
+	else if (m->opts.comm)
+		m->opts.comm(m->opts.ctx, p->pub.pid, tid, buf);
+	if (!buf[0])
+		memcpy(buf, p->pub.comm, sizeof(buf));
+	t->pub = (struct thread){ .uid = ++m->next_thread, .tid = tid, .ns_tid = ns_tid, .begin_ns = ns, .name = "",
+				  .process = &p->pub };
+	set_name(t, buf, strnlen(buf, sizeof(buf)));
+	t->proc = p;
+	t->stray.task = t;
+	t->last_ns = ns;
+	t->next = p->tasks;
+	p->tasks = t;
+	m->st.threads++;
+	fanout__thread(m, t);
+	return t;
+}
+
+static struct task *get_task(struct model *m, u32 pid, u32 tid, u32 ns_pid, u32 ns_tid, u64 ns)
+{
+	struct task *t = idmap__find(&m->tids, tid);
+	struct proc *p;
+
+	if (t && t->proc->pub.pid == pid && !t->proc->dead)
+		return t;
+	if (t)
+		end_task(m, t, ns, SINK_THREAD_END, false);
+	p = get_proc(m, pid, ns_pid, ns);
+	return p ? new_task(m, p, tid, ns_tid, ns, NULL) : NULL;
+}
+
+struct task *tasks__of_tid(struct model *m, u32 pid, u32 tid, u64 ns)
+{
+	struct task *t = m->last_task;
+
+	if (t && t->pub.tid == tid && t->proc->pub.pid == pid)
+		return t;
+	t = get_task(m, pid, tid, 0, 0, ns);
+	if (t && !t->proc->first_ns)
+		t->proc->first_ns = ns;
+	m->last_task = t;
+	return t;
+}
+
+/* --- pages --- */
+
+static void learn_module(struct proc *p, u64 addr, u32 module)
+{
+	void *more;
+	u32 i;
+
+	if (!addr)
+		return;
+	for (i = 0; i < p->mod_cnt; i++) {
+		if (p->mod[i].addr == addr) {
+			p->mod[i].module = module;
+			return;
+		}
+	}
+	more = realloc(p->mod, (p->mod_cnt + 1) * sizeof(*p->mod));
+	if (!more)
+		return;
+	p->mod = more;
+	p->mod[p->mod_cnt].addr = addr;
+	p->mod[p->mod_cnt++].module = module;
+}
+
+static struct lane *new_lane(struct model *m, struct rec_page *page, u64 ns)
+{
+	struct task *t = get_task(m, page->pid, page->tid, page->ns_pid, page->ns_tid, ns);
+	struct lane *lane = t ? calloc(1, sizeof(*lane)) : NULL;
+
+	if (!lane)
+		return NULL;
+	lane->task = t;
+	lane->module_addr = page->module_addr;
+	lane->module = page->module;
+	lane->next = t->lanes;
+	t->lanes = lane;
+	page->user = lane;
+	learn_module(t->proc, page->module_addr, page->module);
+	return lane;
+}
+
+struct task *tasks__of_page(struct model *m, const struct rec *r, struct lane **lane)
+{
+	struct task *t;
+
+	if (r->page) {
+		*lane = r->page->user ?: new_lane(m, r->page, r->time_ns);
+		t = *lane ? (*lane)->task : NULL;
+	} else {
+		t = tasks__of_tid(m, r->pid, r->tid, r->time_ns);
+		*lane = t ? &t->stray : NULL;
+	}
+	if (t && !t->proc->first_ns)
+		t->proc->first_ns = r->time_ns;
+	return t;
+}
+
+void tasks__page(struct model *m, const struct rec *r)
+{
+	if (r->page && !r->page->user)
+		new_lane(m, r->page, r->time_ns);
+}
+
+/* --- records of the kernel --- */
+
+/* A process that we know already although its FORK comes only now, or a number used again. */
+static bool known_child(const struct proc *p, const struct rec *r)
+{
+	return p->pub.begin_ns >= r->time_ns || (p->pub.start_ns && p->pub.start_ns == r->life->start_ns);
+}
+
+void tasks__fork(struct model *m, const struct rec *r)
+{
+	const struct wire_life *l = r->life;
+	struct proc *p = idmap__find(&m->pids, l->other_pid);
+	struct task *t = idmap__find(&m->tids, l->other_tid);
+
+	if (p && l->flags & WIRE_LIFE_PROCESS) {
+		if (known_child(p, r))
+			return;
+		end_proc(m, p, r->time_ns, 0, false);
+		p = NULL;
+		t = NULL;
+	}
+	if (t && t->pub.begin_ns >= r->time_ns && t->proc == p)
+		return;
+	if (t)
+		end_task(m, t, r->time_ns, SINK_THREAD_END, false);
+	if (!p) {
+		p = new_proc(m, l->other_pid, r->time_ns, l->flags & WIRE_LIFE_PROCESS ? l : NULL);
+		if (!p)
+			return;
+		if (l->flags & WIRE_LIFE_PROCESS) {
+			p->pub.parent_pid = r->pid;
+			p->first_ns = r->time_ns;
+		}
+		describe(m, p);
+	}
+	new_task(m, p, l->other_tid, l->ns_tid, r->time_ns, l->comm[0] ? l->comm : NULL);
+}
+
+static void exec_name(struct proc *p, const struct wire_life *l)
+{
+	const char *name = (const char *)(l + 1);
+
+	if (!p->pub.exe && l->head.bytes > sizeof(*l))
+		p->pub.exe = strndup(name, strnlen(name, l->head.bytes - sizeof(*l)));
+}
+
+/* The process stays, its memory goes: no span, no other thread, no module lives on. */
+void tasks__exec(struct model *m, const struct rec *r)
+{
+	const struct wire_life *l = r->life;
+	struct proc *p = idmap__find(&m->pids, r->pid);
+	struct task *t, *self = NULL;
+
+	if (!p)
+		p = new_proc(m, r->pid, r->time_ns, l);
+	if (!p)
+		return;
+	span__end_proc(m, p, r->time_ns, SINK_PROCESS_END);
+	for (t = p->tasks; t; t = t->next) {
+		if (!t->dead && t->pub.tid == r->tid && l->other_tid == r->tid)
+			self = t;
+		else if (!t->dead)
+			end_task(m, t, r->time_ns, SINK_PROCESS_END, true);
+	}
+	p->first_ns = r->time_ns;
+	p->mod_cnt = 0;
+	free(p->pub.exe);
+	free(p->pub.cmdline);
+	p->pub.exe = p->pub.cmdline = NULL;
+	set_comm(p, l->comm);
+	exec_name(p, l);
+	describe(m, p);
+	if (self)
+		tasks__name(m, self, l->comm, sizeof(l->comm));
+	else
+		new_task(m, p, r->tid, l->ns_tid, r->time_ns, l->comm[0] ? l->comm : NULL);
+}
+
+void tasks__exit(struct model *m, const struct rec *r)
+{
+	struct task *t = idmap__find(&m->tids, r->tid);
+	struct proc *p = idmap__find(&m->pids, r->pid);
+
+	if (t && t->proc->pub.pid == r->pid && !(r->life->flags & WIRE_LIFE_PROCESS))
+		end_task(m, t, r->time_ns, SINK_THREAD_END, false);
+	if (p && r->life->flags & WIRE_LIFE_PROCESS)
+		end_proc(m, p, r->time_ns, r->life->status, true);
+}
+
+void tasks__done(struct model *m)
+{
+	struct proc *p, *next;
+	struct task *t;
+	struct lane *lane;
+
+	for (p = m->procs; p; p = next) {
+		next = p->next;
+		while ((t = p->tasks)) {
+			p->tasks = t->next;
+			while ((lane = t->lanes)) {
+				t->lanes = lane->next;
+				free(lane);
+			}
+			free(t->name);
+			free(t);
+		}
+		idmap__done(&p->spans);
+		free(p->mod);
+		free(p->pub.exe);
+		free(p->pub.cmdline);
+		free(p);
+	}
+	idmap__done(&m->pids);
+	idmap__done(&m->tids);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* values.c - payloads of tape.h records and arguments of foreign hits, as struct value. */
+#include "model/model_priv.h"
+#include <errno.h>
+#include <string.h>
+
+/* Sinks see integers widened. */
+static u8 widened(u8 type)
+{
+	return type == WIRE_T_I32 ? WIRE_T_I64 : type == WIRE_T_U32 ? WIRE_T_U64 : type;
+}
+
+static void from_rec_value(struct value *v, u16 field, const struct rec_value *r)
+{
+	v->field = field;
+	v->type = widened(r->type);
+	v->flags = r->truncated ? VALUE_TRUNCATED : 0;
+	v->text_bytes = 0;
+	v->orig_bytes = 0;
+	switch (v->type) {
+	case WIRE_T_STR:
+	case WIRE_T_BYTES:
+	case WIRE_T_ERROR:
+		v->text = r->text;
+		v->text_bytes = r->text_bytes;
+		v->orig_bytes = r->truncated ? r->orig_bytes : 0;
+		break;
+	case WIRE_T_I128:
+	case WIRE_T_U128:
+		v->wide[0] = r->wide[0];
+		v->wide[1] = r->wide[1];
+		break;
+	default:
+		v->u = r->u;
+	}
+}
+
+int values__one(struct value *v, u16 field, u8 type, const u8 *payload, u32 bytes)
+{
+	struct rec_value r;
+
+	if (type > WIRE_T_ERROR)
+		return -EBADMSG;
+	if (type == WIRE_T_EMPTY)
+		return 0;
+	if (rec_value__take(&r, type, payload, bytes) < 0)
+		return -EBADMSG;
+	if (r.null)
+		return 0;
+	from_rec_value(v, field, &r);
+	return 1;
+}
+
+/* A payload that does not hold what its callsite declares gives what it does hold, and *cut. */
+u32 values__fields(struct model *m, const struct callsite *c, const u8 *payload, u32 bytes, bool *cut)
+{
+	struct rec_value r;
+	u32 i, cnt = 0;
+	int used;
+
+	*cut = false;
+	for (i = 0; i < c->field_cnt; i++) {
+		u8 type = c->field[i].type;
+
+		if (type == WIRE_T_EMPTY)
+			continue;
+		used = rec_value__take(&r, type, payload, bytes);
+		if (used < 0 || (u32)used > bytes) {
+			*cut = true;
+			break;
+		}
+		payload += used;
+		bytes -= (u32)used;
+		if (!r.null)
+			from_rec_value(&m->value[cnt++], (u16)i, &r);
+	}
+	return cnt;
+}
+
+/*
+ * The value of an integer argument, as the BPF side extended it by the site's own size and sign. The probe's type is a
+ * merge (usdt.md 1.3): where it is as wide as the site's and signed, the site's bits are read as signed, so that a
+ * constant -1 that gcc noted as unsigned shows as -1. Where the site is narrower, its value fits as it is.
+ */
+static u64 merged(u64 val, s8 site_size, s8 probe_size)
+{
+	u32 bytes = (u32)abs(probe_size), site_bytes = (u32)abs(site_size);
+
+	if (probe_size >= 0 || site_bytes != bytes || bytes >= 8 || !bytes)
+		return val;
+	return (u64)((s64)(val << (64 - 8 * bytes)) >> (64 - 8 * bytes));
+}
+
+static void from_arg(struct value *v, u8 type, u64 val)
+{
+	v->flags = 0;
+	v->text_bytes = 0;
+	v->orig_bytes = 0;
+	v->type = widened(type);
+	if (type == WIRE_T_BOOL)
+		val = val != 0;
+	/* A text that the site does not fetch as one is its address. */
+	if (type == WIRE_T_STR || type == WIRE_T_BYTES || type == WIRE_T_ERROR)
+		v->type = WIRE_T_PTR;
+	v->u = val;
+}
+
+static void from_text(struct value *v, u8 type, u64 val, const char *text)
+{
+	v->type = type;
+	v->flags = val & WIRE_HIT_TEXT_TRUNCATED ? VALUE_TRUNCATED : 0;
+	v->text_bytes = WIRE_HIT_TEXT_LEN(val);
+	v->orig_bytes = 0;
+	v->text = text;
+}
+
+static bool is_text(u8 type)
+{
+	return type == WIRE_T_STR || type == WIRE_T_BYTES || type == WIRE_T_ERROR;
+}
+
+/* Where the texts are: behind the values, as far as the record reaches. */
+static const char *hit_texts(const struct wire_hit *h, u32 *left)
+{
+	u32 at = (u32)sizeof(*h) + 8u * h->arg_cnt;
+
+	*left = h->head.bytes > at ? MIN(h->head.bytes - at, h->text_bytes) : 0;
+	return (const char *)h + at;
+}
+
+u32 values__hit(struct model *m, const struct probe_site *s, const struct wire_hit *h, bool pair)
+{
+	const u8 *vals = (const u8 *)(h + 1);
+	u32 i, left, cnt = 0, args = MIN(h->arg_cnt, MIN(s->elf->arg_cnt, (u32)WIRE_MAX_ARGS));
+	const char *text = hit_texts(h, &left);
+
+	if (sizeof(*h) + 8ull * h->arg_cnt > h->head.bytes)
+		return 0;
+	for (i = 0; i < args; i++) {
+		const struct probe_arg *a = &s->probe->arg[i];
+		bool unreadable = h->unreadable >> i & 1;
+		s8 field = pair ? a->pair_field : a->field;
+		struct value *v = &m->value[cnt];
+		u64 val;
+
+		memcpy(&val, vals + 8 * i, sizeof(val));
+		v->field = (u16)field;
+		if (unreadable) {
+			if (field < 0)
+				continue;
+			m->st.unreadable_args++;
+			*v = (struct value){ .field = (u16)field, .type = widened(a->type), .flags = VALUE_UNREADABLE };
+			cnt++;
+		} else if (s->elf->arg[i].text != WIRE_TEXT_NO) {
+			u32 bytes = WIRE_HIT_TEXT_LEN(val), padded = ALIGN_UP(bytes, 8u);
+
+			if (bytes > left)
+				break;
+			if (field >= 0 && !(val & WIRE_HIT_TEXT_NULL)) {
+				from_text(v, is_text(a->type) ? a->type : WIRE_T_STR, val, text);
+				cnt++;
+			}
+			padded = MIN(padded, left);
+			text += padded;
+			left -= padded;
+		} else if (field >= 0) {
+			from_arg(v, a->type, merged(val, s->elf->arg[i].size, a->size));
+			cnt++;
+		}
+	}
+	return cnt;
+}
