@@ -1,0 +1,207 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# guest: yes
+#
+# What a user does with `record`, on plain probes: ends, targets, children, namespaces, several recorders.
+. "$(dirname "$0")/lib.sh"
+
+assert_sum()
+{
+	assert_eq "emitted = stored + lost" "$(total emitted)" $(($(total stored) + $(total lost)))
+}
+
+ends_with()
+{
+	need_root
+	start_target usdt_flat 1 0
+	for sig in INT TERM HUP; do
+		start_record -p "$TARGET" --force
+		sleep 0.3
+		kill -$sig "$RECORDER"
+		wait_record
+		assert_sum
+		assert_verified
+	done
+	start_record -p "$TARGET" --force --duration 300ms
+	wait_record
+	assert_sum
+	start_record -p "$TARGET" --force
+	kill -TERM "$TARGET"
+	wait_target
+	wait_record
+	assert_sum
+	assert_eq "the target's status" 0 "$TARGET_STATUS"
+}
+
+binary_present_and_future()
+{
+	need_root
+	start_target usdt_flat 1 0
+	start_record -b "$TARGETS/usdt_flat"
+	"$TARGETS/usdt_flat" 1 1234 >second || fail "second"
+	"$TARGETS/usdt_flat" 2 50 >third || fail "third"
+	kill -TERM "$TARGET"
+	wait_target
+	sleep 0.2
+	stop_record
+	want=$(($(cut -d' ' -f1 target.out) + 1234 + 100))
+	assert_ge "records of processes that started later" 1334 "$(total emitted)"
+	assert_ge "not more than were made" "$(total emitted)" "$want"
+	assert_sum
+	dump
+	assert_eq "processes" 3 "$(sed -n 's/.*"pid":\([0-9]*\).*/\1/p' t.json | sort -u | wc -l)"
+	assert_verified
+}
+
+several_pids()
+{
+	need_root
+	start_target usdt_flat 1 0
+	first=$TARGET
+	start_target usdt_flat 1 0
+	start_record -p "$first" -p "$TARGET"
+	sleep 0.2
+	kill -TERM "$first" "$TARGET"
+	wait_record
+	dump
+	assert_eq "processes" 2 "$(sed -n 's/.*"pid":\([0-9]*\).*/\1/p' t.json | sort -u | wc -l)"
+	assert_sum
+}
+
+others_are_left_out()
+{
+	need_root
+	start_target usdt_flat 1 0
+	start_record -p "$TARGET"
+	"$TARGETS/usdt_flat" 1 5000 >other
+	kill -TERM "$TARGET"
+	wait_target
+	wait_record
+	dump
+	assert_eq "processes" 1 "$(sed -n 's/.*"pid":\([0-9]*\).*/\1/p' t.json | sort -u | wc -l)"
+}
+
+children()
+{
+	need_root
+	run_record -- /bin/sh -c "'$TARGETS/usdt_flat' 1 100; '$TARGETS/usdt_flat' 2 50 & wait" || fail "status $?"
+	assert_eq "records of children" 200 "$(total emitted)"
+	assert_eq "stored" 200 "$(total stored)"
+	assert_verified
+}
+
+no_follow()
+{
+	need_root
+	mkfifo hold
+	sh -c "read -r x; '$TARGETS/usdt_flat' 1 100; exec '$TARGETS/usdt_flat' 1 7" <hold >target.out &
+	TARGET=$!
+	STARTED="$STARTED $TARGET"
+	exec 9>hold
+	# a shell has no probes of its own: the binary is attached beside it
+	start_record -b "$TARGETS/usdt_pairs" --no-follow
+	echo >&9
+	exec 9>&-
+	wait_target
+	stop_record
+	assert_eq "records" 0 "$(total emitted)"
+}
+
+split()
+{
+	need_root
+	run_record --split -- /bin/sh -c "'$TARGETS/usdt_flat' 1 100; '$TARGETS/usdt_flat' 2 50" || fail "status $?"
+	sum=0
+	for t in t-*.tape; do
+		"$TAPEBPF" verify "$t" >verify.out || fail "$t: $(cat verify.out)"
+		n=$("$TAPEBPF" dump --json "$t" | grep -c '"type":"event"')
+		sum=$((sum + n))
+	done
+	assert_eq "events of all tapes" 200 $sum
+}
+
+command_that_fails()
+{
+	need_root
+	run_record -- /bin/sh -c "'$TARGETS/usdt_flat' 1 10; exit 3" || fail "the recorder's own status is 0: $?"
+	assert_eq "records" 10 "$(total emitted)"
+	echo 'not a program' >script
+	chmod 644 script
+	"$TAPEBPF" -o s.tape -- ./script 2>err && fail "not executable"
+	printf '#!/bin/sh\nexec "%s" 1 11\n' "$TARGETS/usdt_flat" >script
+	chmod 755 script
+	run_record --force -- ./script || fail "a script: $?"
+	assert_eq "records of a script's program" 11 "$(total emitted)"
+}
+
+json()
+{
+	need_root
+	run_record --json -- "$TARGETS/usdt_flat" 1 10 || fail "status $?"
+	assert_match "summary" '"type":"summary".*"emitted":10,"stored":10,"lost":0' record.out
+}
+
+quiet()
+{
+	need_root
+	run_record -q -- "$TARGETS/usdt_flat" 1 10 || fail "status $?"
+	[ ! -s record.err ] || fail "said something"
+}
+
+two_recorders()
+{
+	need_root
+	mkfifo hold
+	(read -r x <hold; exec "$TARGETS/usdt_flat" 2 20000) >target.out &
+	TARGET=$!
+	STARTED="$STARTED $TARGET"
+	"$TAPEBPF" -b "$TARGETS/usdt_flat" -o a.tape 2>a.err &
+	first=$!
+	"$TAPEBPF" -b "$TARGETS/usdt_flat" -o b.tape 2>b.err &
+	second=$!
+	STARTED="$STARTED $first $second"
+	wait_until 20 grep -q recording a.err || fail "first"
+	wait_until 20 grep -q recording b.err || fail "second"
+	echo >hold
+	wait_target
+	sleep 0.2
+	kill -INT $first $second
+	wait $first || fail "first: status $?"
+	wait $second || fail "second: status $?"
+	for r in a b; do
+		assert_match "recorder $r" 'emitted 40000 = stored 40000 [+] lost 0' $r.err
+	done
+}
+
+namespaces()
+{
+	need_root
+	need unshare
+	unshare --pid --mount --fork true 2>/dev/null || skip "unshare does not work here"
+	mkdir inside
+	unshare --pid --mount --fork sh -c "mount -t tmpfs none inside && cp '$TARGETS/usdt_flat' inside/prog &&
+		exec inside/prog 1 0" >target.out 2>target.err &
+	STARTED="$STARTED $!"
+	wait_until 10 sh -c "pgrep -f 'inside/prog 1 0' >/dev/null" || fail "no target: $(cat target.err)"
+	TARGET=$(pgrep -f '^inside/prog 1 0')
+	STARTED="$STARTED $TARGET"
+	start_record -p "$TARGET"
+	sleep 0.3
+	kill -TERM "$TARGET"
+	wait_record
+	assert_ge "records" 100 "$(total emitted)"
+	assert_sum
+}
+
+run_test ends_with
+run_test binary_present_and_future
+run_test several_pids
+run_test others_are_left_out
+run_test children
+run_test no_follow
+run_test split
+run_test command_that_fails
+run_test json
+run_test quiet
+run_test two_recorders
+run_test namespaces
