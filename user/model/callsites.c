@@ -178,11 +178,14 @@ struct callsite *callsites__find(struct model *m, u32 module, u64 addr)
 	return c;
 }
 
-struct callsite *callsites__of_ref(struct model *m, const struct proc *p, const struct wire_ref *ref)
+struct callsite *callsites__of_ref(struct model *m, const struct proc *p, const struct rec *r,
+				   const struct wire_ref *ref)
 {
 	u32 i, module = m->cs.module_cnt;
 	s32 off = (s32)(ref->callsite - (u32)ref->module);
 
+	if (ref == &r->ref && r->site_addr) /* ingest has worked it out */
+		return callsites__find(m, r->module, r->site_addr);
 	for (i = 0; i < p->mod_cnt; i++)
 		if (p->mod[i].addr == ref->module)
 			module = p->mod[i].module;

@@ -212,7 +212,9 @@ void fanout__loss(struct model *m, const struct loss *l);
 
 /* callsites.c */
 struct callsite *callsites__find(struct model *m, u32 module, u64 addr); /* tape.h; NULL: the file has no such */
-struct callsite *callsites__of_ref(struct model *m, const struct proc *p, const struct wire_ref *ref);
+/* Of a ref (of the record r); NULL: its module is not known. */
+struct callsite *callsites__of_ref(struct model *m, const struct proc *p, const struct rec *r,
+				   const struct wire_ref *ref);
 struct callsite *callsites__unknown(struct model *m);
 /* The callsite equal to *def (whose strings need not stay), new if there is none. NULL: no memory. */
 struct callsite *callsites__intern(struct model *m, const struct callsite *def);
@@ -279,7 +281,8 @@ enum ref_state { REF_LIVE, REF_GONE, REF_UNKNOWN };
 enum ref_state span__find(struct model *m, struct proc *p, const struct wire_ref *ref, struct span **out);
 /* Of a span that is REF_GONE: its uid, 0: it was refused. */
 u64 span__gone_uid(const struct proc *p, const struct wire_ref *ref);
-struct span *span__placeholder(struct model *m, struct proc *p, const struct wire_ref *ref, u64 ns);
+struct span *span__placeholder(struct model *m, struct proc *p, const struct rec *r, const struct wire_ref *ref,
+			       u64 ns);
 /* The recorded span behind a span: itself, or the ancestor in its place. */
 static inline struct span *span__shown(struct span *s)
 {

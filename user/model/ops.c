@@ -156,7 +156,7 @@ static u64 event_parent(struct model *m, const struct op *op)
 			m->st.lost_parent++;
 			break;
 		case REF_UNKNOWN:
-			s = span__placeholder(m, op->t->proc, &op->r->other, op->ns);
+			s = span__placeholder(m, op->t->proc, op->r, &op->r->other, op->ns);
 		}
 	}
 	s = span__shown(s);
@@ -211,7 +211,7 @@ static struct span *about_ref(struct model *m, const struct op *op, const struct
 	if (!ref->id)
 		return NULL;
 	if (span__find(m, op->t->proc, ref, &s) == REF_UNKNOWN) {
-		s = span__placeholder(m, op->t->proc, ref, op->ns);
+		s = span__placeholder(m, op->t->proc, op->r, ref, op->ns);
 		*out = refusal(m, STORED);
 	}
 	if (s) {
@@ -372,7 +372,7 @@ static int op_follows(struct model *m, const struct op *op)
 		uid = ref->id ? span__gone_uid(op->t->proc, ref) : 0;
 		break;
 	case REF_UNKNOWN:
-		followed = span__placeholder(m, op->t->proc, ref, op->ns);
+		followed = span__placeholder(m, op->t->proc, op->r, ref, op->ns);
 		if (!followed)
 			return refusal(m, STORED);
 		/* fall through */

@@ -148,7 +148,7 @@ int probes__add(struct model *m, const struct elf_file *f, u32 first_site)
 
 /* Names of fields while a definition is made. */
 struct names {
-	char buf[2 * WIRE_MAX_ARGS][16];
+	char buf[2 * WIRE_MAX_ARGS][24];
 	char *made[2 * WIRE_MAX_ARGS]; /* to free */
 	u32 made_cnt;
 };

@@ -142,12 +142,26 @@ static void tell_open(struct model *m, struct span *s, const struct span_new *n,
 	fanout__open(m, &o);
 }
 
+/* The program says that this id is a new span's: what had it before has ended without our knowing. */
+static void evict(struct model *m, struct proc *p, u64 raw, u64 ns)
+{
+	struct span *old = idmap__find(&p->spans, raw);
+
+	if (!old || span__is_gone(old))
+		return;
+	m->st.lost_close++;
+	span__force_close(m, old, ns, SINK_REOPENED);
+}
+
 struct span *span__open(struct model *m, const struct span_new *n)
 {
-	s8 cause = admit(m, n);
 	u64 lost_parent;
 	struct span *s;
+	s8 cause;
 
+	if (n->raw)
+		evict(m, n->proc, n->raw, n->time_ns);
+	cause = admit(m, n);
 	if (cause != STORED && m->refused_cnt >= m->opts.max_spans)
 		return NULL;
 	s = pool__get(&m->spans);
@@ -162,8 +176,8 @@ struct span *span__open(struct model *m, const struct span_new *n)
 		tell_open(m, s, n, lost_parent);
 	else
 		m->refused_cnt++;
-	if (n->raw)
-		span__number(m, s, n->raw, n->time_ns);
+	if (n->raw && !idmap__put(&n->proc->spans, n->raw, s))
+		s->raw = n->raw;
 	return s;
 }
 
@@ -171,14 +185,9 @@ struct span *span__open(struct model *m, const struct span_new *n)
 
 void span__number(struct model *m, struct span *s, u64 raw, u64 ns)
 {
-	struct span *old = idmap__find(&s->proc->spans, raw);
-
-	if (old == s)
+	if (s->raw == raw)
 		return;
-	if (old && !span__is_gone(old)) {
-		m->st.lost_close++;
-		span__force_close(m, old, ns, SINK_REOPENED);
-	}
+	evict(m, s->proc, raw, ns);
 	if (s->raw)
 		forget_number(s);
 	if (!idmap__put(&s->proc->spans, raw, s))
@@ -209,9 +218,10 @@ u64 span__gone_uid(const struct proc *p, const struct wire_ref *ref)
 }
 
 /* A span that the program names and of which we know nothing but its ref. */
-struct span *span__placeholder(struct model *m, struct proc *p, const struct wire_ref *ref, u64 ns)
+struct span *span__placeholder(struct model *m, struct proc *p, const struct rec *r, const struct wire_ref *ref,
+			       u64 ns)
 {
-	struct callsite *c = callsites__of_ref(m, p, ref);
+	struct callsite *c = callsites__of_ref(m, p, r, ref);
 	struct span_new n = {
 		.proc = p,
 		.time_ns = ref->open_ns && ref->open_ns < ns ? ref->open_ns : ns,

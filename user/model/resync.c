@@ -77,7 +77,7 @@ static struct span *span_of_ref(struct model *m, struct task *t, const struct re
 	struct span *s = NULL;
 
 	if (r->ref.id && span__find(m, t->proc, &r->ref, &s) == REF_UNKNOWN)
-		s = span__placeholder(m, t->proc, &r->ref, ns);
+		s = span__placeholder(m, t->proc, r, &r->ref, ns);
 	return s;
 }
 
