@@ -22,7 +22,7 @@ finish() {
 trap finish EXIT
 
 if ! lttng --no-sessiond list >/dev/null 2>&1; then
-	lttng-sessiond --no-kernel --no-config >/dev/null 2>&1 &
+	lttng-sessiond --no-kernel >/dev/null 2>&1 &
 	daemon=$!
 	for _ in $(seq 100); do
 		lttng --no-sessiond list >/dev/null 2>&1 && break

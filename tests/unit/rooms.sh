@@ -48,7 +48,7 @@ strangers() {
 
 	shift
 	allowed=$(printf 'user/%s/|' "$@")
-	! grep -lE "^#[[:space:]]*include <($pattern)" user/*/*.[ch] | grep -vE "^(${allowed%|})" | sed "s|\$| includes <$pattern|" | grep .
+	! grep -lE "^#[[:space:]]*include <($pattern)" user/*/*.[ch] | grep -vE "^(${allowed%|})" | sed "s#\$# includes <$pattern#" | grep .
 }
 
 only_attach_and_ingest_know_libbpf() {
