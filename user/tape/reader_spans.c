@@ -243,7 +243,7 @@ static void end_span(struct tape_reader *r, struct read_span *s, u64 time_ns, u6
 
 static enum sink_why sink_why(u8 why)
 {
-	return why <= SINK_REOPENED ? why : SINK_LOST;
+	return why <= SINK_ELSEWHERE ? why : SINK_LOST;
 }
 
 /* Parent and opener, from the extension record. */

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/* show.c - times, levels, values: how the views of `dump` print them. */
+#include "cmd/show.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/text.h"
+
+void show__style(const struct show *s, int style)
+{
+	static const char *const codes[] = {
+		[STYLE_NONE] = "0",	  [STYLE_DIM] = "2",	    [STYLE_BOLD] = "1",
+		[STYLE_FIELD] = "3",	  [STYLE_LEVEL + 0] = "35", [STYLE_LEVEL + 1] = "34",
+		[STYLE_LEVEL + 2] = "32", [STYLE_LEVEL + 3] = "33", [STYLE_LEVEL + 4] = "31",
+	};
+
+	if (s->color && (u32)style < ARRAY_SIZE(codes))
+		fprintf(s->out, "\x1b[%sm", codes[style]);
+}
+
+/* Days since 1970 to a date of the proleptic Gregorian calendar; gmtime would cost more than the rest of a line. */
+static void civil(s64 days, int *year, int *month, int *day)
+{
+	s64 z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
+	u32 doe = z - era * 146097;
+	u32 yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+	u32 doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
+
+	*day = doy - (153 * mp + 2) / 5 + 1;
+	*month = mp < 10 ? mp + 3 : mp - 9;
+	*year = yoe + era * 400 + (*month <= 2);
+}
+
+void show__time(FILE *f, s64 unix_ns, int digits)
+{
+	s64 sec = unix_ns / (s64)NSEC_PER_SEC, ns = unix_ns % (s64)NSEC_PER_SEC, days;
+	int year, month, day, rest;
+
+	if (ns < 0) {
+		ns += NSEC_PER_SEC;
+		sec--;
+	}
+	days = sec / 86400;
+	rest = sec % 86400;
+	if (rest < 0) {
+		rest += 86400;
+		days--;
+	}
+	civil(days, &year, &month, &day);
+	fprintf(f, "%04d-%02d-%02dT%02d:%02d:%02d.%0*" PRId64 "Z", year, month, day, rest / 3600, rest / 60 % 60, rest % 60,
+		digits, digits == 9 ? ns : ns / 1000);
+}
+
+const char *show__level(u8 level)
+{
+	static const char *const names[] = { "TRACE", "DEBUG", "INFO", "WARN", "ERROR" };
+
+	return level < ARRAY_SIZE(names) ? names[level] : "?";
+}
+
+void show__duration(FILE *f, u64 ns)
+{
+	static const struct {
+		u64 unit;
+		const char *name;
+	} units[] = { { NSEC_PER_SEC, "s" }, { 1000000, "ms" }, { 1000, "us" } };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(units); i++) {
+		if (ns < units[i].unit)
+			continue;
+		fprintf(f, "%.3g%s", ns >= 1000 * units[i].unit ? floor((double)ns / units[i].unit) : (double)ns / units[i].unit,
+			units[i].name);
+		return;
+	}
+	fprintf(f, "%" PRIu64 "ns", ns);
+}
+
+/* The shortest decimal that reads back as the same number. */
+static void print_f64(FILE *f, double v)
+{
+	char tmp[40];
+	int digits;
+
+	for (digits = 1; digits < 18; digits++) {
+		snprintf(tmp, sizeof(tmp), "%.*g", digits, v);
+		if (strtod(tmp, NULL) == v)
+			break;
+	}
+	fputs(tmp, f);
+	if (!strpbrk(tmp, ".e"))
+		fputs(".0", f);
+}
+
+static void print_u128(FILE *f, u64 low, u64 high, bool is_signed)
+{
+	unsigned __int128 v = (unsigned __int128)high << 64 | low;
+	char tmp[41];
+	int i = sizeof(tmp) - 1;
+
+	tmp[i] = '\0';
+	if (is_signed && high >> 63) {
+		v = -v;
+		fputc('-', f);
+	}
+	do {
+		tmp[--i] = '0' + (int)(v % 10);
+		v /= 10;
+	} while (v);
+	fputs(tmp + i, f);
+}
+
+static void print_hex(FILE *f, const char *s, u32 bytes)
+{
+	static const char digits[] = "0123456789abcdef";
+	u32 i;
+
+	for (i = 0; i < bytes; i++) {
+		fputc(digits[(u8)s[i] >> 4], f);
+		fputc(digits[(u8)s[i] & 15], f);
+	}
+}
+
+static void print_truncation(FILE *f, const struct value *v)
+{
+	if (!(v->flags & VALUE_TRUNCATED))
+		return;
+	if (v->orig_bytes > v->text_bytes)
+		fprintf(f, "...(%" PRIu64 " bytes more)", v->orig_bytes - v->text_bytes);
+	else
+		fputs("...(truncated)", f);
+}
+
+void show__value(FILE *f, const struct value *v, bool quoted)
+{
+	u32 i;
+
+	if (v->flags & VALUE_UNREADABLE) {
+		fputs("(unreadable)", f);
+		return;
+	}
+	switch (v->type) {
+	case WIRE_T_BOOL:
+		fputs(v->u ? "true" : "false", f);
+		break;
+	case WIRE_T_I32:
+	case WIRE_T_I64:
+		fprintf(f, "%" PRId64, v->i);
+		break;
+	case WIRE_T_U32:
+	case WIRE_T_U64:
+		fprintf(f, "%" PRIu64, v->u);
+		break;
+	case WIRE_T_PTR:
+		fprintf(f, "0x%" PRIx64, v->u);
+		break;
+	case WIRE_T_I128:
+	case WIRE_T_U128:
+		print_u128(f, v->wide[0], v->wide[1], v->type == WIRE_T_I128);
+		break;
+	case WIRE_T_F64:
+		if (isfinite(v->f))
+			print_f64(f, v->f);
+		else
+			fputs(isnan(v->f) ? "NaN" : v->f > 0 ? "inf" : "-inf", f);
+		break;
+	case WIRE_T_BYTES:
+		fputc('[', f);
+		for (i = 0; i < v->text_bytes; i++)
+			fprintf(f, "%s%02x", i ? " " : "", (u8)v->text[i]);
+		fputc(']', f);
+		print_truncation(f, v);
+		break;
+	case WIRE_T_STR:
+	case WIRE_T_ERROR:
+		if (quoted && v->type == WIRE_T_STR)
+			text__quote(f, v->text, v->text_bytes);
+		else
+			text__print(f, v->text, v->text_bytes);
+		print_truncation(f, v);
+		break;
+	default:
+		fputs("(none)", f);
+	}
+}
+
+char *show__value_text(const struct value *v)
+{
+	char *text = NULL;
+	size_t bytes;
+	FILE *f = open_memstream(&text, &bytes);
+
+	if (!f)
+		return NULL;
+	show__value(f, v, true);
+	return fclose(f) ? NULL : text;
+}
+
+void show__json_value(FILE *f, const struct value *v)
+{
+	if (v->flags & VALUE_UNREADABLE) {
+		fputs("null", f);
+		return;
+	}
+	switch (v->type) {
+	case WIRE_T_BOOL:
+	case WIRE_T_I32:
+	case WIRE_T_I64:
+	case WIRE_T_U32:
+	case WIRE_T_U64:
+		show__value(f, v, false);
+		break;
+	case WIRE_T_F64:
+		/* JSON has no infinities */
+		fputs(isfinite(v->f) ? "" : "\"", f);
+		show__value(f, v, false);
+		fputs(isfinite(v->f) ? "" : "\"", f);
+		break;
+	case WIRE_T_PTR:
+	case WIRE_T_I128:
+	case WIRE_T_U128:
+		fputc('"', f);
+		show__value(f, v, false);
+		fputc('"', f);
+		break;
+	case WIRE_T_BYTES:
+		fputc('"', f);
+		print_hex(f, v->text, v->text_bytes);
+		fputc('"', f);
+		break;
+	case WIRE_T_STR:
+	case WIRE_T_ERROR:
+		text__json(f, v->text, v->text_bytes);
+		break;
+	default:
+		fputs("null", f);
+	}
+}
+
+const char *show__type(u8 type)
+{
+	static const char *const names[] = {
+		[WIRE_T_EMPTY] = "empty", [WIRE_T_BOOL] = "bool",   [WIRE_T_I32] = "i64",   [WIRE_T_U32] = "u64",
+		[WIRE_T_I64] = "i64",	  [WIRE_T_U64] = "u64",	    [WIRE_T_I128] = "i128", [WIRE_T_U128] = "u128",
+		[WIRE_T_F64] = "f64",	  [WIRE_T_STR] = "str",	    [WIRE_T_BYTES] = "bytes", [WIRE_T_PTR] = "ptr",
+		[WIRE_T_ERROR] = "error",
+	};
+
+	return type < ARRAY_SIZE(names) ? names[type] : "unknown";
+}
+
+const char *show__why(enum sink_why why)
+{
+	static const char *const names[] = {
+		[SINK_OWN] = NULL,
+		[SINK_ABANDONED] = "abandoned",
+		[SINK_CUT] = "cut",
+		[SINK_THREAD_END] = "thread_end",
+		[SINK_PROCESS_END] = "process_end",
+		[SINK_LOST] = "lost",
+		[SINK_REOPENED] = "reopened",
+		[SINK_ELSEWHERE] = "elsewhere",
+	};
+
+	return (u32)why < ARRAY_SIZE(names) ? names[why] : "unknown";
+}
+
+void show__text(FILE *f, const char *text)
+{
+	text__print(f, text, strlen(text));
+}
+
+void show__thread(FILE *f, const struct thread *t)
+{
+	if (t->name && t->name[0]) {
+		show__text(f, t->name);
+		fputc('/', f);
+	}
+	if (t->tid)
+		fprintf(f, "%u", t->tid);
+	else
+		fprintf(f, "%08" PRIx64, t->uid);
+}
+
+bool show__is_message(const struct callsite *c, u32 field)
+{
+	return field < c->field_cnt && strcmp(c->field[field].name, "message") == 0;
+}
