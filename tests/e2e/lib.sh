@@ -160,7 +160,7 @@ recording()
 {
 	grep -q "$RECORDING_LINE" "$WORK/record.err" || ! kill -0 "$RECORDER" 2>/dev/null
 }
-RECORDING_LINE=${RECORDING_LINE:-recording}
+RECORDING_LINE='^tapebpf: recording$'
 
 # start_record ARGS...: RECORDER is its pid; the tape is t.tape. Returns when it records.
 start_record()
@@ -215,7 +215,27 @@ total()
 	sed -n "s/.*$1[ =:]*\([0-9][0-9,_]*\).*/\1/p" "$WORK/record.err" | tail -n 1 | tr -d ',_'
 }
 
-# The tape has no defects and every record is accounted for; nothing lost unless allowed.
+# assert_total WHAT NUMBER: one of the numbers of the last line.
+assert_total()
+{
+	assert_eq "$1" "$2" "$(total "$1")"
+}
+
+# emitted = stored + lost, and the recorder has not called anything unaccounted.
+assert_exact()
+{
+	assert_eq "emitted = stored + lost" "$(total emitted)" $(($(total stored) + $(total lost)))
+	! grep -q unaccounted "$WORK/record.err" || fail "unaccounted records"
+}
+
+# Likewise, with nothing lost.
+assert_lossless()
+{
+	assert_exact
+	assert_total lost 0
+}
+
+# The tape has no defects, says the independent auditor.
 assert_verified()
 {
 	"$TAPEBPF" verify "${1:-$WORK/t.tape}" >"$WORK/verify.out" 2>&1 || {

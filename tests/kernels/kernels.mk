@@ -15,16 +15,13 @@ $(STATIC)/tapebpf: $(B)/user/cmd/main.o $(foreach r,$(NEEDS_cmd),$(B)/lib/$(r).a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -static -o $@ $(B)/user/cmd/main.o -Wl,--start-group $(filter %.a,$^) $(STATIC_LDLIBS) -Wl,--end-group
 
-$(STATIC)/targets/%: tests/targets/%.c include/tape.h
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(CPPFLAGS) -Itests/targets -static -o $@ $< -lpthread
+# The targets' own rules build them, statically: TARGETS_STATIC leaves out those that need a shared object.
+guest-targets:
+	@$(MAKE) --no-print-directory B=$(STATIC)/build TARGETS_STATIC=1 targets
 
-# Targets that need a shared object cannot be static: they say so in their first lines ("guest: no").
-GUEST_TARGETS := $(patsubst tests/targets/%.c,$(STATIC)/targets/%,$(shell grep -L 'guest: no' tests/targets/th_*.c tests/targets/fp_*.c 2>/dev/null))
-
-guest-files: $(STATIC)/guest_exit $(STATIC)/tapebpf $(GUEST_TARGETS)
+guest-files: $(STATIC)/guest_exit $(STATIC)/tapebpf guest-targets
 
 kernels: guest-files
 	@B=$(B) tests/kernels/run $(KERNELS)
 
-.PHONY: guest-files
+.PHONY: guest-files guest-targets
