@@ -50,6 +50,7 @@ int batch__open(struct batch *b, const void *page, size_t bytes, u64 head_ns)
 	b->ns_tid = h.tid;
 	b->too_deep = h.too_deep;
 	b->clock = h.clock;
+	b->flags = h.flags;
 	b->max_ns = head_ns;
 	b->ticks0 = slot->ticks;
 	b->ns0 = MIN(slot->mono_ns, head_ns);

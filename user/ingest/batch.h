@@ -26,6 +26,7 @@ struct batch {
 	u64 id, module_addr;
 	u32 ns_pid, ns_tid;
 	u32 too_deep;
+	u16 flags; /* WIRE_PAGE_PRE_CUT */
 	u8 clock;
 	/* ticks -> ns: ns0 + (ticks - ticks0) * ratio, at most max_ns. Beyond d_max it would be more than that. */
 	u64 ticks0, ns0, d_max, max_ns;

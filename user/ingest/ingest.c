@@ -7,6 +7,7 @@
 
 #define DEFAULT_HOLD_NS (250 * NSEC_PER_MSEC)
 #define DEFAULT_HELD_BYTES (6u << 20)
+#define DEFAULT_EARLY_BYTES (32u << 20)
 /* A dead page is remembered so long: what was read of it before its end may still come, and must be known as old. */
 #define GRAVE_NS NSEC_PER_SEC
 
@@ -22,6 +23,7 @@ struct ingest *ingest__new(const struct ingest_ops *ops, const struct ingest_opt
 	in->ops = *ops;
 	in->hold_ns = o.hold_ns ? o.hold_ns : DEFAULT_HOLD_NS;
 	in->held_max = o.held_bytes ? o.held_bytes : DEFAULT_HELD_BYTES;
+	in->early_max = o.early_bytes ? o.early_bytes : DEFAULT_EARLY_BYTES;
 	in->since_ns = o.since_ns;
 	return in;
 }

@@ -34,6 +34,9 @@ struct ingest_opts {
 	size_t sz;	   /* sizeof(struct ingest_opts) */
 	u64 hold_ns;	   /* hold-back; 0: 250 ms */
 	size_t held_bytes; /* most bytes of undecoded batches to hold; 0: 6 MiB. Beyond it the oldest are passed on early */
+	size_t early_bytes; /* most bytes of batches that wait for those before them (a thread that changed its CPU left them
+			     * in a ring not drained yet), besides held_bytes; 0: 32 MiB. Beyond it the missing ones count as lost:
+			     * as large as a ring is enough */
 	u64 since_ns; /* CLOCK_MONOTONIC at which the probes were attached: a page made later is ours from its first record
 		       * on, even if its announcement was lost; 0: not known */
 };
@@ -59,7 +62,8 @@ int ingest__push(struct ingest *in, const void *rec, size_t bytes);
 int ingest__adopt(struct ingest *in, const struct wire_batch *b, size_t bytes);
 
 /* All rings have been drained up to time drained_ns (every record emitted before it has been pushed): declares gaps
- * older than it lost, passes on what is older than the hold-back. now_ns: CLOCK_MONOTONIC. */
+ * older than it lost, passes on what is older than the hold-back. now_ns: CLOCK_MONOTONIC. An idle read counts as emitted
+ * when it was collected: between collecting and applying it, do not advance (or with the drained_ns of before). */
 int ingest__advance(struct ingest *in, u64 drained_ns, u64 now_ns);
 
 /* The kernel's mark for a page (map "pages" or "orphans"): its records up to number `seen` have been emitted. Makes

@@ -156,7 +156,7 @@ static void pages__free_held(struct ingest *in, struct held **list)
 static void pages__free(struct ingest *in, struct page *p)
 {
 	pages__free_held(in, &p->queue);
-	pages__free_held(in, &p->early);
+	pages__free_held(in, &p->early); /* only when all goes: the list of holding pages is not looked at again */
 	pages__free_held(in, &p->imms);
 	merge__remove(&in->merge, &p->src);
 	pages__disown(in, p);
@@ -175,6 +175,16 @@ void pages__to_grave(struct ingest *in, struct page *p)
 	else
 		in->grave = p;
 	in->grave_tail = p;
+}
+
+void pages__gone(struct ingest *in, struct page *p, u64 time_ns)
+{
+	if (p->dead)
+		return;
+	p->dead = true;
+	p->dead_ns = time_ns;
+	in->st.pages--;
+	pages__to_grave(in, p);
 }
 
 void pages__bury(struct ingest *in, u32 pid, u32 tid, u64 time_ns)

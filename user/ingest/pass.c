@@ -55,11 +55,13 @@ static int pass__note(struct ingest *in, struct page *p, u8 kind, u64 time_ns)
 	struct rec *r = &in->r;
 
 	r->kind = kind;
-	r->parent = r->immediate = r->pre_flags = 0;
+	r->parent = r->immediate = 0;
+	r->pre_flags = kind == REC_RESYNC_END ? p->b.flags & WIRE_PAGE_PRE_CUT : 0;
 	r->depth = 0;
 	r->time_ns = time_ns;
 	r->number = p->opened ? p->cur.number : p->next_num;
-	r->page = &p->pub;
+	/* A page of which nothing ever came but its mark is not introduced: its thread may be gone from the model. */
+	r->page = p->told ? &p->pub : NULL;
 	r->pid = p->pub.pid;
 	r->tid = p->pub.tid;
 	r->module = p->pub.module;
@@ -369,6 +371,21 @@ static int page__imm(struct ingest *in, struct page *p)
 	return err;
 }
 
+/* What is in the queue besides batches: the announcement, and the loss at the end. */
+static int page__mark(struct ingest *in, struct page *p)
+{
+	struct held *h = p->queue;
+	u64 t = MAX(p->src.time_ns, in->passed_ns);
+	int err;
+
+	if (h->type == HELD_PAGE)
+		err = page__tell(in, p, p->src.time_ns);
+	else
+		err = pass__loss(in, p, h->first, h->cause, t);
+	page__pop(in, p);
+	return err;
+}
+
 /* Pass on what this page has, while it comes before (until, rank). */
 static int page__pass(struct ingest *in, struct page *p, u64 until, u64 rank)
 {
@@ -382,11 +399,7 @@ static int page__pass(struct ingest *in, struct page *p, u64 until, u64 rank)
 		} else if (h->type == HELD_BATCH) {
 			err = page__batch(in, p, until, rank);
 		} else {
-			err = page__tell(in, p, p->src.time_ns);
-			if (!err && h->type == HELD_LOSS)
-				err = pass__loss(in, p, h->first, h->cause,
-						 MAX(p->src.time_ns, in->passed_ns));
-			page__pop(in, p);
+			err = page__mark(in, p);
 		}
 		if (!page__peek(in, p)) {
 			merge__remove(&in->merge, &p->src);
@@ -595,11 +608,10 @@ int pass__bound(struct ingest *in)
 	int err = 0;
 
 	in->one_by_one = true;
-	while (!err && in->st.held_bytes > in->held_max) {
-		if (in->merge.cnt)
-			err = pass__top(in, ~0ULL);
-		else if (!stream__force_one(in))
-			break;
-	}
+	while (!err && in->early_bytes > in->early_max)
+		err = stream__force_one(in);
+	/* What is early cannot be passed on, and what is parked must not be. */
+	while (!err && in->merge.cnt && in->st.held_bytes - in->early_bytes > in->held_max)
+		err = pass__top(in, ~0ULL);
 	return err;
 }

@@ -40,16 +40,17 @@ struct rec {
 	u8 kind;      /* enum rec_kind */
 	u8 parent;    /* enum wire_parent */
 	u8 immediate; /* 1: came by itself, not in a batch */
-	u8 pre_flags; /* REC_PRE: WIRE_PRE_* */
+	u8 pre_flags; /* REC_PRE: WIRE_PRE_*; REC_RESYNC_END: WIRE_PAGE_PRE_CUT if deeper entries may be missing */
 	u16 depth;
 	u16 why;	  /* REC_LOSS: enum loss_cause */
-	u64 time_ns;	  /* CLOCK_MONOTONIC */
+	u64 time_ns;	  /* CLOCK_MONOTONIC. REC_PRE: when the entry was made, which is before the RESYNC's time */
 	u64 number;	  /* in the life of the page; ~0 for immediate and foreign records. REC_PRE: of the inner record */
-	struct rec_page *page; /* NULL for HIT, FORK, EXEC, EXIT */
+	struct rec_page *page; /* NULL for HIT, FORK, EXEC, EXIT, and LOSS of a page of which nothing else ever came */
 	u32 pid, tid;	       /* owner */
 	u32 cpu;
 	u32 module;	       /* module number for callsite (HIT: site number) */
-	u64 site_addr;	       /* link address of the callsite's struct wire_site; BEGIN, EVENT, OPEN, PRE */
+	u64 site_addr;	       /* link address of the callsite's struct wire_site; BEGIN, EVENT, PRE; of the callsite in
+				* ref for OPEN .. FOLLOWS and the PRE of an ENTER; 0: has none, or its module is unknown */
 	struct wire_ref ref;   /* OPEN .. FOLLOWS; its callsite as the program wrote it */
 	struct wire_ref other; /* parent if parent is EXPLICIT; FOLLOWS: the followed */
 	u64 numbered;	       /* NUMBER: the id; REC_PRE with WIRE_PRE_NUMBERED: likewise, else 0 */

@@ -38,9 +38,7 @@
 #include <string.h>
 #include <utlist.h>
 
-/* At most ten were ever held in a flood; more are somebody's forgery, and need not be put in order patiently. */
-#define MAX_EARLY 64
-/* Rings are nearly in order: so far back a place is looked for. */
+/* Each ring is nearly in order: so far back a place is looked for. What stands further off is somebody's forgery. */
 #define MAX_STEPS_BACK 64
 
 struct held *held__new(struct ingest *in, enum held_type type, const void *data, size_t bytes)
@@ -113,7 +111,7 @@ static struct held *page__take_early(struct ingest *in, struct page *p)
 	struct held *h = p->early;
 
 	DL_DELETE(p->early, h);
-	p->early_cnt--;
+	in->early_bytes -= h->alloc;
 	if (!p->early)
 		DL_DELETE2(in->holding, p, hold_prev, hold_next);
 	return h;
@@ -121,21 +119,19 @@ static struct held *page__take_early(struct ingest *in, struct page *p)
 
 static void page__hold(struct ingest *in, struct page *p, struct held *h)
 {
-	struct held *before = NULL, *e;
+	struct held *after = p->early ? p->early->prev : NULL;
+	int steps = 0;
 
 	if (!p->early)
 		DL_APPEND2(in->holding, p, hold_prev, hold_next);
-	DL_FOREACH(p->early, e) {
-		if (e->first > h->first || (e->first == h->first && e->end > h->end)) {
-			before = e;
-			break;
-		}
-	}
-	if (before)
-		DL_PREPEND_ELEM(p->early, before, h);
+	while (after && steps++ < MAX_STEPS_BACK &&
+	       (after->first > h->first || (after->first == h->first && after->end > h->end)))
+		after = after == p->early ? NULL : after->prev;
+	if (after)
+		DL_APPEND_ELEM(p->early, after, h);
 	else
-		DL_APPEND(p->early, h);
-	p->early_cnt++;
+		DL_PREPEND(p->early, h);
+	in->early_bytes += h->alloc;
 }
 
 /* Accept what is held and has become the next; and, with a gap, what was delivered at drained_ns or before. */
@@ -157,14 +153,15 @@ static int page__deliver(struct ingest *in, struct page *p, struct held *h)
 {
 	int err;
 
-	if (!p->based && (page__is_ours(in, p) || (!h->first && !h->adopt)))
+	/* The very first batch needs no waiting, unless the page has been adopted and that is not decided yet. */
+	if (!p->based && (page__is_ours(in, p) || (!h->first && !h->adopt && !p->early)))
 		page__base(p, 0);
 	if (p->based && h->first <= p->next_num) {
 		err = page__accept(in, p, h);
 		return err ? err : page__release(in, p, 0);
 	}
 	page__hold(in, p, h);
-	return p->early_cnt > MAX_EARLY ? page__accept(in, p, page__take_early(in, p)) : 0;
+	return 0;
 }
 
 /* --- batches ------------------------------------------------------------------------------------------- */
@@ -215,6 +212,8 @@ int stream__batch(struct ingest *in, const struct wire_batch *w, size_t bytes, b
 	}
 	if (p && (w->why == WIRE_WHY_EXIT || w->why == WIRE_WHY_GONE))
 		p->complete = true;
+	if (p && w->why == WIRE_WHY_GONE)
+		pages__gone(in, p, w->head.time_ns);
 	if (p && p->based && b.first + b.cnt <= p->next_num) {
 		in->st.duplicates += b.len;
 		return 0;
@@ -426,12 +425,11 @@ int stream__drained(struct ingest *in, u64 drained_ns, u64 now_ns)
 	return stream__believe_marks(in, drained_ns, now_ns);
 }
 
-bool stream__force_one(struct ingest *in)
+int stream__force_one(struct ingest *in)
 {
-	if (!in->holding)
-		return false;
-	page__accept(in, in->holding, page__take_early(in, in->holding));
-	return true;
+	struct page *p = in->holding;
+
+	return page__accept(in, p, page__take_early(in, p));
 }
 
 int stream__finish(struct ingest *in)

@@ -58,7 +58,6 @@ struct page {
 	u64 last_ns;  /* time of the last record passed on */
 	u64 link;     /* link address of the module; 0: not known yet */
 	u32 too_deep;
-	u32 early_cnt;
 	u8 cause;	 /* enum loss_cause of the next gap, as far as known */
 	bool named;	 /* ns ids and module are known (a mark alone does not tell them) */
 	bool announced;	 /* made during the recording: its records count from number 0 */
@@ -66,7 +65,7 @@ struct page {
 	bool told;	 /* REC_PAGE has been passed on */
 	bool resync;	 /* the model's stack must be set before the next record */
 	bool complete;	 /* its last delivery has come */
-	bool dead;	 /* its owner has ended */
+	bool dead;	 /* its owner has ended, or given it back */
 	bool marked;	 /* in the list of dead marks */
 	bool buried;	 /* in the list of the dead */
 	bool opened;	 /* b and cur are valid for the head of queue */
@@ -107,7 +106,8 @@ struct cpu_source {
 struct ingest {
 	struct ingest_ops ops;
 	u64 hold_ns, since_ns;
-	size_t held_max;
+	size_t held_max, early_max;
+	size_t early_bytes; /* of st.held_bytes: in early lists */
 	struct batch_clock clock;
 	struct merge merge;
 
@@ -143,6 +143,8 @@ struct page *pages__find_pageless(struct ingest *in, u32 pid, u32 tid, u64 modul
 struct page *pages__add(struct ingest *in, u64 id, u32 pid, u32 tid);
 void pages__name(struct page *p, u32 ns_pid, u32 ns_tid, u64 module_addr, u32 module);
 int pages__own(struct ingest *in, struct page *p, u32 pid, u32 tid);
+/* The program gave the page's memory back, its thread lives on. */
+void pages__gone(struct ingest *in, struct page *p, u64 time_ns);
 /* The thread has ended at time_ns: its pages have no further use for the model. */
 void pages__bury(struct ingest *in, u32 pid, u32 tid, u64 time_ns);
 void pages__to_grave(struct ingest *in, struct page *p);
@@ -163,8 +165,8 @@ int stream__mark(struct ingest *in, u32 pid, u32 tid, u64 id, u64 seen, int caus
 /* Believe that everything emitted before drained_ns has been pushed: end holds, count gaps and dead marks. */
 int stream__drained(struct ingest *in, u64 drained_ns, u64 now_ns);
 int stream__finish(struct ingest *in);
-/* Accept what is held early in the page that has held something longest; false: no such page. */
-bool stream__force_one(struct ingest *in);
+/* Accept what is held early in the page that has held something longest. There must be one. */
+int stream__force_one(struct ingest *in);
 
 /* --- pass.c --- */
 /* The page's next thing may have changed: find its time and place the page in the heap, or take it out. */
