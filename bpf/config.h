@@ -15,7 +15,12 @@ struct config {
 	__u32 max_text;	 /* bytes of a foreign text whose spec names no limit; 1 .. CONFIG_TEXT_BYTES */
 	__u32 wake_step; /* look at the fill level of a ring each time so many bytes have gone into it */
 	__u32 wake_at;	 /* wake the recorder when so many bytes wait in it */
+	__u32 forget_at_exit; /* sched_process_exit comes after the hook that drains: drop what that left */
 };
+
+/* Values of the map "targets". */
+#define TARGET_LIVE 1
+#define TARGET_DEAD 2
 
 #define CONFIG_TEXT_BYTES 4096 /* longest text of a foreign probe */
 #define CONFIG_SPECS 4096      /* different argument specs; sites with equal ones share an entry */

@@ -140,7 +140,7 @@ __inline __u64 probe__cookie(void *ctx)
 /* Does a hit of the current process count? */
 __inline bool target__wanted(__u64 cookie)
 {
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32, one = 1;
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32, one = TARGET_LIVE;
 
 	if (bpf_map_lookup_elem(&targets, &tgid))
 		return true;

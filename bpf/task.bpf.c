@@ -42,7 +42,7 @@ __inline void life__fill(struct wire_life *l, struct task_struct *subject, __u32
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(task_fork, struct task_struct *parent, struct task_struct *child)
 {
-	__u32 tgid = parent->tgid, child_tgid = child->tgid, one = 1;
+	__u32 tgid = parent->tgid, child_tgid = child->tgid, one = TARGET_LIVE;
 	bool process = child_tgid != tgid;
 	struct wire_life *l;
 	struct emit e;
@@ -72,7 +72,7 @@ __inline void binary__check(struct linux_binprm *bprm, __u32 tgid)
 {
 	struct inode *inode = BPF_CORE_READ(bprm, file, f_inode);
 	struct binary_key key = {.dev = BPF_CORE_READ(inode, i_sb, s_dev), .ino = BPF_CORE_READ(inode, i_ino)};
-	__u32 one = 1;
+	__u32 one = TARGET_LIVE;
 
 	if (bpf_map_lookup_elem(&binaries, &key))
 		bpf_map_update_elem(&targets, &tgid, &one, BPF_ANY);
@@ -201,30 +201,60 @@ __inline __u32 exit__status(struct task_struct *task, bool last)
 	return BPF_CORE_READ(task, group_leader, exit_code);
 }
 
-/* The argument group_dead came with 6.16; the counter behind it says the same on all kernels. Draining here finds the
- * pages only where no other hook did it before, and their memory only on 6.16+. */
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(task_exit, struct task_struct *task)
+__inline void exit__emit(struct emit *e, struct task_struct *task, bool last)
 {
-	__u32 tgid = task->tgid;
-	struct wire_life *l;
+	struct wire_life *l = emit__reserve(e, sizeof(*l));
+
+	if (!l) {
+		emit__count(e, WIRE_C_LIFE_LOST);
+		return;
+	}
+	emit__head(e, &l->head, WIRE_EXIT, sizeof(*l), 0);
+	life__fill(l, task, last ? WIRE_LIFE_PROCESS : 0);
+	l->status = exit__status(task, last);
+	emit__submit(e, l, sizeof(*l));
+}
+
+/* The entry stays, marked: other threads of the process may be on their way to their own drain, as group_dead is
+ * decided long before. The recorder deletes it once the process is gone. */
+__inline bool target__dead(__u32 tgid)
+{
+	__u32 *state = bpf_map_lookup_elem(&targets, &tgid);
+
+	if (!state || *state == TARGET_DEAD)
+		return false;
+	*state = TARGET_DEAD;
+	return true;
+}
+
+/* 6.16+, where the second argument came together with the place before exit_mm. */
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(task_exit, struct task_struct *task, bool group_dead)
+{
+	struct emit e;
+
+	if (!target__is(task->tgid) || !emit__init(&e))
+		return 0;
+	thread__drain(&e, task->pid, WIRE_WHY_EXIT, true, true);
+	if (group_dead)
+		target__dead(task->tgid);
+	exit__emit(&e, task, group_dead);
+	return 0;
+}
+
+/* Before: the memory is gone by now, another hook has drained it. Two last threads may both see that nobody is left;
+ * one of them tells. */
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(task_exit_old, struct task_struct *task)
+{
 	struct emit e;
 	bool last;
 
-	if (!target__is(tgid) || !emit__init(&e))
+	if (!target__is(task->tgid) || !emit__init(&e))
 		return 0;
-	thread__drain(&e, task->pid, WIRE_WHY_EXIT, true, true);
-	last = BPF_CORE_READ(task, signal, live.counter) == 0;
-	l = emit__reserve(&e, sizeof(*l));
-	if (l) {
-		emit__head(&e, &l->head, WIRE_EXIT, sizeof(*l), 0);
-		life__fill(l, task, last ? WIRE_LIFE_PROCESS : 0);
-		l->status = exit__status(task, last);
-		emit__submit(&e, l, sizeof(*l));
-	} else {
-		emit__count(&e, WIRE_C_LIFE_LOST);
-	}
-	if (last)
-		bpf_map_delete_elem(&targets, &tgid);
+	if (config.forget_at_exit)
+		thread__forget(&e, task->pid);
+	last = BPF_CORE_READ(task, signal, live.counter) == 0 && target__dead(task->tgid);
+	exit__emit(&e, task, last);
 	return 0;
 }

@@ -25,9 +25,13 @@ struct {
 	__type(value, char[CONFIG_TEXT_BYTES + 8]);
 } junk SEC(".maps");
 
-/* Always 0, which the verifier does not know. Added to constants that would make it tell apart, for each of twelve
- * arguments, the case where the constant was stored: their combinations are too many for it. */
+/*
+ * Always 0, which the verifier does not know. It follows every path and joins two only where what it knows of all
+ * variables agrees: twelve arguments that may each be readable or not, text or not, NULL or not are too many
+ * combinations. OPAQUE() makes it forget what it knows of a value, so that the paths of one argument join again.
+ */
 volatile __u64 opaque_zero = 0;
+#define OPAQUE(v) ((v) + opaque_zero)
 
 /* A register by its offset. Reading the context at a variable offset is forbidden, and a helper call for each argument
  * costs more than this. In assembly, as the compiler would make one load through a computed pointer of all these. */
@@ -77,14 +81,12 @@ __inline __u64 arg__address(struct pt_regs *ctx, const struct wire_arg *a)
 
 /*
  * 0, or negative: not readable. Exactly the operand's bytes are read: eight could run into a page that is not there.
- *
- * Here and below failures become bits by arithmetic and not by branches. With branches the verifier keeps each
- * combination of twelve readable or unreadable arguments apart, and gives up.
+ * Here and below failures become bits by arithmetic and not by branches, for the verifier's sake.
  */
 __inline long arg__fetch(struct pt_regs *ctx, const struct wire_arg *a, __u64 *v, const bool sleepable)
 {
 	const void *src;
-	__u64 raw = opaque_zero;
+	__u64 raw = 0;
 	long err = 0;
 	__u32 n;
 
@@ -101,8 +103,8 @@ __inline long arg__fetch(struct pt_regs *ctx, const struct wire_arg *a, __u64 *v
 	} else {
 		err = -1;
 	}
-	*v = arg__extend(raw, a->size); /* a failed read leaves 0 */
-	return err;
+	*v = OPAQUE(arg__extend(raw, a->size)); /* a failed read leaves 0 */
+	return OPAQUE(err);
 }
 
 __inline void args__fetch(struct pt_regs *ctx, const struct wire_spec *spec, __u64 *val, __u64 *unreadable,
@@ -201,7 +203,7 @@ __inline __s64 text__measure_nul(char *buf, __u64 src, __u64 max)
 	n = bpf_probe_read_user_str(buf, max + 2, (void *)src);
 	if (n <= 0)
 		return -1;
-	return (n - 1 > max ? max | WIRE_HIT_TEXT_TRUNCATED : n - 1) + opaque_zero;
+	return (n - 1 > max ? max | WIRE_HIT_TEXT_TRUNCATED : n - 1);
 }
 
 __inline __s64 text__measure_len(char *buf, __u64 src, __u64 len, __s8 len_size, __u32 max)
@@ -219,13 +221,12 @@ __inline __s64 text__measure_len(char *buf, __u64 src, __u64 len, __s8 len_size,
 __inline __s64 text__measure(char *buf, const struct wire_spec *spec, const struct wire_arg *a, struct texts *t,
 			     __u64 src)
 {
-	__u32 max = a->max_text ? a->max_text : config.max_text;
+	__u64 max = a->max_text ? a->max_text : config.max_text;
 	__u32 of = a->len_arg;
 	__u64 len = 0;
 	__u32 i;
 
-	if (!max || max > CONFIG_TEXT_BYTES)
-		max = CONFIG_TEXT_BYTES;
+	max = OPAQUE(max);
 	if (a->text == WIRE_TEXT_NUL)
 		return text__measure_nul(buf, src, max);
 	if (of >= WIRE_MAX_ARGS)
@@ -234,34 +235,41 @@ __inline __s64 text__measure(char *buf, const struct wire_spec *spec, const stru
 	for (i = 0; i < WIRE_MAX_ARGS; i++)
 		if (i == of)
 			len = t->raw[i];
-	return text__measure_len(buf, src, len, spec->arg[of].size, max);
+	return text__measure_len(buf, src, OPAQUE(len), spec->arg[of].size, max);
+}
+
+__inline __u64 text__plan(char *buf, const struct wire_spec *spec, const struct wire_arg *a, struct texts *t,
+			  __u64 src, const bool sleepable)
+{
+	__s64 n;
+
+	if (!src)
+		return WIRE_HIT_TEXT_NULL;
+	n = text__measure(buf, spec, a, t, src);
+	if (n < 0 && sleepable) {
+		text__touch(src);
+		n = text__measure(buf, spec, a, t, src);
+	}
+	return n;
 }
 
 __inline void texts__plan(const struct wire_spec *spec, struct texts *t, const bool sleepable)
 {
 	__u32 zero = 0, i;
 	char *buf = bpf_map_lookup_elem(&junk, &zero);
-	__s64 n;
+	__u64 n;
 
 	for (i = 0; buf && i < WIRE_MAX_ARGS; i++) {
 		if (i >= spec->arg_cnt)
 			break;
-		t->out[i] = t->raw[i];
+		t->out[i] = OPAQUE(t->raw[i]);
 		if (!spec->arg[i].text)
 			continue;
-		if (!t->raw[i]) {
-			t->out[i] = WIRE_HIT_TEXT_NULL + opaque_zero;
-			continue;
-		}
-		n = text__measure(buf, spec, &spec->arg[i], t, t->raw[i]);
-		if (n < 0 && sleepable) {
-			text__touch(t->raw[i]);
-			n = text__measure(buf, spec, &spec->arg[i], t, t->raw[i]);
-		}
-		t->unreadable |= ((__u64)n >> 63) << i;
-		n = (n & ~(n >> 63)) + opaque_zero; /* unreadable: 0 */
+		n = OPAQUE(text__plan(buf, spec, &spec->arg[i], t, OPAQUE(t->raw[i]), sleepable));
+		t->unreadable |= (n >> 63) << i;
+		n = OPAQUE((__s64)n < 0 ? 0 : n);
 		t->out[i] = n;
-		t->bytes += (WIRE_HIT_TEXT_LEN(n) + 7) & ~7U;
+		t->bytes = OPAQUE(t->bytes + ((WIRE_HIT_TEXT_LEN(n) + 7) & ~7U));
 	}
 }
 

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * attach.c - open, configure, load; targets; the round of draining; the end.
+ *
+ * Problem. A recording is made of pieces that come and go at different times: programs on sites of files, hooks on the
+ * lives of tasks, rings, pages of threads. Nothing that a target records may fall between two of them, and nothing of
+ * ours may stay in a target when we are killed.
+ *
+ * Design.
+ *   - Everything that acts on a target is a link or an event that is owned by a descriptor of this process: the kernel
+ *     takes it back when we die, however. All descriptors are close-on-exec. Nothing is written into a target.
+ *   - Order up: rings, task hooks, then of each file first the probes that deliver (tape:*) and last the words that make
+ *     the program record at all (armed). So there is no record that nobody delivers.
+ *   - Order down: the words first, then the pages are read, then the rings drained, then the probes go, last the hooks.
+ *   - Which process counts is decided in the kernel (map "targets"), as a uprobe sits on a file's inode: it fires in
+ *     every process, of every container that shares the file.
+ *
+ * Rejected. A pid filter on the links: does not follow forks. libbpf's USDT attachment: one link per probe, 256 specs,
+ * fails a probe for one argument that it cannot parse, moves to the second nop of a pair (red zone). One program per
+ * site with its spec as constants: verification of each costs milliseconds.
+ *
+ * Optional programs are loaded where features__probe() found what they need; the rest are left out of the load.
+ *
+ * Invariant: a site whose armed word or semaphore we have raised has its delivering probes attached before and longer.
+ */
+#include "attach/attach_priv.h"
+#include "attach/tracefs.h"
+#include "base/procfs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/sysmacros.h>
+
+/* BPF_TRACE_UPROBE_MULTI, which the kernel headers of Debian 12 do not have. */
+#define ATTACH_UPROBE_MULTI ((enum bpf_attach_type)48)
+
+#define DEFAULT_RING_BYTES (8 << 20)
+#define DEFAULT_TEXT_BYTES 256
+#define DEFAULT_PAGES 32768
+
+/* libbpf's last word, for a diag. It has no other place to give it. */
+static __thread char libbpf_said[256];
+
+static int keep_last(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	char line[sizeof(libbpf_said)];
+
+	if (level != LIBBPF_WARN)
+		return 0;
+	vsnprintf(line, sizeof(line), fmt, ap);
+	line[strcspn(line, "\n")] = '\0';
+	if (!strncmp(line, "libbpf: prog", 12) || !libbpf_said[0])
+		memcpy(libbpf_said, line, sizeof(line));
+	return 0;
+}
+
+/* --- load ------------------------------------------------------------------------------------------------------- */
+
+static size_t ring_bytes(size_t want)
+{
+	size_t bytes = sysconf(_SC_PAGESIZE);
+
+	if (!want)
+		want = DEFAULT_RING_BYTES;
+	while (bytes < want && bytes < (1UL << 30))
+		bytes *= 2;
+	return bytes;
+}
+
+static void configure(struct attach *a)
+{
+	struct config *c = (struct config *)&a->skel->rodata->config;
+
+	c->follow = a->o.follow;
+	c->max_text = a->o.max_text;
+	c->wake_at = a->o.ring_bytes / 4;
+	c->wake_step = a->o.ring_bytes / 16;
+	c->forget_at_exit = a->f->exit_hook != EXIT_HOOK_MMAP_LOCK;
+	bpf_map__set_max_entries(a->skel->maps.rings, a->cpus);
+	bpf_map__set_max_entries(a->skel->maps.pages, a->o.max_pages);
+	bpf_map__set_max_entries(a->skel->maps.orphans, a->o.max_pages);
+}
+
+static bool sleepable_name(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n > 2 && !strcmp(name + n - 2, "_s");
+}
+
+/* Programs of sites: the sleepable or the plain of the tape.h ones, both kinds of the foreign ones. */
+static void choose_probe(struct attach *a, struct bpf_program *p)
+{
+	const char *name = bpf_program__name(p);
+	bool foreign = !strncmp(name, "usdt_", 5), idle = !strcmp(name, "tape_idle");
+	bool sleepable = sleepable_name(name);
+	bool load = sleepable == a->f->sleepable_uprobe || idle || (foreign && !sleepable);
+
+	bpf_program__set_autoload(p, load);
+	if (load && a->f->uprobe_multi)
+		bpf_program__set_expected_attach_type(p, ATTACH_UPROBE_MULTI);
+}
+
+static struct bpf_program *exit_program(const struct attach *a)
+{
+	switch (a->f->exit_hook) {
+	case EXIT_HOOK_DO_EXIT_FENTRY:
+		return a->skel->progs.exit_fentry;
+	case EXIT_HOOK_DO_EXIT_KPROBE:
+		return a->skel->progs.exit_kprobe;
+	case EXIT_HOOK_MMAP_LOCK:
+		return a->skel->progs.exit_mmap_lock;
+	default:
+		return NULL;
+	}
+}
+
+static struct bpf_program *exec_program(const struct attach *a)
+{
+	switch (a->f->exec_hook) {
+	case EXEC_HOOK_SCHED_PREPARE_EXEC:
+		return a->skel->progs.exec_prepare;
+	case EXEC_HOOK_BEGIN_NEW_EXEC_FENTRY:
+		return a->skel->progs.exec_fentry;
+	case EXEC_HOOK_BEGIN_NEW_EXEC_KPROBE:
+		return a->skel->progs.exec_kprobe;
+	case EXEC_HOOK_SYS_ENTER:
+		return a->skel->progs.exec_sys_enter;
+	default:
+		return NULL;
+	}
+}
+
+/* The hooks in use, NULL where there is none. */
+#define HOOKS 5
+static void hooks(const struct attach *a, struct bpf_program *p[HOOKS])
+{
+	p[0] = a->skel->progs.task_fork;
+	p[1] = a->skel->progs.task_exec;
+	p[2] = a->f->exit_hook == EXIT_HOOK_SCHED_PROCESS_EXIT ? a->skel->progs.task_exit : a->skel->progs.task_exit_old;
+	p[3] = exit_program(a);
+	p[4] = exec_program(a);
+}
+
+static void choose_programs(struct attach *a)
+{
+	struct bpf_program *p, *hook[HOOKS];
+	u32 i;
+
+	bpf_object__for_each_program(p, a->skel->obj) {
+		if (!strncmp(bpf_program__section_name(p), "uprobe", 6))
+			choose_probe(a, p);
+		else
+			bpf_program__set_autoload(p, false);
+	}
+	hooks(a, hook);
+	for (i = 0; i < HOOKS; i++)
+		if (hook[i])
+			bpf_program__set_autoload(hook[i], true);
+}
+
+static int load(struct attach *a, struct diag *d)
+{
+	int err;
+
+	libbpf_said[0] = '\0';
+	libbpf_set_print(keep_last);
+	a->skel = tapebpf_bpf__open();
+	if (!a->skel)
+		return diag__set(d, -errno, "cannot open the BPF programs: %s", strerror(errno));
+	configure(a);
+	choose_programs(a);
+	err = tapebpf_bpf__load(a->skel);
+	if (!err)
+		return 0;
+	diag__set(d, err, "the kernel does not load the BPF programs: %s (%s)", strerror(-err), libbpf_said);
+	if (err == -EPERM || err == -EACCES)
+		diag__hint(d, "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE");
+	else
+		diag__hint(d, "tapebpf doctor says what this kernel can do");
+	return err;
+}
+
+static int attach_hooks(struct attach *a, struct diag *d)
+{
+	struct bpf_program *p[HOOKS];
+	struct bpf_link *link;
+	u32 i;
+	int err;
+
+	hooks(a, p);
+	for (i = 0; i < HOOKS; i++) {
+		if (!p[i])
+			continue;
+		link = bpf_program__attach(p[i]);
+		if (!link)
+			return diag__set(d, -errno, "cannot attach to %s: %s", bpf_program__section_name(p[i]),
+					 strerror(errno));
+		err = held__add(&a->hook, &a->hook_cnt, &a->hook_cap, link, -1, -1);
+		if (err) {
+			bpf_link__destroy(link);
+			return err;
+		}
+	}
+	return 0;
+}
+
+static int watch(struct attach *a)
+{
+	struct epoll_event ev = {.events = EPOLLIN};
+
+	a->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (a->epoll_fd < 0 || epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, rings__epoll(a->rings), &ev))
+		return -errno;
+	if (!a->o.follow || !a->f->perf_mmap2)
+		return 0;
+	if (mmaps__new(&a->mmaps)) { /* later libraries are not noticed then; doctor says so */
+		a->mmaps = NULL;
+		return 0;
+	}
+	return mmaps__add_epoll(a->mmaps, a->epoll_fd);
+}
+
+static void set_defaults(struct attach *a, const struct attach_opts *o)
+{
+	memcpy(&a->o, o, MIN(o->sz, sizeof(a->o)));
+	a->f = a->o.features;
+	a->o.ring_bytes = ring_bytes(a->o.ring_bytes);
+	if (!a->o.max_text)
+		a->o.max_text = DEFAULT_TEXT_BYTES;
+	a->o.max_text = MIN(a->o.max_text, (u32)CONFIG_TEXT_BYTES);
+	if (!a->o.max_pages)
+		a->o.max_pages = DEFAULT_PAGES;
+}
+
+static int start(struct attach *a, struct diag *d)
+{
+	int cpus = libbpf_num_possible_cpus(), err;
+
+	if (cpus < 0)
+		return diag__set(d, cpus, "cannot tell the number of CPUs: %s", strerror(-cpus));
+	a->cpus = cpus;
+	a->idle = idle__new();
+	if (!a->idle)
+		return -ENOMEM;
+	err = load(a, d);
+	if (err)
+		return err;
+	err = rings__new(bpf_map__fd(a->skel->maps.rings), a->cpus, a->o.ring_bytes, &a->rings);
+	if (err) {
+		diag__set(d, err, "cannot make %u ring buffers of %zu bytes: %s", a->cpus, a->o.ring_bytes,
+			  strerror(-err));
+		diag__hint(d, "try a smaller --ring-size");
+		return err;
+	}
+	err = attach_hooks(a, d);
+	return err ? err : watch(a);
+}
+
+int attach__new(const struct attach_opts *opts, struct attach **out, struct diag *d)
+{
+	struct attach *a = calloc(1, sizeof(*a));
+	int err;
+
+	if (!a)
+		return diag__set(d, -ENOMEM, "out of memory");
+	a->epoll_fd = -1;
+	set_defaults(a, opts);
+	if (!a->f || !a->f->bpf || !a->f->btf || !a->f->ringbuf) {
+		free(a);
+		diag__set(d, -EOPNOTSUPP, "this kernel cannot run what a recording needs");
+		diag__hint(d, "tapebpf doctor says what is missing");
+		return -EOPNOTSUPP;
+	}
+	err = start(a, d);
+	if (err) {
+		attach__free(a);
+		return err;
+	}
+	*out = a;
+	return 0;
+}
+
+static void drop_probes(struct attach *a)
+{
+	held__drop(&a->arm, &a->arm_cnt, &a->arm_cap);
+	tracefs__drop(&a->events);
+	held__drop(&a->probe, &a->probe_cnt, &a->probe_cap);
+}
+
+void attach__free(struct attach *a)
+{
+	if (!a)
+		return;
+	drop_probes(a);
+	held__drop(&a->hook, &a->hook_cnt, &a->hook_cap);
+	rings__free(a->rings);
+	mmaps__free(a->mmaps);
+	idle__free(a->idle);
+	if (a->epoll_fd >= 0)
+		close(a->epoll_fd);
+	if (a->skel)
+		tapebpf_bpf__destroy(a->skel);
+	free(a->spec);
+	free(a->file);
+	free(a);
+}
+
+void attach__set_ops(struct attach *a, const struct attach_ops *ops)
+{
+	a->ops = *ops;
+}
+
+/* --- targets ---------------------------------------------------------------------------------------------------- */
+
+int attach__add_target(struct attach *a, u32 pid, struct diag *d)
+{
+	int fd = bpf_map__fd(a->skel->maps.targets);
+	u32 live = TARGET_LIVE;
+
+	if (bpf_map_update_elem(fd, &pid, &live, BPF_ANY))
+		return diag__set(d, -errno, "cannot make process %u a target: %s", pid, strerror(errno));
+	if (procfs__alive(pid))
+		return 0;
+	bpf_map_delete_elem(fd, &pid); /* it went before its end could be noticed */
+	return diag__set(d, -ESRCH, "no such process: %u", pid);
+}
+
+int attach__add_binary(struct attach *a, u64 dev, u64 ino)
+{
+	/* As the kernel counts: MKDEV is major << 20 | minor. */
+	struct binary_key key = {.dev = (u64)major(dev) << 20 | minor(dev), .ino = ino};
+	u32 one = 1;
+
+	return bpf_map_update_elem(bpf_map__fd(a->skel->maps.binaries), &key, &one, BPF_ANY) ? -errno : 0;
+}
+
+u32 attach__targets(struct attach *a)
+{
+	int fd = bpf_map__fd(a->skel->maps.targets);
+	u32 key, next, state, n = 0;
+	bool more = !bpf_map_get_next_key(fd, NULL, &key);
+
+	while (more) {
+		more = !bpf_map_get_next_key(fd, &key, &next);
+		if (!bpf_map_lookup_elem(fd, &key, &state)) {
+			if (state != TARGET_DEAD)
+				n++;
+			else if (!procfs__alive(key))
+				bpf_map_delete_elem(fd, &key);
+		}
+		key = next;
+	}
+	return n;
+}
+
+/* --- draining ------------------------------------------------------------------------------------------------------ */
+
+static int on_record(void *ctx, const void *rec, size_t bytes)
+{
+	struct attach *a = ctx;
+
+	return a->ops.ring ? a->ops.ring(a->ops.ctx, rec, bytes) : 0;
+}
+
+static void on_mapped(void *ctx, u32 pid, u64 addr, u64 offset, u64 dev, u64 ino, const char *path)
+{
+	struct attach *a = ctx;
+	u32 state;
+
+	if (!a->ops.mapped || attach__knows_file(a, dev, ino) ||
+	    bpf_map_lookup_elem(bpf_map__fd(a->skel->maps.targets), &pid, &state))
+		return;
+	a->ops.mapped(a->ops.ctx, pid, addr, offset, dev, ino, path);
+}
+
+int attach__poll(struct attach *a, int timeout_ms, u64 *drained_ns)
+{
+	struct epoll_event ev[8];
+
+	if (timeout_ms && epoll_wait(a->epoll_fd, ev, ARRAY_SIZE(ev), timeout_ms) < 0 && errno != EINTR)
+		return -errno;
+	/* Mappings first: a probe of a library that is attached now cannot have fired yet. */
+	if (a->mmaps && !a->stopped)
+		mmaps__drain(a->mmaps, on_mapped, a);
+	return rings__drain(a->rings, on_record, a, drained_ns, NULL);
+}
+
+/*
+ * The marks are read first, then the rings are drained, then the marks are handed on: the kernel raises a mark after the
+ * delivery that it speaks of has been submitted, so all that was delivered has been passed on by then. A record in the
+ * making can stop a ring for a moment; wait for it.
+ */
+int attach__marks(struct attach *a,
+		  void (*mark)(void *ctx, const struct wire_page_val *v, u32 tid, bool dead), void *ctx)
+{
+	int orphans_fd = bpf_map__fd(a->skel->maps.orphans), i, ret, tries;
+	__free_ptr struct page_entry *dead = NULL, *live = NULL;
+	int dead_cnt = page_map__read(orphans_fd, true, &dead);
+	int live_cnt = dead_cnt < 0 ? dead_cnt : page_map__read(bpf_map__fd(a->skel->maps.pages), false, &live);
+	bool blocked = true;
+
+	if (live_cnt < 0)
+		return live_cnt;
+	for (tries = 0; tries < 50 && blocked; tries++) {
+		if (tries)
+			usleep(1000);
+		ret = rings__drain(a->rings, on_record, a, NULL, &blocked);
+		if (ret < 0)
+			return ret;
+	}
+	for (i = 0; i < live_cnt; i++)
+		mark(ctx, &live[i].val, live[i].tid, false);
+	for (i = 0; i < dead_cnt; i++) {
+		mark(ctx, &dead[i].val, dead[i].tid, true);
+		bpf_map_delete_elem(orphans_fd, &dead[i].orphan);
+	}
+	return live_cnt + dead_cnt;
+}
+
+void attach__counters(struct attach *a, u64 counter[WIRE_C_MAX])
+{
+	__free_ptr struct cpu_state *st = calloc(a->cpus, ALIGN_UP(sizeof(*st), 8));
+	u32 zero = 0, cpu, i;
+
+	memset(counter, 0, WIRE_C_MAX * sizeof(counter[0]));
+	if (!st || bpf_map_lookup_elem(bpf_map__fd(a->skel->maps.cpus), &zero, st))
+		return;
+	for (cpu = 0; cpu < a->cpus; cpu++)
+		for (i = 0; i < WIRE_C_MAX; i++)
+			counter[i] += st[cpu].counter[i];
+}
+
+/* Read, drain, apply: rule 2 of the batch path. */
+static int idle_round(struct attach *a)
+{
+	int err = attach__idle_collect(a), ret;
+
+	ret = rings__drain(a->rings, on_record, a, NULL, NULL);
+	if (!err || err > 0)
+		err = ret < 0 ? ret : 0;
+	ret = attach__idle_apply(a);
+	return err < 0 ? err : MIN(ret, 0);
+}
+
+int attach__stop(struct attach *a)
+{
+	int err, ret;
+
+	if (a->stopped)
+		return 0;
+	a->stopped = true;
+	/* Once the words are down nothing new is written, unless by another recorder's wish. */
+	held__drop(&a->arm, &a->arm_cnt, &a->arm_cap);
+	tracefs__drop(&a->events);
+	err = idle_round(a);
+	held__drop(&a->probe, &a->probe_cnt, &a->probe_cap);
+	ret = idle_round(a);
+	err = err ? err : ret;
+	held__drop(&a->hook, &a->hook_cnt, &a->hook_cap);
+	ret = rings__drain(a->rings, on_record, a, NULL, NULL);
+	return err ? err : MIN(ret, 0);
+}
+
+/* --- figures -------------------------------------------------------------------------------------------------------- */
+
+void attach__stats(struct attach *a, struct attach_stats *st)
+{
+	struct bpf_program *p;
+
+	memset(st, 0, sizeof(*st));
+	st->sites_foreign = a->sites_foreign;
+	st->sites_tape = a->sites_tape;
+	st->files = a->file_cnt;
+	rings__fill(a->rings, &st->ring_bytes_used, &st->ring_bytes);
+	bpf_object__for_each_program(p, a->skel->obj) {
+		struct bpf_prog_info info = {};
+		u32 bytes = sizeof(info);
+
+		if (bpf_program__fd(p) < 0 || bpf_prog_get_info_by_fd(bpf_program__fd(p), &info, &bytes))
+			continue;
+		st->missed += info.recursion_misses;
+		st->bpf_run_ns += info.run_time_ns;
+		st->bpf_run_cnt += info.run_cnt;
+	}
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* attach_priv.h - what the files of this room share. Nobody else includes it. */
+#ifndef TAPEBPF_ATTACH_PRIV_H
+#define TAPEBPF_ATTACH_PRIV_H
+
+#include "attach/attach.h"
+#include "attach/rings.h"
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include "../bpf/config.h"
+#include "tapebpf.skel.h"
+
+/* What the kernel holds for us, beyond programs and maps; dropped in reverse order. link: libbpf's, else NULL; fd: a perf
+ * event, else -1. */
+struct held {
+	struct bpf_link *link;
+	int fd;
+	int prog_fd; /* a copy of a program, made for kernels without cookies; else -1 */
+};
+
+struct known_file {
+	u64 dev, ino;
+};
+
+struct attach {
+	struct attach_opts o;
+	const struct features *f;
+	struct attach_ops ops;
+	struct tapebpf_bpf *skel;
+	struct rings *rings;
+	struct idle *idle;
+	struct mmaps *mmaps;
+	struct tracefs_event *events;
+	int epoll_fd;
+	u32 cpus;
+	struct held *arm; /* what makes programs record: armed words, semaphores, ticks */
+	u32 arm_cnt, arm_cap;
+	struct held *probe; /* other probes on sites */
+	u32 probe_cnt, probe_cap;
+	struct held *hook; /* of tasks */
+	u32 hook_cnt, hook_cap;
+	struct wire_spec *spec; /* mirror of the map, to find equal ones */
+	u32 spec_cnt;
+	struct known_file *file;
+	u32 file_cnt, file_cap;
+	u32 sites_foreign, sites_tape;
+	bool stopped;
+};
+
+/* held.c */
+int held__add(struct held **list, u32 *cnt, u32 *cap, struct bpf_link *link, int fd, int prog_fd);
+void held__drop(struct held **list, u32 *cnt, u32 *cap);
+
+/* files.c */
+bool attach__knows_file(const struct attach *a, u64 dev, u64 ino);
+
+/* page_map.c: a snapshot of the map "pages" or "orphans". */
+struct page_entry {
+	u32 tid;
+	struct wire_page_key key;	 /* of "pages" */
+	struct wire_orphan_key orphan; /* of "orphans" */
+	struct wire_page_val val;
+};
+/* Returns the number of entries (malloc'ed, *out), or negative errno. */
+int page_map__read(int map_fd, bool orphans, struct page_entry **out);
+
+/* idle.c */
+struct idle;
+struct idle *idle__new(void);
+void idle__free(struct idle *i);
+/* One iovec list against a process; how many of the cnt pieces came whole. Skips over unreadable ones: got[i] says. */
+int remote__read(u32 pid, void **dst, const u64 *src, const u32 *bytes, u8 *got, u32 cnt);
+
+/* mmaps.c */
+struct mmaps;
+int mmaps__new(struct mmaps **out);
+void mmaps__free(struct mmaps *m);
+int mmaps__add_epoll(struct mmaps *m, int epoll_fd);
+typedef void (*mmaps_fn)(void *ctx, u32 pid, u64 addr, u64 offset, u64 dev, u64 ino, const char *path);
+void mmaps__drain(struct mmaps *m, mmaps_fn fn, void *ctx);
+
+#endif

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rings.c - own consumer instead of libbpf's ring_buffer, for two reasons:
+ *
+ * A drain has to be bounded. libbpf consumes until a ring is empty; with eight threads that fill it as fast as it is
+ * read that never returned (5 s were seen). Here a drain goes up to the producer position that was read first.
+ *
+ * A drain has to say up to what time it is complete. Programs take a record's time after its reservation, so a record
+ * behind the producer position has a later time than that of the reading. A record that is reserved and not
+ * complete (its program was preempted, or waits for a page) stops its ring: then the ring is complete up to the
+ * time of the last reading whose position lies before that record.
+ */
+#include "attach/rings.h"
+#include "base/clock.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include "tapebpf/wire.h"
+
+#define OFFLINE_BYTES 16384 /* for CPUs that are not there now; they may come, and lose visibly if they trace a lot */
+#define GIVE_BACK_BYTES (256 << 10) /* tell the kernel about free space at least so often during a drain */
+
+struct ring {
+	int fd;
+	size_t bytes;
+	u64 *consumer;	     /* page we write */
+	const u64 *producer; /* page the kernel writes */
+	const u8 *data;	     /* mapped twice in a row, so that no record wraps */
+	u64 pos;	     /* our copy of *consumer */
+	u64 last_producer;   /* as read at the last drain, at last_ns */
+	u64 last_ns;
+	u64 done_ns;
+};
+
+struct rings {
+	u32 cnt;
+	int epoll_fd;
+	struct ring ring[];
+};
+
+static int ring__map(struct ring *r)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	void *p = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	r->consumer = p;
+	p = mmap(NULL, page + 2 * r->bytes, PROT_READ, MAP_SHARED, r->fd, page);
+	if (p == MAP_FAILED)
+		return -errno;
+	r->producer = p;
+	r->data = (const u8 *)p + page;
+	return 0;
+}
+
+static void ring__unmap(struct ring *r)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+
+	if (r->consumer)
+		munmap(r->consumer, page);
+	if (r->producer)
+		munmap((void *)r->producer, page + 2 * r->bytes);
+	if (r->fd >= 0)
+		close(r->fd);
+}
+
+static int ring__init(struct ring *r, int outer_fd, int epoll_fd, u32 cpu, size_t bytes)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.u32 = cpu};
+	int err;
+
+	r->bytes = bytes;
+	r->fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "tape_ring", 0, 0, bytes, NULL);
+	if (r->fd < 0)
+		return r->fd;
+	err = ring__map(r);
+	if (err)
+		return err;
+	if (bpf_map_update_elem(outer_fd, &cpu, &r->fd, BPF_ANY))
+		return -errno;
+	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, r->fd, &ev))
+		return -errno;
+	return 0;
+}
+
+/* CPUs that are online, as "0-1,4": a bit each in a byte array. Unreadable: all. */
+static void online_cpus(u8 *online, u32 cpus)
+{
+	FILE *f = fopen("/sys/devices/system/cpu/online", "re");
+	unsigned int from, to;
+	char sep;
+
+	if (!f) {
+		memset(online, 1, cpus);
+		return;
+	}
+	while (fscanf(f, "%u", &from) == 1) {
+		to = from;
+		sep = '\0';
+		if (fscanf(f, "%c", &sep) == 1 && sep == '-' && fscanf(f, "%u%c", &to, &sep) < 1)
+			break;
+		for (; from <= to && from < cpus; from++)
+			online[from] = 1;
+		if (sep != ',')
+			break;
+	}
+	fclose(f);
+}
+
+int rings__new(int outer_fd, u32 cpus, size_t bytes, struct rings **out)
+{
+	struct rings *r = calloc(1, sizeof(*r) + cpus * sizeof(r->ring[0]));
+	__free_ptr u8 *online = calloc(1, cpus);
+	int err = -ENOMEM;
+	u32 i;
+
+	if (!r || !online)
+		goto fail;
+	for (i = 0; i < cpus; i++)
+		r->ring[i].fd = -1;
+	r->cnt = cpus;
+	r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	err = r->epoll_fd < 0 ? -errno : 0;
+	online_cpus(online, cpus);
+	for (i = 0; i < cpus && !err; i++)
+		err = ring__init(&r->ring[i], outer_fd, r->epoll_fd, i, online[i] ? bytes : MIN(bytes, OFFLINE_BYTES));
+	if (!err) {
+		*out = r;
+		return 0;
+	}
+fail:
+	rings__free(r);
+	return err;
+}
+
+void rings__free(struct rings *r)
+{
+	u32 i;
+
+	if (!r)
+		return;
+	for (i = 0; i < r->cnt; i++)
+		ring__unmap(&r->ring[i]);
+	if (r->cnt && r->epoll_fd >= 0)
+		close(r->epoll_fd);
+	free(r);
+}
+
+int rings__epoll(struct rings *r)
+{
+	return r->epoll_fd;
+}
+
+static int hand_out(const u8 *rec, u32 len, rings_fn fn, void *ctx)
+{
+	const struct wire_head *h = (const void *)rec;
+
+	if (len < sizeof(*h))
+		return 0;
+	return fn(ctx, rec, h->bytes >= sizeof(*h) && h->bytes <= len ? h->bytes : len);
+}
+
+static int ring__drain(struct ring *r, rings_fn fn, void *ctx, u64 now)
+{
+	u64 producer = __atomic_load_n(r->producer, __ATOMIC_ACQUIRE);
+	u64 given = r->pos;
+	int n = 0, err = 0;
+	u32 len;
+
+	while (r->pos < producer && err >= 0) {
+		const u8 *hdr = r->data + (r->pos & (r->bytes - 1));
+
+		len = __atomic_load_n((const u32 *)hdr, __ATOMIC_ACQUIRE);
+		if (len & BPF_RINGBUF_BUSY_BIT)
+			break;
+		if (!(len & BPF_RINGBUF_DISCARD_BIT)) {
+			err = hand_out(hdr + BPF_RINGBUF_HDR_SZ, len, fn, ctx);
+			n++;
+		}
+		len &= ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
+		r->pos += ALIGN_UP((u64)len + BPF_RINGBUF_HDR_SZ, 8);
+		if (r->pos - given >= GIVE_BACK_BYTES) {
+			__atomic_store_n(r->consumer, r->pos, __ATOMIC_RELEASE);
+			given = r->pos;
+		}
+	}
+	__atomic_store_n(r->consumer, r->pos, __ATOMIC_RELEASE);
+	if (err < 0)
+		return err;
+	if (r->pos >= producer)
+		r->done_ns = now;
+	else if (r->pos >= r->last_producer)
+		r->done_ns = r->last_ns;
+	r->last_producer = producer;
+	r->last_ns = now;
+	return n;
+}
+
+int rings__drain(struct rings *r, rings_fn fn, void *ctx, u64 *drained_ns, bool *blocked)
+{
+	u64 now = clock__mono_ns(); /* before any producer position is read */
+	u64 done = now;
+	int n = 0, ret;
+	u32 i;
+
+	for (i = 0; i < r->cnt; i++) {
+		ret = ring__drain(&r->ring[i], fn, ctx, now);
+		if (ret < 0)
+			return ret;
+		n += ret;
+		done = MIN(done, r->ring[i].done_ns);
+	}
+	if (drained_ns)
+		*drained_ns = done;
+	if (blocked)
+		*blocked = done < now;
+	return n;
+}
+
+void rings__fill(const struct rings *r, u64 *used, u64 *size)
+{
+	u32 i;
+
+	*used = 0;
+	*size = 0;
+	for (i = 0; i < r->cnt; i++) {
+		*used += __atomic_load_n(r->ring[i].producer, __ATOMIC_RELAXED) - r->ring[i].pos;
+		*size += r->ring[i].bytes;
+	}
+}
