@@ -268,7 +268,7 @@ static int next_chapter(struct tape_scan *s)
 	return 0;
 }
 
-/* Judge the framing of the record at the position. 1: fine; 0: a defect has been reported, the rest of the chapter skipped. */
+/* Judge the framing of the record at the position. 1: fine; 0: a defect has been reported, and what it spoils is skipped. */
 static int frame(struct tape_scan *s, struct tape_raw *r)
 {
 	const u8 *p = s->buf + s->pos;
@@ -278,7 +278,7 @@ static int frame(struct tape_scan *s, struct tape_raw *r)
 
 	if (left >= TAPE_HEAD_BYTES)
 		memcpy(&bytes, p + 1, sizeof(bytes));
-	if (left < TAPE_HEAD_BYTES || (bytes > left && bytes <= room && bytes >= tape_kind__min(p[0]))) {
+	if (left < TAPE_HEAD_BYTES || (bytes > left && bytes <= room)) {
 		/* left counts up to the file's end here: the window is longer than any record */
 		s->torn = true;
 		tape_scan__defect(s, TAPE_DEFECT_TORN, here, "record 0x%02x%s%s: %u bytes, the file ends after %u", p[0],
@@ -286,6 +286,12 @@ static int frame(struct tape_scan *s, struct tape_raw *r)
 	} else if (room < TAPE_HEAD_BYTES || bytes > room) {
 		tape_scan__defect(s, TAPE_DEFECT_LENGTH, here, "record 0x%02x%s%s: %u bytes, the chapter ends after %u",
 				  p[0], name ? " " : "", name ? name : "", bytes, (u32)room);
+	} else if (bytes < tape_kind__min(p[0]) && bytes >= TAPE_HEAD_BYTES && p[0] >= TAPE_X_GENERATION) {
+		/* to everybody else it is a record to be skipped by its length, so that is sound */
+		tape_scan__defect(s, TAPE_DEFECT_EXTENSION, here, "record 0x%02x%s%s: %u bytes, it needs %u", p[0],
+				  name ? " " : "", name ? name : "", bytes, tape_kind__min(p[0]));
+		s->pos += bytes;
+		return 0;
 	} else if (bytes < tape_kind__min(p[0])) {
 		tape_scan__defect(s, TAPE_DEFECT_LENGTH, here, "record 0x%02x%s%s: %u bytes, it needs %u", p[0],
 				  name ? " " : "", name ? name : "", bytes, tape_kind__min(p[0]));

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* verify.c - `tapebpf verify`: audits tapes, lists what is wrong with them. */
+#include <argp.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cmd/cmd.h"
+#include "tape/tape_audit.h"
+
+#define DEFAULT_MAX 100
+
+struct verify {
+	bool json, quiet;
+	u64 max; /* defects listed a tape */
+	char **file;
+	int file_cnt;
+	/* of the tape in hand */
+	const char *path;
+	u64 listed;
+};
+
+enum { OPT_MAX = 256 };
+
+static const struct argp_option options[] = {
+	{ "json", 'j', NULL, 0, "One JSON object a line: each defect, then the tape's result", 0 },
+	{ "quiet", 'q', NULL, 0, "Print nothing; the exit status tells", 0 },
+	{ "max", OPT_MAX, "N", 0, "List at most N defects a tape (default 100); all are counted", 0 },
+	{ 0 },
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct verify *v = state->input;
+	char *end;
+
+	switch (key) {
+	case 'j':
+		v->json = true;
+		break;
+	case 'q':
+		v->quiet = true;
+		break;
+	case OPT_MAX:
+		errno = 0;
+		v->max = strtoull(arg, &end, 10);
+		if (errno || *end || !*arg || *arg == '-')
+			argp_error(state, "--max takes a number");
+		break;
+	case ARGP_KEY_ARGS:
+		v->file = state->argv + state->next;
+		v->file_cnt = state->argc - state->next;
+		break;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "which tape? (- is standard input)");
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+static void print_path(const char *path)
+{
+	text__print(stdout, path, strlen(path));
+}
+
+static void on_defect(void *ctx, const struct tape_defect *d)
+{
+	struct verify *v = ctx;
+
+	if (v->quiet || v->listed >= v->max)
+		return;
+	v->listed++;
+	if (v->json) {
+		printf("{\"type\":\"defect\",\"file\":");
+		text__json(stdout, v->path, strlen(v->path));
+		printf(",\"offset\":%" PRIu64 ",\"defect\":\"%s\",\"text\":", d->offset, tape_defect__label(d->kind));
+		text__json(stdout, d->text, strlen(d->text));
+		puts("}");
+		return;
+	}
+	print_path(v->path);
+	printf(": byte %" PRIu64 ": %s: ", d->offset, tape_defect__label(d->kind));
+	text__print(stdout, d->text, strlen(d->text));
+	putchar('\n');
+}
+
+static void print_json(const struct verify *v, const struct tape_audit_result *r)
+{
+	const struct tape_totals *t = &r->totals;
+	bool first = true;
+	int i;
+
+	printf("{\"type\":\"result\",\"file\":");
+	text__json(stdout, v->path, strlen(v->path));
+	printf(",\"clean\":%s,\"defects\":%" PRIu64 ",\"by_kind\":{", r->defects ? "false" : "true", r->defects);
+	for (i = 0; i < TAPE_DEFECT_MAX; i++) {
+		if (!r->defect_cnt[i])
+			continue;
+		printf("%s\"%s\":%" PRIu64, first ? "" : ",", tape_defect__label(i), r->defect_cnt[i]);
+		first = false;
+	}
+	printf("},\"version\":\"%u.%u\",\"bytes\":%" PRIu64 ",\"records\":%" PRIu64 ",\"spans\":%" PRIu64
+	       ",\"events\":%" PRIu64 ",\"threads\":%" PRIu64,
+	       r->intro.major, r->intro.minor, r->bytes, r->records, t->spans, t->events, r->threads);
+	printf(",\"tapebpf\":%s,\"finished\":%s,\"checksum\":%s", r->own ? "true" : "false", t->present ? "true" : "false",
+	       !t->checksum_present ? "null" : t->checksum_ok ? "true" : "false");
+	if (t->present)
+		printf(",\"emitted\":%" PRIu64 ",\"stored\":%" PRIu64 ",\"lost\":%" PRIu64, t->emitted, t->stored, t->lost);
+	printf(",\"misplaced\":%" PRIu64 ",\"never_entered\":%" PRIu64 ",\"idle_callsites\":%" PRIu64 "}\n", r->misplaced,
+	       r->never_entered, r->idle_callsites);
+}
+
+static void print_result(const struct verify *v, const struct tape_audit_result *r)
+{
+	const struct tape_totals *t = &r->totals;
+
+	if (r->defects > v->listed) {
+		print_path(v->path);
+		printf(": %" PRIu64 " more defects (--max lists them)\n", r->defects - v->listed);
+	}
+	print_path(v->path);
+	if (r->defects)
+		printf(": %" PRIu64 " defect%s", r->defects, r->defects > 1 ? "s" : "");
+	else
+		printf(": clean");
+	printf("; %" PRIu64 " bytes, %" PRIu64 " records: %" PRIu64 " spans, %" PRIu64 " events, %" PRIu64 " threads",
+	       r->bytes, r->records, t->spans, t->events, r->threads);
+	if (t->present)
+		printf("; emitted %" PRIu64 " = stored %" PRIu64 " + lost %" PRIu64, t->emitted, t->stored, t->lost);
+	if (t->checksum_present)
+		printf("; checksum %s", t->checksum_ok ? "good" : "wrong");
+	putchar('\n');
+	if (r->unfinished) {
+		print_path(v->path);
+		puts(": the recording was not finished (the recorder was killed): no totals, no checksum");
+	}
+	if (r->misplaced) {
+		print_path(v->path);
+		printf(": note: viewers of v0.1 show %" PRIu64 " spans elsewhere than under their parents\n", r->misplaced);
+	}
+}
+
+static int verify_file(struct verify *v, const char *path)
+{
+	struct tape_audit_result r;
+	struct diag d = {};
+	int err;
+
+	v->path = path;
+	v->listed = 0;
+	err = tape_audit__run(path, on_defect, v, &r, &d);
+	if (err)
+		return cmd__fail(EXIT_FAILED, &d);
+	if (v->json && !v->quiet)
+		print_json(v, &r);
+	else if (!v->quiet)
+		print_result(v, &r);
+	return r.defects ? EXIT_FAILED : EXIT_DONE;
+}
+
+static const char doc[] =
+	"Audit tapes: every record's form, order and place, as the strictest reader of the format demands them; the "
+	"totals (emitted = stored + lost); the checksum.\v"
+	"Exit status: 0 all tapes are clean, 1 defects or unreadable, 2 wrong usage. A tape whose recorder was killed lists "
+	"the spans that it left open.\n\n"
+	"FILE - is standard input.";
+
+int cmd_verify(int argc, char **argv)
+{
+	static const struct argp argp = { options, parse, "FILE...", doc, NULL, NULL, NULL };
+	struct verify v = { .max = DEFAULT_MAX };
+	char name[] = "tapebpf verify";
+	int i, status = EXIT_DONE, one;
+	struct diag d;
+
+	argp_err_exit_status = EXIT_USAGE;
+	argv[0] = name;
+	if (argp_parse(&argp, argc, argv, 0, NULL, &v))
+		return EXIT_USAGE;
+	signal(SIGPIPE, SIG_IGN);
+	for (i = 0; i < v.file_cnt; i++) {
+		one = verify_file(&v, v.file[i]);
+		status = MAX(status, one);
+	}
+	errno = 0;
+	if (fflush(stdout) || ferror(stdout)) {
+		if (errno == EPIPE)
+			return status;
+		diag__set(&d, 0, "cannot write the result: %s", strerror(errno ? errno : EIO));
+		return cmd__fail(EXIT_FAILED, &d);
+	}
+	return status;
+}
