@@ -1,0 +1,98 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# run.sh [FOLDER...] - does the upstream parser load our tapes? Builds a small reader around it (tests/conformance/upstream)
+# and gives it the tapes that the unit tests write, killed recorders' among them, and every *.tape under the folders.
+#
+# Result lines and a closing line as all our tests. Skipped where there is no cargo, or its registry cannot be reached.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. scripts/tally.sh
+B=${B:-build}
+OUT=$B/conformance
+LOG=$OUT/build.log
+
+skip() {
+	echo "skip - conformance: $1"
+	echo "0 passed, 0 failed, 1 skipped"
+	exit 0
+}
+
+fail() {
+	[ -z "${2:-}" ] || tail -n 20 "$2" | sed 's/^/    /'
+	echo "not ok - conformance: $1"
+	tally__add 0 1 0
+}
+
+pass() {
+	echo "ok - conformance: $1"
+	tally__add 1 0 0
+}
+
+build() {
+	command -v cargo >/dev/null || skip "no cargo here, so no upstream parser to ask"
+	mkdir -p "$OUT" || exit 1
+	export CARGO_TARGET_DIR=$PWD/$OUT/target
+	case $B in /*) CARGO_TARGET_DIR=$OUT/target ;; esac
+	local manifest=tests/conformance/upstream/Cargo.toml
+
+	timeout 300 cargo fetch --quiet --locked --manifest-path $manifest >"$LOG" 2>&1 ||
+		timeout 60 cargo fetch --quiet --offline --locked --manifest-path $manifest >>"$LOG" 2>&1 ||
+		skip "the crates of the upstream parser cannot be fetched: $(tail -n 1 "$LOG")"
+	if ! timeout 900 cargo build --quiet --release --offline --locked --manifest-path $manifest >"$LOG" 2>&1; then
+		grep -q 'requires rustc' "$LOG" && skip "this rustc is too old for the upstream parser's crates"
+		fail "the reader around the upstream parser does not build" "$LOG"
+		tally__close
+		exit 1
+	fi
+	REFEREE=$CARGO_TARGET_DIR/release/tape-referee
+}
+
+# Every tape under folder $1; $2 says what they are.
+load_folder() {
+	local log=$OUT/load.log cnt
+
+	cnt=$(find "$1" -name '*.tape' -type f 2>/dev/null | wc -l)
+	if [ "$cnt" = 0 ]; then
+		echo "skip - conformance: no tapes of $2"
+		tally__add 0 0 1
+		return
+	fi
+	if find "$1" -name '*.tape' -type f -print0 | xargs -0 timeout 300 "$REFEREE" >"$log" 2>&1; then
+		pass "the upstream parser loads the $cnt tapes of $2"
+	else
+		fail "the upstream parser refuses tapes of $2" "$log"
+	fi
+}
+
+# It has to refuse what is broken, or its consent means nothing.
+broken_is_refused() {
+	printf 'TAPEFILE\0\1\24\0\0\0\0\0%16s\42\23\0\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0' '' >"$OUT/broken.tap"
+	if "$REFEREE" "$OUT/broken.tap" >"$OUT/load.log" 2>&1; then
+		fail "the upstream parser takes an exit of a span that was never opened"
+	else
+		pass "a broken tape is refused"
+	fi
+}
+
+unit_tapes() {
+	local tapes=$OUT/tapes program
+
+	rm -rf "$tapes"
+	mkdir -p "$tapes"
+	for program in test_tape_sink test_tape_writer; do
+		program=$B/tests/unit/tape/$program
+		[ -x "$program" ] || continue
+		KEEP_TAPES=$tapes timeout 120 "$program" >"$OUT/unit.log" 2>&1 ||
+			fail "$program, run for its tapes" "$OUT/unit.log"
+	done
+	load_folder "$tapes" "the unit tests"
+}
+
+build
+broken_is_refused
+unit_tapes
+for folder; do
+	load_folder "$folder" "$(basename "$folder")"
+done
+tally__close
