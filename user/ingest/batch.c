@@ -1,18 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "ingest/batch.h"
 
-#include <errno.h>
-#include <string.h>
-
 #define REC_BYTES ((u32)sizeof(struct wire_rec))
-
-static u32 get32(const u8 *p)
-{
-	u32 v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
 
 static u64 get64(const u8 *p)
 {
@@ -121,27 +110,12 @@ void batch__clock(struct batch *b, const struct batch_clock *clk)
 
 /* --- records ------------------------------------------------------------------------------------------- */
 
-/* Load the record at the cursor. 0 promised records left is the end, whatever bytes follow. */
-static int batch__load(const struct batch *b, struct batch_cursor *c)
+int batch__pause(const struct batch *b, struct batch_cursor *c)
 {
-	const u8 *p = b->data + c->off;
-	u32 room;
-
-	if (!c->left)
-		return 0;
-	if (c->off > b->len || (room = b->len - c->off) < REC_BYTES)
+	if (c->size < REC_BYTES + 8)
 		return -EBADMSG;
-	c->head = get32(p);
-	c->size = WIRE_HEAD_SIZE(c->head);
-	if (c->size < REC_BYTES || c->size > room)
-		return -EBADMSG;
-	c->ticks += get32(p + 4);
-	if (__builtin_expect(WIRE_HEAD_KIND(c->head) == WIRE_R_PAUSE, 0)) {
-		if (c->size < REC_BYTES + 8)
-			return -EBADMSG;
-		/* Absolute. Backwards would be a counter that is not one: time stands still instead. */
-		c->ticks = MAX(c->ticks, get64(p + REC_BYTES));
-	}
+	/* Absolute. Backwards would be a counter that is not one: time stands still instead. */
+	c->ticks = MAX(c->ticks, get64(b->data + c->off + REC_BYTES));
 	return 1;
 }
 
@@ -155,20 +129,12 @@ int batch__first(const struct batch *b, struct batch_cursor *c)
 	return batch__load(b, c);
 }
 
-int batch__next(const struct batch *b, struct batch_cursor *c)
-{
-	c->off += c->size;
-	c->left--;
-	c->number++;
-	return batch__load(b, c);
-}
-
 static void ref__get(struct wire_ref *ref, const u8 *p)
 {
 	ref->id = get64(p);
 	ref->module = get64(p + 8);
 	ref->open_ns = get64(p + 16);
-	ref->callsite = get32(p + 24);
+	ref->callsite = batch__get32(p + 24);
 }
 
 /* What every kind has behind its wire_rec before fields or value begin. */
@@ -194,7 +160,7 @@ static void parse__special(const u8 *body, struct rec *r)
 
 	switch (r->kind) {
 	case WIRE_R_VALUE:
-		v = get32(body + WIRE_REF_BYTES);
+		v = batch__get32(body + WIRE_REF_BYTES);
 		r->value_field = (u8)v;
 		r->value_type = v >> 8;
 		break;
@@ -213,7 +179,7 @@ static void parse__special(const u8 *body, struct rec *r)
 
 int batch__parse(const u8 *rec, u32 size, struct rec *r, u32 *callsite)
 {
-	u32 head = get32(rec), kind = WIRE_HEAD_KIND(head), used = REC_BYTES + kind_min[kind];
+	u32 head = batch__get32(rec), kind = WIRE_HEAD_KIND(head), used = REC_BYTES + kind_min[kind];
 	const u8 *body = rec + REC_BYTES;
 
 	*callsite = 0;
@@ -227,7 +193,7 @@ int batch__parse(const u8 *rec, u32 size, struct rec *r, u32 *callsite)
 	if (kind == WIRE_R_END)
 		return 0;
 	if (kind == WIRE_R_BEGIN || kind == WIRE_R_EVENT) {
-		*callsite = get32(body);
+		*callsite = batch__get32(body);
 	} else if (kind >= WIRE_R_OPEN && kind <= WIRE_R_FOLLOWS) {
 		ref__get(&r->ref, body);
 		*callsite = r->ref.callsite;
@@ -308,8 +274,8 @@ static u32 pre__split(const u8 *p, u32 size, struct batch_entry *e)
 
 	if (size < used)
 		return 0;
-	flags = get32(p + 4);
-	e->depth = WIRE_HEAD_DEPTH(get32(p));
+	flags = batch__get32(p + 4);
+	e->depth = WIRE_HEAD_DEPTH(batch__get32(p));
 	e->number = get64(p + REC_BYTES);
 	e->open_ns = get64(p + REC_BYTES + 8);
 	if (flags & WIRE_PRE_NUMBERED) {
@@ -327,7 +293,7 @@ static u32 entries__preamble(const struct batch *b, struct batch_entry *out)
 
 	for (; end - off >= REC_BYTES; off += size) {
 		struct batch_entry e = { .off = off };
-		u32 head = get32(b->data + off);
+		u32 head = batch__get32(b->data + off);
 
 		size = WIRE_HEAD_SIZE(head);
 		if (size < REC_BYTES || size > end - off || WIRE_HEAD_KIND(head) != WIRE_R_PRE)
@@ -352,12 +318,12 @@ u32 batch__entries(const struct batch *b, u64 number, struct batch_entry *out)
 int batch__pre(const struct batch *b, const struct batch_entry *e, struct rec *r, u32 *callsite)
 {
 	const u8 *p = b->data + e->off;
-	u32 size = WIRE_HEAD_SIZE(get32(p)), flags = 0, inner = 0;
+	u32 size = WIRE_HEAD_SIZE(batch__get32(p)), flags = 0, inner = 0;
 	struct batch_entry ignored;
 	int err;
 
-	if (WIRE_HEAD_KIND(get32(p)) == WIRE_R_PRE) {
-		flags = get32(p + 4);
+	if (WIRE_HEAD_KIND(batch__get32(p)) == WIRE_R_PRE) {
+		flags = batch__get32(p + 4);
 		inner = pre__split(p, size, &ignored);
 	}
 	/* Cut inner records may keep the size that they had: what is there counts. */

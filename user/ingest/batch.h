@@ -10,6 +10,9 @@
 
 #include "ingest/rec.h"
 
+#include <errno.h>
+#include <string.h>
+
 /* Clock pairs of the recorder: the oldest it has, and the latest. Zero: none yet. */
 struct batch_clock {
 	u64 first_ticks, first_ns;
@@ -68,9 +71,45 @@ struct batch_cursor {
 	u64 number;
 };
 
+static inline u32 batch__get32(const u8 *p)
+{
+	u32 v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
 /* Both: 1 = there is a record at the cursor, 0 = the end, -EBADMSG = what follows is no record. */
 int batch__first(const struct batch *b, struct batch_cursor *c);
-int batch__next(const struct batch *b, struct batch_cursor *c);
+int batch__pause(const struct batch *b, struct batch_cursor *c);
+
+/* Load the record at the cursor. 0 promised records left is the end, whatever bytes follow. */
+static inline int batch__load(const struct batch *b, struct batch_cursor *c)
+{
+	const u32 least = sizeof(struct wire_rec);
+	u32 room;
+
+	if (!c->left)
+		return 0;
+	if (c->off > b->len || (room = b->len - c->off) < least)
+		return -EBADMSG;
+	c->head = batch__get32(b->data + c->off);
+	c->size = WIRE_HEAD_SIZE(c->head);
+	if (c->size < least || c->size > room)
+		return -EBADMSG;
+	c->ticks += batch__get32(b->data + c->off + 4);
+	if (__builtin_expect(WIRE_HEAD_KIND(c->head) == WIRE_R_PAUSE, 0))
+		return batch__pause(b, c);
+	return 1;
+}
+
+static inline int batch__next(const struct batch *b, struct batch_cursor *c)
+{
+	c->off += c->size;
+	c->left--;
+	c->number++;
+	return batch__load(b, c);
+}
 
 /*
  * Decode one record of `size` bytes, its head included: kind, parent, depth, refs and payload of r; *callsite: as in the
@@ -78,6 +117,29 @@ int batch__next(const struct batch *b, struct batch_cursor *c);
  * -EBADMSG: shorter than its kind asks for. -ENOTSUP: a kind that we do not know.
  */
 int batch__parse(const u8 *rec, u32 size, struct rec *r, u32 *callsite);
+
+/* The same for the kinds that a flood is made of; false: take batch__parse. `rec` has passed batch__load. */
+static inline bool batch__parse_usual(const u8 *rec, u32 head, u32 size, struct rec *r, u32 *callsite)
+{
+	u32 kind = WIRE_HEAD_KIND(head), used = sizeof(struct wire_rec);
+
+	if (kind == WIRE_R_BEGIN || kind == WIRE_R_EVENT) {
+		used += 4;
+		if (size < used || WIRE_HEAD_PARENT(head) == WIRE_PARENT_EXPLICIT)
+			return false;
+		*callsite = batch__get32(rec + used - 4);
+	} else if (kind == WIRE_R_END) {
+		*callsite = 0;
+	} else {
+		return false;
+	}
+	r->kind = kind;
+	r->parent = WIRE_HEAD_PARENT(head);
+	r->depth = WIRE_HEAD_DEPTH(head);
+	r->payload = rec + used;
+	r->payload_bytes = size - used;
+	return true;
+}
 
 /* An entry that is open at some place in the batch. */
 struct batch_entry {

@@ -115,7 +115,12 @@ static void rec__site_of_ref(struct ingest *in, struct page *p, struct rec *r)
 	r->site_addr = link + (s32)(r->ref.callsite - (u32)addr);
 }
 
-static inline void rec__site(struct ingest *in, struct page *p, struct rec *r, u32 callsite)
+static inline u64 pass__site(const struct page *p, u32 callsite)
+{
+	return p->link + (s32)(callsite - (u32)p->pub.module_addr);
+}
+
+static void rec__site(struct ingest *in, struct page *p, struct rec *r, u32 callsite)
 {
 	bool ref = r->kind >= WIRE_R_OPEN && r->kind <= WIRE_R_FOLLOWS;
 
@@ -125,8 +130,7 @@ static inline void rec__site(struct ingest *in, struct page *p, struct rec *r, u
 	if (__builtin_expect(ref && (r->ref.module != p->pub.module_addr || !r->ref.id), 0))
 		rec__site_of_ref(in, p, r);
 	else
-		r->site_addr =
-			callsite ? p->link + (s32)(callsite - (u32)p->pub.module_addr) : 0;
+		r->site_addr = callsite ? pass__site(p, callsite) : 0;
 }
 
 /* --- what a page has next ------------------------------------------------------------------------------ */
@@ -258,31 +262,48 @@ static void page__ready(struct ingest *in, struct page *p)
 	r->life = NULL;
 }
 
+/* A record that is not of the usual kinds. 1: it has been dealt with. */
+static int page__unusual(struct ingest *in, struct page *p, u32 *callsite)
+{
+	struct rec *r = &in->r;
+	int err = batch__parse(p->b.data + p->cur.off, p->cur.size, r, callsite);
+
+	if (err == -EBADMSG)
+		return err;
+	if (err) {
+		in->st.malformed++;
+		err = pass__loss(in, p, 1, LOSS_BAD, p->src.time_ns);
+		p->resync = false; /* a kind from the future: it is one record, the others are understood */
+		page__ready(in, p);
+		return err == -EBADMSG ? -EIO : err ? err : 1;
+	}
+	if (r->kind == WIRE_R_PAUSE) {
+		in->st.pauses++;
+		in->st.emitted--;
+		return 1;
+	}
+	return 0;
+}
+
 /* The record at the cursor. Returns what ops->rec does; -EBADMSG: cut the batch here. */
 static inline int page__one(struct ingest *in, struct page *p)
 {
 	const struct batch_cursor *c = &p->cur;
 	struct rec *r = &in->r;
 	u32 callsite;
-	int err = batch__parse(p->b.data + c->off, c->size, r, &callsite);
+	int err;
 
-	if (__builtin_expect(err, 0)) {
-		if (err == -EBADMSG)
-			return err;
-		in->st.malformed++;
-		err = pass__loss(in, p, 1, LOSS_BAD, p->src.time_ns);
-		p->resync = false; /* a kind from the future: it is one record, the others are understood */
-		page__ready(in, p);
-		return err == -EBADMSG ? -EIO : err;
+	if (__builtin_expect(!batch__parse_usual(p->b.data + c->off, c->head, c->size, r, &callsite), 0)) {
+		err = page__unusual(in, p, &callsite);
+		if (err)
+			return err < 0 ? err : 0;
+		rec__site(in, p, r, callsite);
+	} else {
+		r->module = p->pub.module;
+		r->site_addr = callsite ? pass__site(p, callsite) : 0;
 	}
 	p->last_ns = r->time_ns = p->src.time_ns;
-	if (__builtin_expect(r->kind == WIRE_R_PAUSE, 0)) {
-		in->st.pauses++;
-		in->st.emitted--;
-		return 0;
-	}
 	r->number = c->number;
-	rec__site(in, p, r, callsite);
 	in->st.received++;
 	err = pass__rec(in);
 	return __builtin_expect(err == -EBADMSG, 0) ? -EIO : err;
@@ -316,13 +337,13 @@ static int page__records(struct ingest *in, struct page *p, u64 until, u64 rank,
 	return p->more < 0 ? page__cut(in, p) : 0;
 }
 
-static int page__batch(struct ingest *in, struct page *p, u64 until, u64 rank)
+/* *running: stopped in the middle because the rival is due; p->src says when it goes on. */
+static int page__batch(struct ingest *in, struct page *p, u64 until, u64 rank, bool *running)
 {
-	struct held *h = p->queue;
 	bool done = p->more == 0;
 	int err = 0;
 
-	if (h->gap || p->resync || !p->told)
+	if (p->queue->gap || p->resync || !p->told)
 		err = page__prologue(in, p);
 	if (!err && p->more < 0) {
 		done = true;
@@ -332,6 +353,7 @@ static int page__batch(struct ingest *in, struct page *p, u64 until, u64 rank)
 		err = page__cut(in, p);
 	} else if (!err && !done) {
 		err = page__records(in, p, until, rank, &done);
+		*running = !done && !err && !page__imm_is_next(p);
 	}
 	if (done)
 		page__pop(in, p);
@@ -389,23 +411,21 @@ static int page__mark(struct ingest *in, struct page *p)
 /* Pass on what this page has, while it comes before (until, rank). */
 static int page__pass(struct ingest *in, struct page *p, u64 until, u64 rank)
 {
-	struct held *h;
+	bool running = false;
 	int err;
 
 	do {
-		h = p->queue;
-		if (page__imm_is_next(p)) {
+		if (page__imm_is_next(p))
 			err = page__imm(in, p);
-		} else if (h->type == HELD_BATCH) {
-			err = page__batch(in, p, until, rank);
-		} else {
+		else if (p->queue->type == HELD_BATCH)
+			err = page__batch(in, p, until, rank, &running);
+		else
 			err = page__mark(in, p);
-		}
-		if (!page__peek(in, p)) {
+		if (!running && !page__peek(in, p)) {
 			merge__remove(&in->merge, &p->src);
 			return err;
 		}
-	} while (!err && !in->one_by_one &&
+	} while (!err && !in->one_by_one && !running &&
 		 merge__before(p->src.time_ns, p->src.rank, until, rank));
 	merge__place(&in->merge, &p->src);
 	return err;
