@@ -8,8 +8,8 @@
  * thread, the process or the recording. The end's arguments are values recorded late.
  *
  * The rule is a guess at what a program means, so it is kept from doing harm: it never touches what tape.h entered, and a
- * thread's foreign spans are bounded (a program that never fires its ends would fill the registry): the oldest is then
- * abandoned. Other kinds of rule (keys, FIFO, several ends) go into struct pair_rule.
+ * thread's foreign spans are bounded: a program that never fires its ends would fill the registry, so where MAX_FOREIGN_DEPTH
+ * are open all of them are abandoned (the oldest alone would stay: its children keep it). Other kinds of rule (keys, FIFO, several ends) go into struct pair_rule.
  */
 #include "model/model_priv.h"
 #include <string.h>
@@ -117,14 +117,16 @@ static int hit_event(struct model *m, const struct hit *h)
 	return STORED;
 }
 
-static void abandon_oldest(struct model *m, struct task *t, u64 ns)
+/* Foreign spans above `until`; NULL: all of the thread. */
+static void abandon_above(struct model *m, struct task *t, const struct entry *until, u64 ns)
 {
-	struct entry *e = t->bottom;
+	struct entry *e, *down;
 
-	while (e && e->kind != ENTRY_FOREIGN)
-		e = e->up;
-	if (e)
-		span__leave(m, e, ns, SINK_ABANDONED);
+	for (e = t->top; e && e != until; e = down) {
+		down = e->down;
+		if (e->kind == ENTRY_FOREIGN)
+			span__leave(m, e, ns, SINK_ABANDONED);
+	}
 }
 
 static int hit_begin(struct model *m, const struct hit *h)
@@ -138,7 +140,7 @@ static int hit_begin(struct model *m, const struct hit *h)
 
 	m->about = c;
 	if (h->t->foreign_cnt >= MAX_FOREIGN_DEPTH)
-		abandon_oldest(m, h->t, h->ns);
+		abandon_above(m, h->t, NULL, h->ns);
 	if (c)
 		n.value_cnt = values__hit(m, h->site, h->h, true);
 	s = span__open(m, &n);
@@ -158,17 +160,6 @@ static int hit_begin(struct model *m, const struct hit *h)
 	return s->cause;
 }
 
-static void abandon_above(struct model *m, struct entry *e, u64 ns)
-{
-	struct entry *above = e->task->top, *down;
-
-	for (; above != e; above = down) {
-		down = above->down;
-		if (above->kind == ENTRY_FOREIGN)
-			span__leave(m, above, ns, SINK_ABANDONED);
-	}
-}
-
 static int hit_end(struct model *m, const struct hit *h)
 {
 	const struct pair *pair = h->site->probe->pair;
@@ -182,7 +173,7 @@ static int hit_end(struct model *m, const struct hit *h)
 		m->st.pair_end_without_begin++;
 		return hit_event(m, h);
 	}
-	abandon_above(m, e, h->ns);
+	abandon_above(m, h->t, e, h->ns);
 	out = e->span ? e->span->cause : e->cause;
 	if (out == STORED) {
 		m->about = e->span->callsite;
