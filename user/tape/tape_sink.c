@@ -123,6 +123,8 @@ int tape_sink__emit_last(struct tape_sink *s)
 		g->failed = false;
 		return -ENOMEM;
 	}
+	if (!p->bytes && bytes <= s->max_group && !tape_writer__append_last(s->w, g->data, bytes))
+		return 0;
 	if (!p->bytes || drained(s)) {
 		done = append_pieces(s, g->data, bytes, true, &err);
 		if (done == bytes)
@@ -209,10 +211,12 @@ static int sink_thread_end(void *ctx, struct thread *t, u64 time_ns)
 
 /* --- spans ----------------------------------------------------------------------------------------------- */
 
-static struct tape_span *find_span(const struct tape_sink *s, u64 id)
+static struct tape_span *find_span(struct tape_sink *s, u64 id)
 {
-	struct tape_span *sp = idmap__find(&s->spans, id);
+	struct tape_span *sp = s->recent;
 
+	if (!sp || sp->ident.id != id)
+		s->recent = sp = idmap__find(&s->spans, id);
 	return sp && !sp->closing ? sp : NULL;
 }
 
@@ -242,6 +246,8 @@ static struct tape_span *new_span(struct tape_sink *s)
 
 static void free_span(struct tape_sink *s, struct tape_span *sp)
 {
+	if (s->recent == sp)
+		s->recent = NULL;
 	sp->next_free = s->free_spans;
 	s->free_spans = sp;
 }
@@ -317,6 +323,7 @@ static int sink_span_open(void *ctx, const struct span_open *o)
 		free_span(s, sp);
 		return err;
 	}
+	s->recent = sp;
 	if (t)
 		t->refs++;
 	if (parent)

@@ -79,6 +79,7 @@ struct tape_sink {
 	struct idmap spans, threads, processes, sites;
 	struct tape_site *site_list; /* by definition (uthash) */
 	struct tape_span *free_spans;
+	struct tape_span *recent; /* the last one looked for: mostly the next one as well */
 	struct tape_thread *cached;
 	struct tape_thread nobody; /* thread 0: where a span has to be entered and no thread is known */
 	u64 next_site, next_alias;
