@@ -271,13 +271,12 @@ void span__leave(struct model *m, struct entry *e, u64 ns, enum sink_why why)
 	stack__remove(m, e);
 	if (!s)
 		return;
-	if (ends && s->handles) { /* the scope's own handle; the entry keeps the span a moment longer */
-		if (s->handles == 1)
-			dropped(m, s, ns, why);
-		s->handles--;
+	if (ends && s->handles) { /* the scope's own handle goes with it */
 		s->refs--;
+		span__drop(m, s, ns, why);
+	} else {
+		put(m, s, ns, why == SINK_ELSEWHERE ? SINK_OWN : why);
 	}
-	put(m, s, ns, why == SINK_ELSEWHERE ? SINK_OWN : why);
 }
 
 /* All its entries and handles go; it closes now unless children are open. */
@@ -315,7 +314,9 @@ static int newest_first(const void *a, const void *b)
 {
 	const struct span *x = *(struct span *const *)a, *y = *(struct span *const *)b;
 
-	return x->uid < y->uid ? 1 : x->uid > y->uid ? -1 : 0;
+	if (x->uid != y->uid)
+		return x->uid < y->uid ? 1 : -1;
+	return x->open_ns < y->open_ns ? 1 : -1; /* refused ones, which have no uid */
 }
 
 /* The next span that still has handles, by its place in the table, which moves as spans are closed. */
