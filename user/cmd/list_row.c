@@ -220,7 +220,7 @@ void list_row__print(const struct list_row *r, FILE *out)
 {
 	char name[2 * ELF_MAX_NAME_BYTES + 4], sema[16] = "none";
 
-	snprintf(name, sizeof(name), "%s%s%s", r->target, r->foreign ? ":" : " ", r->name);
+	snprintf(name, sizeof(name), "%s%s%s", r->target, r->foreign ? ":" : ": ", r->name);
 	if (r->has_sema && r->sema >= 0)
 		snprintf(sema, sizeof(sema), "%d", r->sema);
 	else if (r->has_sema)

@@ -233,6 +233,57 @@ static int walk_notes(struct reader *r, const u8 *p, u64 bytes)
 	return 0;
 }
 
+static int by_site(const void *a, const void *b)
+{
+	const struct elf_site *x = *(struct elf_site *const *)a, *y = *(struct elf_site *const *)b;
+	int c = x->addr < y->addr ? -1 : x->addr > y->addr;
+
+	if (!c)
+		c = strcmp(x->provider, y->provider);
+	if (!c)
+		c = strcmp(x->name, y->name);
+	if (!c)
+		c = strcmp(x->args, y->args);
+	return c ? c : (x > y) - (x < y);
+}
+
+/*
+ * A linker that folds identical functions (--icf) leaves one function and the notes of all: the same probe twice at one
+ * address. One pass of that nop is one hit, so only the first note counts. Different probes at one address stay.
+ */
+static int drop_doubles(struct elf_file *f)
+{
+	struct elf_site **sorted;
+	u32 kept = 0;
+
+	if (f->site_cnt < 2)
+		return 0;
+	sorted = calloc(f->site_cnt, sizeof(*sorted));
+	if (!sorted)
+		return -ENOMEM;
+	for (u32 i = 0; i < f->site_cnt; i++)
+		sorted[i] = &f->site[i];
+	qsort(sorted, f->site_cnt, sizeof(*sorted), by_site);
+	for (u32 i = 1; i < f->site_cnt; i++) {
+		const struct elf_site *x = sorted[i - 1], *y = sorted[i];
+
+		/* `line` is not in use yet: it marks what goes */
+		if (x->addr == y->addr && !strcmp(x->provider, y->provider) &&
+		    !strcmp(x->name, y->name) && !strcmp(x->args, y->args))
+			sorted[i]->line = 1;
+	}
+	free(sorted);
+	for (u32 i = 0; i < f->site_cnt; i++) {
+		if (f->site[i].line)
+			continue;
+		if (kept != i)
+			f->site[kept] = f->site[i];
+		kept++;
+	}
+	f->site_cnt = kept;
+	return 0;
+}
+
 static int read_section(struct reader *r, const Elf64_Shdr *sh)
 {
 	u64 bytes;
@@ -269,5 +320,5 @@ int stapsdt__read(struct elf_file *f)
 		if (err)
 			return err;
 	}
-	return 0;
+	return drop_doubles(f);
 }

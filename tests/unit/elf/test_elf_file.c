@@ -123,6 +123,32 @@ static void bad_sites(void **state)
 	elf_file__free(f);
 }
 
+/* Functions folded by the linker: one nop, several notes. */
+static void doubles(void **state)
+{
+	static const char *const want[] = { "b", "a", "a", "a" };
+	struct elf_file *f;
+	u64 nop, other;
+
+	maker__start(&m, EM_X86_64, ET_DYN);
+	nop = maker__nop(&m);
+	other = maker__nop(&m);
+	maker__note(&m, nop, 0, 0, "p", "b", "8@%rax");
+	maker__note(&m, nop, 0, 0, "p", "a", "8@%rax");
+	maker__note(&m, nop, 0, 0, "p", "b", "8@%rax"); /* goes */
+	maker__note(&m, other, 0, 0, "p", "a", "8@%rax");
+	maker__note(&m, nop, 0, 0, "p", "a", "8@%rbx");
+	maker__note(&m, nop, 0, 0, "p", "b", "8@%rax"); /* goes */
+	f = parse(maker__finish(&m));
+	assert_int_equal(f->site_cnt, 4);
+	for (u32 i = 0; i < 4; i++) {
+		assert_string_equal(f->site[i].name, want[i]);
+		assert_int_equal(f->site[i].line, 0);
+	}
+	assert_string_equal(f->site[3].args, "8@%rbx");
+	elf_file__free(f);
+}
+
 static void arm64(void **state)
 {
 	u64 nop, word, odd;
@@ -336,7 +362,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(notes),   cmocka_unit_test(prelink),	 cmocka_unit_test(bad_sites),
-		cmocka_unit_test(arm64),   cmocka_unit_test(symbols),	 cmocka_unit_test(tape_sites),
+		cmocka_unit_test(doubles), cmocka_unit_test(arm64),   cmocka_unit_test(symbols),	 cmocka_unit_test(tape_sites),
 		cmocka_unit_test(tape_fields), cmocka_unit_test(no_module), cmocka_unit_test(offsets),
 	};
 
