@@ -148,6 +148,8 @@ static void page__open(struct ingest *in, struct page *p)
 	p->more = batch__first(&p->b, &p->cur);
 	while (p->more > 0 && p->cur.number < h->start)
 		p->more = batch__next(&p->b, &p->cur);
+	/* What does not decode has been accounted for up to start. */
+	p->cur.number = MAX(p->cur.number, h->start);
 }
 
 static bool page__imm_is_next(const struct page *p)
@@ -248,8 +250,8 @@ static int page__cut(struct ingest *in, struct page *p)
 	return n ? pass__loss(in, p, n, LOSS_BAD, p->src.time_ns) : 0;
 }
 
-/* Put what is the same for all records of a batch into in->r. */
-static void page__ready(struct ingest *in, struct page *p)
+/* Put what is the same for all records of a delivery into in->r. */
+static void page__ready(struct ingest *in, struct page *p, u16 cpu)
 {
 	struct rec *r = &in->r;
 
@@ -257,7 +259,7 @@ static void page__ready(struct ingest *in, struct page *p)
 	r->page = &p->pub;
 	r->pid = p->pub.pid;
 	r->tid = p->pub.tid;
-	r->cpu = p->queue->cpu;
+	r->cpu = cpu;
 	r->hit = NULL;
 	r->life = NULL;
 }
@@ -274,7 +276,7 @@ static int page__unusual(struct ingest *in, struct page *p, u32 *callsite)
 		in->st.malformed++;
 		err = pass__loss(in, p, 1, LOSS_BAD, p->src.time_ns);
 		p->resync = false; /* a kind from the future: it is one record, the others are understood */
-		page__ready(in, p);
+		page__ready(in, p, p->queue->cpu);
 		return err == -EBADMSG ? -EIO : err ? err : 1;
 	}
 	if (r->kind == WIRE_R_PAUSE) {
@@ -316,7 +318,7 @@ static int page__records(struct ingest *in, struct page *p, u64 until, u64 rank,
 	u64 imm_at = p->imms ? p->imms->first : ~0ULL, t;
 	int err;
 
-	page__ready(in, p);
+	page__ready(in, p, p->queue->cpu);
 	while (p->more > 0) {
 		err = page__one(in, p);
 		if (__builtin_expect(err == -EBADMSG, 0)) {
@@ -369,13 +371,9 @@ static int page__imm(struct ingest *in, struct page *p)
 	int err = page__tell(in, p, p->src.time_ns);
 
 	if (!err) {
+		page__ready(in, p, h->cpu);
 		r->immediate = 1;
-		r->pre_flags = 0;
 		r->number = ~0ULL;
-		r->page = &p->pub;
-		r->pid = p->pub.pid;
-		r->tid = p->pub.tid;
-		r->cpu = h->cpu;
 		p->last_ns = r->time_ns = p->src.time_ns;
 		err = batch__parse((const u8 *)(imm + 1), imm->bytes, r, &callsite);
 		if (err || !pass__link(in, p)) {
