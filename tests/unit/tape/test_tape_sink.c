@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/codes.h"
 #include "base/crc32c.h"
 #include "referee.h"
 #include "tape/tape_sink.h"
@@ -453,6 +454,84 @@ static void test_large_texts(void **state)
 	}
 }
 
+/* The bytes of the example in docs/FORMAT.md: the lines that start with two blanks, up to the words. */
+static u32 read_example(u8 *dst, u32 max)
+{
+	FILE *f = fopen("docs/FORMAT.md", "r");
+	char line[1024];
+	bool inside = false;
+	u32 n = 0;
+
+	if (!f)
+		return 0;
+	while (fgets(line, sizeof(line), f)) {
+		unsigned int byte;
+		int used;
+
+		inside |= !strncmp(line, "@0000", 5);
+		if (!inside || strncmp(line, "  ", 2))
+			continue;
+		for (char *p = line + 2; n < max && sscanf(p, "%2x%n", &byte, &used) == 1 && used == 2; p += 3) {
+			dst[n++] = byte;
+			if (p[2] != ' ' || p[3] == ' ')
+				break;
+		}
+	}
+	fclose(f);
+	return n;
+}
+
+static void test_documented_example(void **state)
+{
+	struct process shop = { .uid = 1, .pid = 4711, .ns_pid = 4711, .parent_pid = 1, .begin_ns = BASE_NS,
+				.comm = "shop" };
+	struct thread main_thread = { .uid = 1, .tid = 4711, .ns_tid = 4711, .begin_ns = BASE_NS, .name = "main",
+				      .process = &shop };
+	struct thread pool = { .uid = 2, .tid = 4712, .ns_tid = 4712, .begin_ns = BASE_NS, .name = "pool",
+			       .process = &shop };
+	struct callsite order = { .id = 1, .is_span = 1, .level = WIRE_INFO, .line = 7, .name = "order",
+				  .target = "shop", .module = "", .file = "", .field_cnt = 2,
+				  .field = { { "id", WIRE_T_U64 }, { "note", WIRE_T_STR } } };
+	struct value note = { .field = 1, .type = WIRE_T_STR, .flags = VALUE_TRUNCATED, .text = "fragi",
+			      .text_bytes = 5, .orig_bytes = 300 };
+	struct span_open o = { .span = 1, .callsite = &order, .time_ns = BASE_NS + 1000, .thread = &main_thread,
+			       .value_cnt = 1, .value = &note };
+	struct loss loss = { .from_ns = BASE_NS + 1100, .to_ns = BASE_NS + 1400, .cpu = 1, .cause = LOSS_RING,
+			     .count = 3 };
+	struct tape_x_generation *g;
+	struct referee r;
+	struct tape t;
+	u8 want[2048];
+	u32 n = read_example(want, sizeof(want));
+
+	if (!n) {
+		print_message("docs/FORMAT.md is not here: run from the top of the tree\n");
+		skip();
+	}
+	tape__open(&t, 0, NULL);
+	tape_sink__clocks(t.s, BASE_NS, 1700000000000000000, BASE_NS + 5);
+	t.k.ops->span_open(t.k.ctx, &o);
+	enter(&t, 1, &main_thread, 1000);
+	enter(&t, 1, &pool, 1100);
+	leave(&t, 1, &pool, 1200);
+	t.k.ops->span_exit(t.k.ctx, 1, &main_thread, BASE_NS + 1500, SINK_CUT);
+	t.k.ops->span_close(t.k.ctx, 1, BASE_NS + 1500, BASE_NS + 1500, SINK_CUT);
+	t.k.ops->loss(t.k.ctx, &loss);
+	assert_int_equal(tape_sink__finish(t.s, BASE_NS + 2000, 10, 7, 3), 0);
+	tape_sink__free(t.s);
+	assert_int_equal(tape_writer__close(t.w, NULL), 0);
+	tape__read(&t);
+	load(&r, &t);
+	assert_int_equal(n, t.bytes);
+	/* the documented checksum is that of the documented bytes; with another uuid it is another */
+	assert_int_equal(crc32c(0, want, n - 7), want[n - 4] | want[n - 3] << 8 | want[n - 2] << 16 | (u32)want[n - 1] << 24);
+	g = (struct tape_x_generation *)(t.data + TAPE_INTRO_BYTES);
+	memcpy(g->uuid, ((struct tape_x_generation *)(want + TAPE_INTRO_BYTES))->uuid, sizeof(g->uuid));
+	assert_memory_equal(t.data, want, n - 4);
+	referee__done(&r);
+	tape__done(&t);
+}
+
 /* --- any sequence ---------------------------------------------------------------------------------------- */
 
 #define SPANS 400
@@ -727,6 +806,7 @@ int main(void)
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_equal_callsites),
 		cmocka_unit_test(test_large_texts),
+		cmocka_unit_test(test_documented_example),
 		cmocka_unit_test(test_any_sequence),
 	};
 
