@@ -51,6 +51,15 @@ const char *elf_file__nop(struct elf_file *f, u64 addr, u64 *offset)
 	return NULL;
 }
 
+bool elf_file__is_native(const struct elf_file *f)
+{
+#if defined(__aarch64__)
+	return f->machine == EM_AARCH64;
+#else
+	return f->machine == EM_X86_64;
+#endif
+}
+
 int elf_file__offset(const struct elf_file *f, u64 addr, bool want_exec, bool want_write, u64 *offset)
 {
 	u32 want = (want_exec ? PF_X : 0) | (want_write ? PF_W : 0);

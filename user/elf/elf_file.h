@@ -92,6 +92,10 @@ struct elf_file {
 int elf_file__open(const char *path, const char *shown, struct elf_file **out, struct diag *d);
 void elf_file__free(struct elf_file *f);
 
+/* Is its code that of this machine? Files of another may be listed, and never be attached to (user-mode emulators map
+ * them). */
+bool elf_file__is_native(const struct elf_file *f);
+
 /* Fill file and line of the foreign sites from DWARF (also a separate debug file by build id), where there is any.
  * Slow on large binaries (libdw); called once, before the callsites are made. Errors are not errors. */
 void elf_file__resolve_lines(struct elf_file *f);

@@ -164,6 +164,11 @@ static void arm64(void **state)
 	maker__note(&m, odd, 0, 0, "p", "odd", "");
 	f = parse(maker__finish(&m));
 	assert_int_equal(f->machine, EM_AARCH64);
+#if defined(__x86_64__)
+	assert_false(elf_file__is_native(f));
+#else
+	assert_true(elf_file__is_native(f));
+#endif
 	assert_null(f->site[0].bad);
 	assert_int_equal(f->site[0].arg_cnt, 2);
 	assert_int_equal(f->site[0].arg[0].reg, 31 * 8);
