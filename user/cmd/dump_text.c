@@ -127,6 +127,11 @@ static void print_fields(const struct show *sh, const struct callsite *c, const 
 		show__value(sh->out, &v[i], false);
 		first = false;
 	}
+	/* without words its name says what happened; names of `tracing` only repeat file and line */
+	if (first && (!cnt || strncmp(c->name, "event ", 6) != 0)) {
+		show__text(sh->out, c->name);
+		first = false;
+	}
 	for (i = 0; i < cnt; i++) {
 		if (show__is_message(c, v[i].field))
 			continue;
@@ -139,8 +144,6 @@ static void print_fields(const struct show *sh, const struct callsite *c, const 
 		fputc('=', sh->out);
 		show__value(sh->out, &v[i], true);
 	}
-	if (first) /* an event without words: its name is all there is */
-		show__text(sh->out, c->name);
 }
 
 static int on_event(void *ctx, const struct event *e)

@@ -215,6 +215,9 @@ struct read_callsite *reader__use_callsite(struct tape_reader *r, u64 id, bool i
 		DEFECT_AT(r, CALLSITE, "callsite 0x%llx is not defined", (unsigned long long)id);
 		return reader__unknown_callsite(r, is_span);
 	}
+	/* another thread may be repeating the definition just now */
+	if (c->seen < c->field_cnt && c->previous && c->previous->seen == c->previous->field_cnt)
+		c = c->previous;
 	if (c->told)
 		return c;
 	if (c->seen < c->field_cnt)
