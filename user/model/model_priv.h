@@ -57,6 +57,7 @@ struct lane {
 	u32 entry_cnt; /* on the task's stack */
 	u32 pre_depth; /* resync: one more than the deepest entry confirmed */
 	bool resyncing;
+	bool seen; /* it has sent a record */
 };
 
 /* A thread. Found by tid while it lives; kept until the model goes. */

@@ -211,32 +211,40 @@ static struct callsite probe_def(const struct probe *p)
 				  .target = p->provider, .module = "", .file = p->file ?: "" };
 }
 
-struct callsite *probes__event(struct model *m, struct probe *p)
+static struct callsite *define_event(struct model *m, struct probe *p)
 {
 	struct names n = { .made_cnt = 0 };
 	struct callsite def = probe_def(p);
 
-	if (p->event)
-		return p->event;
 	add_fields(&n, &def, p, false, false);
-	p->event = define(m, &n, &def);
-	return p->event;
+	return define(m, &n, &def);
 }
 
-struct callsite *probes__span(struct model *m, struct pair *pair)
+static struct callsite *define_span(struct model *m, struct pair *pair)
 {
 	size_t len = strlen(pair->begin->name) - strlen(pair->rule->begin);
 	struct names n = { .made_cnt = 0 };
 	struct callsite def = probe_def(pair->begin);
 	char name[ELF_MAX_NAME_BYTES + 1];
 
-	if (pair->callsite)
-		return pair->callsite;
 	snprintf(name, sizeof(name), "%.*s", (int)MIN(len, (size_t)ELF_MAX_NAME_BYTES), pair->begin->name);
 	def.name = name;
 	def.is_span = 1;
 	add_fields(&n, &def, pair->begin, false, true);
 	add_fields(&n, &def, pair->end, true, true);
-	pair->callsite = define(m, &n, &def);
+	return define(m, &n, &def);
+}
+
+struct callsite *probes__event(struct model *m, struct probe *p)
+{
+	if (!p->event)
+		p->event = define_event(m, p);
+	return p->event;
+}
+
+struct callsite *probes__span(struct model *m, struct pair *pair)
+{
+	if (!pair->callsite)
+		pair->callsite = define_span(m, pair);
 	return pair->callsite;
 }

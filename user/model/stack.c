@@ -41,8 +41,17 @@ struct entry *stack__push(struct model *m, struct task *t, struct span *s, enum 
 
 	if (!e)
 		return NULL;
-	*e = (struct entry){ .task = t, .span = s, .lane = lane, .kind = kind, .since_ns = since_ns,
-			     .number = ~0ULL, .cause = STORED };
+	/* member by member, see init_span() */
+	e->task = t;
+	e->span = s;
+	e->lane = lane;
+	e->pair = NULL;
+	e->kind = (u8)kind;
+	e->since_ns = since_ns;
+	e->number = ~0ULL;
+	e->depth = 0;
+	e->dup = e->marked = 0;
+	e->cause = STORED;
 	while (below && below->since_ns > since_ns)
 		below = below->down;
 	e->down = below;

@@ -233,7 +233,8 @@ static struct lane *new_lane(struct model *m, struct rec_page *page, u64 ns)
 	return lane;
 }
 
-struct task *tasks__of_page(struct model *m, const struct rec *r, struct lane **lane)
+/* The thread of a page that has not been heard of, or not sent a record. */
+static struct task *first_record(struct model *m, const struct rec *r, struct lane **lane)
 {
 	struct task *t;
 
@@ -244,9 +245,22 @@ struct task *tasks__of_page(struct model *m, const struct rec *r, struct lane **
 		t = tasks__of_tid(m, r->pid, r->tid, r->time_ns);
 		*lane = t ? &t->stray : NULL;
 	}
-	if (t && !t->proc->first_ns)
+	if (!t)
+		return NULL;
+	(*lane)->seen = true;
+	if (!t->proc->first_ns)
 		t->proc->first_ns = r->time_ns;
 	return t;
+}
+
+struct task *tasks__of_page(struct model *m, const struct rec *r, struct lane **lane)
+{
+	struct lane *l = r->page ? r->page->user : NULL;
+
+	if (__builtin_expect(!l || !l->seen, 0))
+		return first_record(m, r, lane);
+	*lane = l;
+	return l->task;
 }
 
 void tasks__page(struct model *m, const struct rec *r)
