@@ -99,7 +99,7 @@ int ingest__push(struct ingest *in, const void *rec, size_t bytes)
 	case WIRE_FORK:
 	case WIRE_EXEC:
 	case WIRE_EXIT:
-		err = pass__single(in, rec, bytes);
+		err = singles__push(in, rec, bytes);
 		break;
 	default:
 		err = push__page(in, rec, bytes);
@@ -127,7 +127,7 @@ int ingest__advance(struct ingest *in, u64 drained_ns, u64 now_ns)
 	in->drained_ns = MAX(in->drained_ns, drained_ns);
 	err = stream__drained(in, in->drained_ns, now_ns);
 	if (!err)
-		err = pass__unpark(in, in->drained_ns);
+		err = singles__unpark(in, in->drained_ns);
 	if (err)
 		return err;
 	now_ns -= MIN(now_ns, in->hold_ns);
@@ -149,7 +149,7 @@ int ingest__finish(struct ingest *in)
 	in->drained_ns = in->watermark_ns = ~0ULL;
 	err = stream__finish(in);
 	if (!err)
-		err = pass__unpark(in, ~0ULL);
+		err = singles__unpark(in, ~0ULL);
 	return err ? err : pass__until(in, ~0ULL);
 }
 

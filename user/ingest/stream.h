@@ -4,6 +4,7 @@
  *
  *   pages.c   who is who: pages by id, by owner; modules of a process; the end of a page's life
  *   stream.c  deliveries made whole: rules 1 to 4 of the batch path. Essay there
+ *   singles.c foreign hits and lives of threads
  *   pass.c    from what is held to ops->rec, in time order
  *   ingest.c  the public calls
  */
@@ -171,9 +172,28 @@ int stream__force_one(struct ingest *in);
 /* --- pass.c --- */
 /* The page's next thing may have changed: find its time and place the page in the heap, or take it out. */
 int pass__refresh(struct ingest *in, struct page *p);
-int pass__single(struct ingest *in, const void *rec, size_t bytes);
-int pass__unpark(struct ingest *in, u64 drained_ns);
 int pass__until(struct ingest *in, u64 time_ns);
+/* What does not fit into memory is passed on early, or counted lost. */
 int pass__bound(struct ingest *in);
+
+#define PASS_LAST_RANK (~0ULL)
+
+/* Hand out in->r at the time that it carries. */
+static inline int pass__rec(struct ingest *in)
+{
+	u64 t = in->r.time_ns;
+
+	if (t < in->passed_ns)
+		in->st.late++;
+	else
+		in->passed_ns = t;
+	in->st.early += t > in->watermark_ns;
+	return in->ops.rec(in->ops.ctx, &in->r);
+}
+
+/* --- singles.c --- */
+int singles__push(struct ingest *in, const void *rec, size_t bytes);
+int singles__pass(struct ingest *in, struct cpu_source *c, u64 until, u64 rank);
+int singles__unpark(struct ingest *in, u64 drained_ns);
 
 #endif
