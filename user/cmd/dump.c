@@ -209,6 +209,7 @@ static int dump_file(const struct dump *d, const char *path)
 	if (tape_reader__open(path, &ops, &r, &diag) < 0)
 		return cmd__fail(EXIT_FAILED, &diag);
 	show.ctx = r;
+	show.base_ns = tape_reader__intro(r)->base_unix_ns;
 	if (views[d->form](&v, &show) < 0) {
 		tape_reader__free(r);
 		return fail("cannot dump", path, -ENOMEM);

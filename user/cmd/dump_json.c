@@ -50,7 +50,9 @@ static FILE *line(const struct json_view *j, const char *type, u64 time_ns)
 	FILE *f = j->show.out;
 	s64 unix_ns = j->show.unix_ns(j->show.ctx, time_ns);
 
-	fprintf(f, "{\"type\":\"%s\",\"time_ns\":%" PRId64 ",\"time\":\"", type, unix_ns);
+	/* t_ns is small enough for readers that keep numbers as doubles */
+	fprintf(f, "{\"type\":\"%s\",\"t_ns\":%" PRId64 ",\"time_ns\":%" PRId64 ",\"time\":\"", type,
+		(s64)((u64)unix_ns - (u64)j->show.base_ns), unix_ns);
 	show__time(f, unix_ns, 9);
 	fputc('"', f);
 	return f;

@@ -16,6 +16,7 @@ struct show {
 	bool threads; /* text: name the thread */
 	u64 max_nodes; /* tree: kept at one time, see dump_tree.c */
 	/* wall clock of a sink's time */
+	s64 base_ns; /* the tape's base, Unix time */
 	s64 (*unix_ns)(void *ctx, u64 time_ns);
 	void *ctx;
 };

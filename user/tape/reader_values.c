@@ -65,7 +65,7 @@ const struct value *gather__values(struct gather *g)
 
 	for (i = 0; i < g->cnt; i++)
 		if (is_text(g->value[i].type))
-			g->value[i].text = g->text + (uintptr_t)g->value[i].text;
+			g->value[i].text = g->text ? g->text + (uintptr_t)g->value[i].text : "";
 	return g->value;
 }
 

@@ -21,7 +21,6 @@ struct build {
 	char path[64];
 };
 
-/* Where each record begins, to cut and pad between them. */
 static inline void build__bytes(struct build *b, const void *data, size_t bytes)
 {
 	if (b->bytes + bytes > b->cap) {
@@ -153,6 +152,100 @@ static inline void build__example(struct build *b)
 	build__value(b, TAPE_EVENT_VALUE, TAPE_STR, 0x2002, 1234, "hi", 2);
 	build__exit(b, 0x51, 1500);
 	build__close(b, 0x51, 1600);
+}
+
+/* Callsites 1 (span, fields 11 "a", 12 "b"), 2 (event, the same), 3 (span without fields). */
+static inline void build__callsites(struct build *b)
+{
+	build__callsite(b, 0x0a, 1, "sp", 2);
+	build__field(b, 1, 11, "a");
+	build__field(b, 1, 12, "b");
+	build__callsite(b, 0x02, 2, "ev", 2);
+	build__field(b, 2, 11, "a");
+	build__field(b, 2, 12, "b");
+	build__callsite(b, 0x0a, 3, "bare", 0);
+}
+
+static inline void build__texts(struct build *b, size_t record_bytes, const char *texts)
+{
+	u16 len;
+
+	memcpy(&len, b->data + b->bytes - record_bytes + 1, 2);
+	len += strlen(texts);
+	memcpy(b->data + b->bytes - record_bytes + 1, &len, 2);
+	build__bytes(b, texts, strlen(texts));
+}
+
+/* The extension before a SPAN_OPEN, in its short form. */
+static inline void build__context(struct build *b, u64 span, u64 thread, u64 parent)
+{
+	BUILD(b, TAPE_X_SPAN, struct tape_x_span, .span = span, .thread = thread, .parent = parent);
+	b->data[b->bytes - sizeof(struct tape_x_span) + 1] = TAPE_X_SPAN_MIN;
+	b->bytes -= sizeof(struct tape_x_span) - TAPE_X_SPAN_MIN;
+}
+
+/* A valid tape of ours with every kind of record in it; lost and stored add up, the checksum is the caller's. */
+static inline void build__everything(struct build *b, u8 exponent)
+{
+	static const u8 wide[16] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 };
+
+	build__init(b, exponent, 1700000000000000000LL);
+	BUILD(b, TAPE_X_GENERATION, struct tape_x_generation, .version = TAPE_X_VERSION, .end = INT64_MAX);
+	BUILD(b, TAPE_X_CLOCK, struct tape_x_clock, .clock = 1, .value = 5);
+	BUILD(b, TAPE_X_PROCESS, struct tape_x_process, .process = 1, .pid = 100, .ns_pid = 100, .parent_pid = 1,
+	      .comm_len = 4, .exe_len = 4, .cmdline_len = 7);
+	build__texts(b, sizeof(struct tape_x_process), "shop/bin" "shop -v");
+	BUILD(b, TAPE_X_THREAD, struct tape_x_thread, .thread = 7, .process = 1, .pid = 100, .tid = 101, .ns_tid = 101,
+	      .name_len = 4);
+	build__texts(b, sizeof(struct tape_x_thread), "main");
+	BUILD(b, TAPE_X_THREAD, struct tape_x_thread, .thread = 8, .process = 1, .pid = 100, .tid = 102, .ns_tid = 102,
+	      .name_len = 6);
+	build__texts(b, sizeof(struct tape_x_thread), "worker");
+	build__callsites(b);
+	BUILD(b, TAPE_X_CALLSITE, struct tape_x_callsite, .callsite = 3, .foreign = 1, .field_cnt = 0);
+	build__context(b, 50, 7, 0);
+	build__open(b, 50, 1, 10, 0, TAPE_PARENT_CURRENT);
+	build__synthetic(b, TAPE_P_FIELD, 1);
+	build__value(b, TAPE_SPAN_VALUE, TAPE_STR, 11, 50, "", 0);
+	BUILD(b, TAPE_X_VALUE, struct tape_x_value, .owner = 50, .field = 12, .flags = TAPE_V_TRUNCATED, .original = 99,
+	      .type = WIRE_T_STR);
+	build__value(b, TAPE_SPAN_VALUE, TAPE_STR, 12, 50, "text", 4);
+	build__enter(b, 50, 11, 7);
+	BUILD(b, TAPE_X_ALIAS, struct tape_x_alias, .alias = 900, .span = 50);
+	build__synthetic(b, TAPE_P_ALIAS, 1);
+	build__open(b, 900, 1, 12, 0, TAPE_PARENT_ROOT);
+	build__enter(b, 900, 12, 8);
+	BUILD(b, TAPE_X_EVENT, struct tape_x_event, .thread = 8, .parent_kind = TAPE_PARENT_ROOT);
+	build__event(b, 2, 13, 8, 2);
+	build__value(b, TAPE_EVENT_VALUE, TAPE_I128, 11, 8, wide, 16);
+	build__value(b, TAPE_EVENT_VALUE, TAPE_BOOL, 12, 8, wide, 1);
+	BUILD(b, TAPE_X_EXIT, struct tape_x_exit, .span = 900, .time = 14, .thread = 8);
+	build__exit(b, 900, 14);
+	build__synthetic(b, TAPE_P_ALIAS, 1);
+	build__close(b, 900, 14);
+	BUILD(b, TAPE_X_LATE, struct tape_x_late, .span = 50, .time = 15, .thread = 7);
+	build__value(b, TAPE_SPAN_VALUE, TAPE_F64, 11, 50, wide, 8);
+	BUILD(b, TAPE_X_LATE, struct tape_x_late, .span = 50, .time = 16, .thread = 7);
+	BUILD(b, TAPE_SPAN_FOLLOWS, struct tape_span_follows, .span = 50, .follows = 40);
+	build__event(b, 2, 17, 7, 2);
+	build__value(b, TAPE_EVENT_VALUE, TAPE_ERROR, 11, 7, "no\x1b", 3);
+	build__value(b, TAPE_EVENT_VALUE, TAPE_I64, 12, 7, wide, 8);
+	build__context(b, 51, 7, 50);
+	build__open(b, 51, 3, 18, 0, TAPE_PARENT_CURRENT);
+	build__enter(b, 51, 18, 7);
+	BUILD(b, TAPE_X_EXIT, struct tape_x_exit, .span = 51, .time = 19, .thread = 7, .why = SINK_ABANDONED);
+	build__exit(b, 51, 19);
+	BUILD(b, TAPE_X_CLOSE, struct tape_x_close, .span = 51, .dropped = 19, .why = SINK_ABANDONED);
+	build__close(b, 51, 19);
+	build__exit(b, 50, 20);
+	build__close(b, 50, 20);
+	BUILD(b, TAPE_X_LOSS, struct tape_x_loss, .from = 1, .to = 20, .cpu = ~0u, .callsite = 2, .cause = 1, .count = 3,
+	      .thread = 7);
+	BUILD(b, TAPE_X_LIFE, struct tape_x_life, .what = 0, .id = 8, .end = 21);
+	BUILD(b, TAPE_X_LIFE, struct tape_x_life, .what = 1, .id = 1, .end = 22, .status = 9, .known = 1);
+	BUILD(b, TAPE_X_TOTALS, struct tape_x_totals, .time = 22, .emitted = 13, .stored = 10, .lost = 3, .spans = 2,
+	      .events = 2);
+	BUILD(b, TAPE_X_SKIP, struct tape_x_checksum, .crc = 0);
 }
 
 #endif
