@@ -225,7 +225,7 @@ struct tape_x_loss {
 } TAPE_PACKED;
 
 /* Before a SPAN_EXIT: where it left, and why. Without it: why = SINK_OWN, and the thread is that of the span's only
- * open entry. (Written when it has entries on several threads, or another why.) */
+ * open entries. (Written when it has entries on several threads, its aliases' included, or another why.) */
 struct tape_x_exit {
 	struct tape_head h;
 	u64 span;

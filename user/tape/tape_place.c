@@ -200,7 +200,8 @@ static void exit_entry(struct tape_sink *s, struct tape_thread *t, u32 index, s6
 	struct tape_ident *ident = t->entry[index].ident;
 
 	lift(s, t, index + 1, time, TAPE_P_ORDER);
-	if (why) {
+	/* entered on several threads: a reader that knows the aliases sees one span, and has to be told which entry */
+	if (why || ident->open != sp->open) {
 		struct tape_x_exit *x = tape_group__add(&s->group, TAPE_X_EXIT, sizeof(*x));
 
 		if (x) {

@@ -19,6 +19,7 @@
 #include "tape/tape_sink.h"
 
 #define BASE_NS 1000000000ULL
+#define UUID_AT (TAPE_INTRO_BYTES + offsetof(struct tape_x_generation, uuid))
 
 /* --- a tape in a temporary file -------------------------------------------------------------------------- */
 
@@ -498,7 +499,6 @@ static void test_documented_example(void **state)
 			       .value_cnt = 1, .value = &note };
 	struct loss loss = { .from_ns = BASE_NS + 1100, .to_ns = BASE_NS + 1400, .cpu = 1, .cause = LOSS_RING,
 			     .count = 3 };
-	struct tape_x_generation *g;
 	struct referee r;
 	struct tape t;
 	u8 want[2048];
@@ -525,8 +525,7 @@ static void test_documented_example(void **state)
 	assert_int_equal(n, t.bytes);
 	/* the documented checksum is that of the documented bytes; with another uuid it is another */
 	assert_int_equal(crc32c(0, want, n - 7), want[n - 4] | want[n - 3] << 8 | want[n - 2] << 16 | (u32)want[n - 1] << 24);
-	g = (struct tape_x_generation *)(t.data + TAPE_INTRO_BYTES);
-	memcpy(g->uuid, ((struct tape_x_generation *)(want + TAPE_INTRO_BYTES))->uuid, sizeof(g->uuid));
+	memcpy(want + UUID_AT, t.data + UUID_AT, 16);
 	assert_memory_equal(t.data, want, n - 4);
 	referee__done(&r);
 	tape__done(&t);
