@@ -7,16 +7,24 @@
  *	... rec.text is now e.g. "open 1 work parent 0 at 10 by T1\nenter 1 T1 at 10\n"
  *	recording__done(&rec);
  *
- * Lines (span numbers and thread uids as the model gives them; flags and reasons only where there are any):
+ * Lines (span numbers and thread uids as the model gives them; what is in brackets only where
+ * there is any):
+ *
  *	callsite ID span|event LEVEL TARGET NAME (FIELD:TYPE ...)
- *	process UID pid PID	process_end UID at NS [status N]
- *	thread UID NAME		thread_end UID at NS
- *	open SPAN NAME parent SPAN [root|explicit] [lost ID] at NS by Tn|? [flags N] {FIELD=VALUE ...}
- *	enter SPAN Tn at NS	exit SPAN Tn at NS [WHY]	close SPAN at NS [dropped NS] [WHY]
- *	value SPAN FIELD=VALUE Tn at NS	follows SPAN SPAN Tn at NS
- *	event NAME parent SPAN at NS by Tn {FIELD=VALUE ...}
+ *	process UID pid PID
+ *	process_end UID at NS [status N]
+ *	thread UID NAME
+ *	thread_end UID at NS
+ *	open SPAN NAME parent SPAN [root|explicit] [lost ID] at NS by Tn|? [flags N] [{F=V ...}]
+ *	enter SPAN Tn at NS
+ *	exit SPAN Tn at NS [WHY]
+ *	close SPAN at NS [dropped NS] [WHY]
+ *	value SPAN FIELD=VALUE Tn at NS
+ *	follows SPAN SPAN Tn at NS
+ *	event NAME parent SPAN at NS by Tn [{FIELD=VALUE ...}]
  *	loss CAUSE COUNT
- * With `quiet` callsites, processes and threads are left out. fail: the next calls return it.
+ *
+ * With `quiet`, callsites, processes and threads are left out. fail: what the next calls return.
  */
 #ifndef TAPEBPF_RECORDING_SINK_H
 #define TAPEBPF_RECORDING_SINK_H
@@ -35,7 +43,8 @@ struct recording {
 	int fail;
 };
 
-__attribute__((format(printf, 2, 3))) static inline void recording__put(struct recording *r, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static inline void recording__put(struct recording *r,
+									const char *fmt, ...)
 {
 	char line[4096];
 	va_list ap;
@@ -57,13 +66,15 @@ __attribute__((format(printf, 2, 3))) static inline void recording__put(struct r
 
 static inline const char *recording__why(enum sink_why why)
 {
-	static const char *const names[] = { "",     " abandoned",   " cut",  " thread_end",
-					     " process_end", " lost", " reopened", " elsewhere" };
+	static const char *const names[] = {
+		"",	 " abandoned", " cut",	    " thread_end", " process_end",
+		" lost", " reopened",  " elsewhere"};
 
 	return (unsigned)why < ARRAY_SIZE(names) ? names[why] : " ?";
 }
 
-static inline void recording__value(struct recording *r, const struct callsite *c, const struct value *v)
+static inline void recording__value(struct recording *r, const struct callsite *c,
+				    const struct value *v)
 {
 	recording__put(r, "%s=", v->field < c->field_cnt ? c->field[v->field].name : "?");
 	if (v->flags & VALUE_UNREADABLE) {
@@ -102,7 +113,8 @@ static inline void recording__value(struct recording *r, const struct callsite *
 		recording__put(r, "...%" PRIu64, v->orig_bytes);
 }
 
-static inline void recording__values(struct recording *r, const struct callsite *c, u32 cnt, const struct value *v)
+static inline void recording__values(struct recording *r, const struct callsite *c, u32 cnt,
+				     const struct value *v)
 {
 	u32 i;
 
@@ -122,8 +134,8 @@ static inline int recording__callsite(void *ctx, struct callsite *c)
 
 	if (r->quiet)
 		return r->fail;
-	recording__put(r, "callsite %" PRIu64 " %s %u %s %s (", c->id, c->is_span ? "span" : "event", c->level,
-		       c->target, c->name);
+	recording__put(r, "callsite %" PRIu64 " %s %u %s %s (", c->id,
+		       c->is_span ? "span" : "event", c->level, c->target, c->name);
 	for (i = 0; i < c->field_cnt; i++)
 		recording__put(r, "%s%s:%u", i ? " " : "", c->field[i].name, c->field[i].type);
 	recording__put(r, ")\n");
@@ -139,7 +151,8 @@ static inline int recording__process(void *ctx, struct process *p)
 	return r->fail;
 }
 
-static inline int recording__process_end(void *ctx, struct process *p, u64 ns, u32 status, bool known)
+static inline int recording__process_end(void *ctx, struct process *p, u64 ns, u32 status,
+					 bool known)
 {
 	struct recording *r = ctx;
 
@@ -172,11 +185,11 @@ static inline int recording__thread_end(void *ctx, struct thread *t, u64 ns)
 
 static inline int recording__open(void *ctx, const struct span_open *o)
 {
-	static const char *const kinds[] = { "", " root", " explicit", " ?" };
+	static const char *const kinds[] = {"", " root", " explicit", " ?"};
 	struct recording *r = ctx;
 
-	recording__put(r, "open %" PRIu64 " %s parent %" PRIu64 "%s", o->span, o->callsite->name, o->parent,
-		       kinds[o->parent_kind & 3]);
+	recording__put(r, "open %" PRIu64 " %s parent %" PRIu64 "%s", o->span, o->callsite->name,
+		       o->parent, kinds[o->parent_kind & 3]);
 	if (o->lost_parent)
 		recording__put(r, " lost %" PRIu64, o->lost_parent);
 	recording__put(r, " at %" PRIu64, o->time_ns);
@@ -202,7 +215,8 @@ static inline int recording__exit(void *ctx, u64 span, struct thread *t, u64 ns,
 {
 	struct recording *r = ctx;
 
-	recording__put(r, "exit %" PRIu64 " T%" PRIu64 " at %" PRIu64 "%s\n", span, t->uid, ns, recording__why(why));
+	recording__put(r, "exit %" PRIu64 " T%" PRIu64 " at %" PRIu64 "%s\n", span, t->uid, ns,
+		       recording__why(why));
 	return r->fail;
 }
 
@@ -217,8 +231,8 @@ static inline int recording__close(void *ctx, u64 span, u64 ns, u64 dropped_ns, 
 	return r->fail;
 }
 
-static inline int recording__late(void *ctx, u64 span, const struct callsite *c, const struct value *v,
-				  struct thread *t, u64 ns)
+static inline int recording__late(void *ctx, u64 span, const struct callsite *c,
+				  const struct value *v, struct thread *t, u64 ns)
 {
 	struct recording *r = ctx;
 
@@ -232,8 +246,8 @@ static inline int recording__follows(void *ctx, u64 span, u64 follows, struct th
 {
 	struct recording *r = ctx;
 
-	recording__put(r, "follows %" PRIu64 " %" PRIu64 " T%" PRIu64 " at %" PRIu64 "\n", span, follows,
-		       t ? t->uid : 0, ns);
+	recording__put(r, "follows %" PRIu64 " %" PRIu64 " T%" PRIu64 " at %" PRIu64 "\n", span,
+		       follows, t ? t->uid : 0, ns);
 	return r->fail;
 }
 
@@ -241,8 +255,8 @@ static inline int recording__event(void *ctx, const struct event *e)
 {
 	struct recording *r = ctx;
 
-	recording__put(r, "event %s parent %" PRIu64 " at %" PRIu64 " by T%" PRIu64, e->callsite->name, e->parent,
-		       e->time_ns, e->thread ? e->thread->uid : 0);
+	recording__put(r, "event %s parent %" PRIu64 " at %" PRIu64 " by T%" PRIu64,
+		       e->callsite->name, e->parent, e->time_ns, e->thread ? e->thread->uid : 0);
 	recording__values(r, e->callsite, e->value_cnt, e->value);
 	return r->fail;
 }
@@ -273,7 +287,7 @@ static inline struct sink recording__sink(struct recording *r)
 		.loss = recording__loss,
 	};
 
-	return (struct sink){ .ops = &ops, .ctx = r };
+	return (struct sink){.ops = &ops, .ctx = r};
 }
 
 static inline void recording__clear(struct recording *r)
@@ -286,7 +300,7 @@ static inline void recording__clear(struct recording *r)
 static inline void recording__done(struct recording *r)
 {
 	free(r->text);
-	*r = (struct recording){ 0 };
+	*r = (struct recording){0};
 }
 
 #endif

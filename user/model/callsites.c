@@ -2,9 +2,10 @@
 /*
  * callsites.c - the one table of callsite definitions, and those of tape.h.
  *
- * Equal definitions share one callsite: a probe in an inlined function, or in a header, has many sites and is one
- * thing to its reader; viewers of tapes count a repeated definition twice (tape-format.md 9.3). A definition is
- * made and told to the sinks when it is first used, so a binary with 100,000 sites costs what is used of it.
+ * Equal definitions share one callsite: a probe in an inlined function, or in a header, has many
+ * sites and is one thing to its reader; viewers of tapes count a repeated definition twice
+ * (tape-format.md 9.3). A definition is made and told to the sinks when it is first used, so a
+ * binary with 100,000 sites costs what is used of it.
  */
 #include "model/model_priv.h"
 #include "base/text.h"
@@ -81,7 +82,7 @@ struct callsite *callsites__intern(struct model *m, const struct callsite *def)
 {
 	struct callsite_def *d, *old;
 	struct callsite measure = *def;
-	struct key k = { 0 };
+	struct key k = {0};
 
 	key__fill(&k, &measure, def);
 	d = calloc(1, sizeof(*d) + k.bytes);
@@ -105,8 +106,12 @@ struct callsite *callsites__intern(struct model *m, const struct callsite *def)
 struct callsite *callsites__unknown(struct model *m)
 {
 	if (!m->cs.unknown) {
-		struct callsite def = { .is_span = 1, .level = WIRE_INFO, .name = "(opened before recording)",
-					.target = "tapebpf", .module = "", .file = "" };
+		struct callsite def = {.is_span = 1,
+				       .level = WIRE_INFO,
+				       .name = "(opened before recording)",
+				       .target = "tapebpf",
+				       .module = "",
+				       .file = ""};
 
 		m->cs.unknown = callsites__intern(m, &def);
 	}
@@ -118,7 +123,8 @@ void callsites__done(struct model *m)
 	struct callsite_def *d, *tmp;
 	u32 i;
 
-	HASH_ITER(hh, m->cs.defs, d, tmp) {
+	HASH_ITER(hh, m->cs.defs, d, tmp)
+	{
 		HASH_DEL(m->cs.defs, d);
 		free(d);
 	}

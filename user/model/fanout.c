@@ -2,9 +2,10 @@
 /*
  * fanout.c - calls to every sink, and the loss records.
  *
- * A sink's error is remembered in m->err: the record under way then counts as LOSS_WRITE, once, however many calls it
- * stood for and however many sinks refused it. Losses that the model itself declares come one record at a time, up to
- * millions a second when --max-spans is reached, so they are told in sums: per cause, over at most LOSS_SUM_NS.
+ * A sink's error is remembered in m->err: the record under way then counts as LOSS_WRITE, once,
+ * however many calls it stood for and however many sinks refused it. Losses that the model itself
+ * declares come one record at a time, up to millions a second when --max-spans is reached, so they
+ * are told in sums: per cause, over at most LOSS_SUM_NS.
  */
 #include "model/model_priv.h"
 #include <errno.h>
@@ -12,7 +13,8 @@
 
 #define LOSS_SUM_NS (100 * NSEC_PER_MSEC)
 
-/* What a sink leaves out. The members differ in their arguments only, so one name a shape is enough. */
+/* What a sink leaves out. The members differ in their arguments only, so one name a shape is
+ * enough. */
 static int skip_callsite(void *ctx, struct callsite *c)
 {
 	return 0;
@@ -58,8 +60,8 @@ static int skip_close(void *ctx, u64 span, u64 ns, u64 dropped_ns, enum sink_why
 	return 0;
 }
 
-static int skip_value(void *ctx, u64 span, const struct callsite *c, const struct value *v, struct thread *t,
-		      u64 ns)
+static int skip_value(void *ctx, u64 span, const struct callsite *c, const struct value *v,
+		      struct thread *t, u64 ns)
 {
 	return 0;
 }
@@ -108,7 +110,7 @@ int fanout__init(struct model *m, const struct sink *sinks, u32 cnt)
 		return -ENOMEM;
 	for (i = 0; i < cnt; i++) {
 		m->ops[i] = complete(sinks[i].ops);
-		m->sink[i] = (struct sink){ .ops = &m->ops[i], .ctx = sinks[i].ctx };
+		m->sink[i] = (struct sink){.ops = &m->ops[i], .ctx = sinks[i].ctx};
 	}
 	m->sink_cnt = cnt;
 	return 0;
@@ -120,13 +122,13 @@ void fanout__done(struct model *m)
 	free(m->ops);
 }
 
-#define FANOUT(m, call, ...)                                                                                        \
-	do {                                                                                                        \
-		for (u32 fan_ = 0; fan_ < (m)->sink_cnt; fan_++) {                                                  \
-			int err_ = (m)->ops[fan_].call((m)->sink[fan_].ctx, ##__VA_ARGS__);                         \
-			if (__builtin_expect(err_ < 0, 0) && !(m)->err)                                             \
-				(m)->err = err_;                                                                    \
-		}                                                                                                   \
+#define FANOUT(m, call, ...)                                                                       \
+	do {                                                                                       \
+		for (u32 fan_ = 0; fan_ < (m)->sink_cnt; fan_++) {                                 \
+			int err_ = (m)->ops[fan_].call((m)->sink[fan_].ctx, ##__VA_ARGS__);        \
+			if (__builtin_expect(err_ < 0, 0) && !(m)->err)                            \
+				(m)->err = err_;                                                   \
+		}                                                                                  \
 	} while (0)
 
 void fanout__callsite(struct model *m, struct callsite *c)
@@ -174,7 +176,8 @@ void fanout__close(struct model *m, u64 span, u64 ns, u64 dropped_ns, enum sink_
 	FANOUT(m, span_close, span, ns, dropped_ns, why);
 }
 
-void fanout__value(struct model *m, const struct span *s, const struct value *v, struct task *t, u64 ns)
+void fanout__value(struct model *m, const struct span *s, const struct value *v, struct task *t,
+		   u64 ns)
 {
 	FANOUT(m, span_value, s->uid, s->callsite, v, t ? &t->pub : NULL, ns);
 }
@@ -189,7 +192,8 @@ void fanout__event(struct model *m, const struct event *e)
 	FANOUT(m, event, e);
 }
 
-/* Loss records have no further place to be counted in if a sink refuses them: its error is dropped. */
+/* Loss records have no further place to be counted in if a sink refuses them: its error is dropped.
+ */
 static void tell_loss(struct model *m, const struct loss *l)
 {
 	int err = m->err;
@@ -214,8 +218,12 @@ void fanout__lost(struct model *m, int cause, u64 ns, const struct task *t)
 	if (l->count && (ns > l->from_ns + LOSS_SUM_NS || ns < l->from_ns))
 		flush_sum(m, l);
 	if (!l->count) {
-		*l = (struct loss){ .from_ns = ns, .to_ns = ns, .cpu = ~0u, .cause = cause, .callsite = m->about,
-				    .thread = t ? &t->pub : NULL };
+		*l = (struct loss){.from_ns = ns,
+				   .to_ns = ns,
+				   .cpu = ~0u,
+				   .cause = cause,
+				   .callsite = m->about,
+				   .thread = t ? &t->pub : NULL};
 	} else {
 		if (l->callsite != m->about)
 			l->callsite = NULL;

@@ -2,9 +2,10 @@
 /*
  * model.c - one record in, dispatched, and accounted for: stored, or lost for one cause.
  *
- * What is counted is the program's records: those of tape.h (kinds 1 to 13; a PAUSE is one too) and foreign hits. A record is
- * stored if it had its effect and every sink took the calls that it stood for. Losses that others found (REC_LOSS,
- * model__loss) are added, so stored + the sum of lost is what the program emitted.
+ * What is counted is the program's records: those of tape.h (kinds 1 to 13; a PAUSE is one too) and
+ * foreign hits. A record is stored if it had its effect and every sink took the calls that it stood
+ * for. Losses that others found (REC_LOSS, model__loss) are added, so stored + the sum of lost is
+ * what the program emitted.
  */
 #include "model/model_priv.h"
 #include <errno.h>

@@ -27,16 +27,20 @@
 struct span;
 struct task;
 
-/* A process. Found by pid while it lives; kept until the model goes, since sinks may point at it. */
+/* A process. Found by pid while it lives; kept until the model goes, since sinks may point at it.
+ */
 struct proc {
 	struct process pub;
 	struct idmap spans; /* raw id -> struct span, or what it was */
-	u64 gone[256];	    /* the raw ids closed last, a ring: to tell a stale id from one never seen */
+	u64 gone[256]; /* the raw ids closed last, a ring: to tell a stale id from one never seen */
 	u32 gone_at;
-	u64 first_ns;	    /* its first record: what was opened before was open before the recording */
+	u64 first_ns; /* its first record: what was opened before was open before the recording */
 	struct task *tasks; /* all it ever had */
 	struct proc *next;  /* of all */
-	struct { u64 addr; u32 module; } *mod; /* where its modules are, as far as pages told */
+	struct {
+		u64 addr;
+		u32 module;
+	} * mod; /* where its modules are, as far as pages told */
 	u32 mod_cnt;
 	bool dead;
 };
@@ -47,7 +51,8 @@ static inline bool span__is_gone(const void *p)
 	return (uintptr_t)p & 1;
 }
 
-/* A thread's page as the model sees it: depths count per page. rec_page.user points here; lives as long as the model. */
+/* A thread's page as the model sees it: depths count per page. rec_page.user points here; lives as
+ * long as the model. */
 struct lane {
 	struct task *task;
 	struct lane *next; /* of the task */
@@ -94,13 +99,13 @@ struct entry {
 };
 
 /*
- * A span that is alive. refs = handles + entries + children; a scoped or foreign span holds its one handle until its end. A
- * refused span (cause != STORED) reaches no sink, but is remembered so that what names it is understood; `parent`
- * never is a refused span.
+ * A span that is alive. refs = handles + entries + children; a scoped or foreign span holds its one
+ * handle until its end. A refused span (cause != STORED) reaches no sink, but is remembered so that
+ * what names it is understood; `parent` never is a refused span.
  */
 struct span {
 	u64 uid;
-	u64 raw; /* number by which the program names it, 0: none */
+	u64 raw;    /* number by which the program names it, 0: none */
 	u64 ref_ns; /* opening time inside refs, 0: not told */
 	struct span *parent;
 	struct callsite *callsite; /* NULL: refused for its callsite */
@@ -124,8 +129,8 @@ struct module {
 
 /* A foreign probe: all sites of provider:name in one file. */
 struct probe_arg {
-	u8 type; /* enum wire_type; EMPTY: at no site readable, or left out */
-	s8 size; /* widest; negative: signed at some site */
+	u8 type;	      /* enum wire_type; EMPTY: at no site readable, or left out */
+	s8 size;	      /* widest; negative: signed at some site */
 	s8 field, pair_field; /* index in the callsite of the event, of the span; -1: none */
 };
 
@@ -184,7 +189,7 @@ struct model {
 	struct idmap pids, tids;
 	struct proc *procs;
 	u64 next_proc, next_thread;
-	struct task *last_task; /* the one the last record was about */
+	struct task *last_task;	    /* the one the last record was about */
 	struct loss loss[LOSS_MAX]; /* sums not yet told */
 	/* what the record under way is about, for its loss record */
 	const struct callsite *about;
@@ -203,21 +208,25 @@ void fanout__open(struct model *m, const struct span_open *o);
 void fanout__enter(struct model *m, u64 span, struct task *t, u64 ns);
 void fanout__exit(struct model *m, u64 span, struct task *t, u64 ns, enum sink_why why);
 void fanout__close(struct model *m, u64 span, u64 ns, u64 dropped_ns, enum sink_why why);
-void fanout__value(struct model *m, const struct span *s, const struct value *v, struct task *t, u64 ns);
+void fanout__value(struct model *m, const struct span *s, const struct value *v, struct task *t,
+		   u64 ns);
 void fanout__follows(struct model *m, u64 span, u64 follows, struct task *t, u64 ns);
 void fanout__event(struct model *m, const struct event *e);
-/* A program record is lost: counted now, told to the sinks in sums (at most 100 ms, one cause each). */
+/* A program record is lost: counted now, told to the sinks in sums (at most 100 ms, one cause
+ * each). */
 void fanout__lost(struct model *m, int cause, u64 ns, const struct task *t);
 void fanout__flush_loss(struct model *m);
 void fanout__loss(struct model *m, const struct loss *l);
 
 /* callsites.c */
-struct callsite *callsites__find(struct model *m, u32 module, u64 addr); /* tape.h; NULL: the file has no such */
+struct callsite *callsites__find(struct model *m, u32 module,
+				 u64 addr); /* tape.h; NULL: the file has no such */
 /* Of a ref (of the record r); NULL: its module is not known. */
 struct callsite *callsites__of_ref(struct model *m, const struct proc *p, const struct rec *r,
 				   const struct wire_ref *ref);
 struct callsite *callsites__unknown(struct model *m);
-/* The callsite equal to *def (whose strings need not stay), new if there is none. NULL: no memory. */
+/* The callsite equal to *def (whose strings need not stay), new if there is none. NULL: no memory.
+ */
 struct callsite *callsites__intern(struct model *m, const struct callsite *def);
 void callsites__done(struct model *m);
 
@@ -227,7 +236,8 @@ struct callsite *probes__event(struct model *m, struct probe *p);
 struct callsite *probes__span(struct model *m, struct pair *pair);
 
 /* values.c: into m->value; returns the number of values */
-u32 values__fields(struct model *m, const struct callsite *c, const u8 *payload, u32 bytes, bool *cut);
+u32 values__fields(struct model *m, const struct callsite *c, const u8 *payload, u32 bytes,
+		   bool *cut);
 u32 values__hit(struct model *m, const struct probe_site *s, const struct wire_hit *h, bool pair);
 /* One value. 1: taken, 0: unset, negative: malformed. */
 int values__one(struct value *v, u16 field, u8 type, const u8 *payload, u32 bytes);
@@ -251,7 +261,7 @@ static inline u64 task__time(struct task *t, u64 ns)
 
 /* stack.c */
 struct entry *stack__push(struct model *m, struct task *t, struct span *s, enum entry_kind kind,
-			   struct lane *lane, u64 since_ns);
+			  struct lane *lane, u64 since_ns);
 void stack__remove(struct model *m, struct entry *e);
 struct entry *stack__at(const struct task *t, const struct lane *lane, u32 depth);
 /* Of what was entered up to then; recorded or refused; NULL: none. */
@@ -276,20 +286,23 @@ void span__number(struct model *m, struct span *s, u64 raw, u64 ns);
 void span__enter(struct model *m, struct entry *e, u64 ns);
 /* Take an entry off its stack. Scoped and foreign spans end with it. */
 void span__leave(struct model *m, struct entry *e, u64 ns, enum sink_why why);
-bool span__drop(struct model *m, struct span *s, u64 ns, enum sink_why why); /* false: there is no handle left */
+bool span__drop(struct model *m, struct span *s, u64 ns,
+		enum sink_why why); /* false: there is no handle left */
 void span__force_close(struct model *m, struct span *s, u64 ns, enum sink_why why);
 enum ref_state { REF_LIVE, REF_GONE, REF_UNKNOWN };
-enum ref_state span__find(struct model *m, struct proc *p, const struct wire_ref *ref, struct span **out);
+enum ref_state span__find(struct model *m, struct proc *p, const struct wire_ref *ref,
+			  struct span **out);
 /* Of a span that is REF_GONE: its uid, 0: it was refused. */
 u64 span__gone_uid(const struct proc *p, const struct wire_ref *ref);
-struct span *span__placeholder(struct model *m, struct proc *p, const struct rec *r, const struct wire_ref *ref,
-			       u64 ns);
+struct span *span__placeholder(struct model *m, struct proc *p, const struct rec *r,
+			       const struct wire_ref *ref, u64 ns);
 /* The recorded span behind a span: itself, or the ancestor in its place. */
 static inline struct span *span__shown(struct span *s)
 {
 	return s && s->cause != STORED ? s->parent : s;
 }
-/* Everything on a thread, from the top; everything of a process. end: what has handles is closed as well. */
+/* Everything on a thread, from the top; everything of a process. end: what has handles is closed as
+ * well. */
 void span__end_task(struct model *m, struct task *t, u64 ns, enum sink_why why, bool end);
 void span__end_proc(struct model *m, struct proc *p, u64 ns, enum sink_why why);
 

@@ -2,15 +2,17 @@
 /*
  * ops.c - the records of tape.h, one function each.
  *
- * Depth. Every BEGIN, END and ENTER tells at which depth of its page it stands, so a stack that went wrong (longjmp,
- * pthread_exit, an exception through C, a gap) is right again at the next of them: what stands at that depth or deeper is
- * over, "abandoned", and with it what other modules' pages had entered above on the thread. Entries of foreign spans are left
- * alone: their programs may cross the two (a begin probe in one function, the end probe in another), and their ends
- * have a rule of their own (pairs.c), which in turn leaves these alone. Events do not clear: a depth after an exit out
- * of order has holes.
+ * Depth. Every BEGIN, END and ENTER tells at which depth of its page it stands, so a stack that
+ * went wrong (longjmp, pthread_exit, an exception through C, a gap) is right again at the next of
+ * them: what stands at that depth or deeper is over, "abandoned", and with it what other modules'
+ * pages had entered above on the thread. Entries of foreign spans are left alone: their programs
+ * may cross the two (a begin probe in one function, the end probe in another), and their ends have
+ * a rule of their own (pairs.c), which in turn leaves these alone. Events do not clear: a depth
+ * after an exit out of order has holes.
  *
- * An id that has never been seen is that of a span opened before the recording, or its opening was lost: a placeholder. An
- * id that has been closed lately is a mistake of the program, and its record counts as LOSS_UNMATCHED.
+ * An id that has never been seen is that of a span opened before the recording, or its opening was
+ * lost: a placeholder. An id that has been closed lately is a mistake of the program, and its
+ * record counts as LOSS_UNMATCHED.
  */
 #include "model/model_priv.h"
 #include <string.h>
@@ -89,9 +91,14 @@ static int op_begin(struct model *m, const struct op *op)
 	const struct rec *r = op->r;
 	struct callsite *c = callsites__find(m, r->module, r->site_addr);
 	int cause = check_callsite(c, true);
-	struct span_new n = { .callsite = c, .proc = op->t->proc, .opener = op->t, .stack = op->t,
-			      .explicit_parent = &r->other, .time_ns = op->ns, .parent_kind = r->parent,
-			      .cause = (s8)cause };
+	struct span_new n = {.callsite = c,
+			     .proc = op->t->proc,
+			     .opener = op->t,
+			     .stack = op->t,
+			     .explicit_parent = &r->other,
+			     .time_ns = op->ns,
+			     .parent_kind = r->parent,
+			     .cause = (s8)cause};
 	struct entry *e;
 	struct span *s;
 
@@ -167,8 +174,11 @@ static int op_event(struct model *m, const struct op *op)
 {
 	const struct rec *r = op->r;
 	struct callsite *c = callsites__find(m, r->module, r->site_addr);
-	struct event ev = { .callsite = c, .time_ns = op->ns, .thread = &op->t->pub, .parent_kind = r->parent,
-			    .value = m->value };
+	struct event ev = {.callsite = c,
+			   .time_ns = op->ns,
+			   .thread = &op->t->pub,
+			   .parent_kind = r->parent,
+			   .value = m->value};
 	int cause = check_callsite(c, false);
 
 	m->about = c;
@@ -188,9 +198,16 @@ static int op_open(struct model *m, const struct op *op)
 	const struct rec *r = op->r;
 	struct callsite *c = callsites__find(m, r->module, r->site_addr);
 	int cause = check_callsite(c, true);
-	struct span_new n = { .callsite = c, .proc = op->t->proc, .opener = op->t, .stack = op->t,
-			      .explicit_parent = &r->other, .time_ns = op->ns, .raw = r->ref.id,
-			      .ref_ns = r->ref.open_ns, .parent_kind = r->parent, .cause = (s8)cause };
+	struct span_new n = {.callsite = c,
+			     .proc = op->t->proc,
+			     .opener = op->t,
+			     .stack = op->t,
+			     .explicit_parent = &r->other,
+			     .time_ns = op->ns,
+			     .raw = r->ref.id,
+			     .ref_ns = r->ref.open_ns,
+			     .parent_kind = r->parent,
+			     .cause = (s8)cause};
 	struct span *s;
 
 	m->about = c;
@@ -202,8 +219,10 @@ static int op_open(struct model *m, const struct op *op)
 	return s ? span_outcome(s) : refusal(m, cause);
 }
 
-/* The span a record is about; made up if it has never been seen. NULL: *out says what the record counts as. */
-static struct span *about_ref(struct model *m, const struct op *op, const struct wire_ref *ref, int *out)
+/* The span a record is about; made up if it has never been seen. NULL: *out says what the record
+ * counts as. */
+static struct span *about_ref(struct model *m, const struct op *op, const struct wire_ref *ref,
+			      int *out)
 {
 	struct span *s = NULL;
 
@@ -419,7 +438,7 @@ static int op_pause(struct model *m, const struct op *op)
 
 int ops__rec(struct model *m, const struct rec *r)
 {
-	static int (*const op_of[])(struct model *m, const struct op *op) = {
+	static int (*const op_of[])(struct model * m, const struct op *op) = {
 		[WIRE_R_BEGIN] = op_begin,   [WIRE_R_END] = op_end,
 		[WIRE_R_EVENT] = op_event,   [WIRE_R_OPEN] = op_open,
 		[WIRE_R_ENTER] = op_enter,   [WIRE_R_EXIT] = op_exit,
@@ -428,7 +447,7 @@ int ops__rec(struct model *m, const struct rec *r)
 		[WIRE_R_NUMBER] = op_number, [WIRE_R_THREAD_NAME] = op_thread_name,
 		[WIRE_R_PAUSE] = op_pause,
 	};
-	struct op op = { .r = r };
+	struct op op = {.r = r};
 
 	op.t = tasks__of_page(m, r, &op.lane);
 	if (!op.t)

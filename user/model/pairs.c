@@ -2,14 +2,17 @@
 /*
  * pairs.c - foreign probes as events, and as spans where two of them make a pair.
  *
- * NAME__begin and NAME__end (and __start/__done, __entry/__return) of one provider in one file make spans NAME on the thread,
- * as a stack (usdt.md 7, R1, R6, R8): an end closes the topmost open NAME of its thread; foreign spans above that are
- * closed at the same time, abandoned. An end without a begin is an event. A begin whose end never comes ends with the
- * thread, the process or the recording. The end's arguments are values recorded late.
+ * NAME__begin and NAME__end (and __start/__done, __entry/__return) of one provider in one file make
+ * spans NAME on the thread, as a stack (usdt.md 7, R1, R6, R8): an end closes the topmost open NAME
+ * of its thread; foreign spans above that are closed at the same time, abandoned. An end without a
+ * begin is an event. A begin whose end never comes ends with the thread, the process or the
+ * recording. The end's arguments are values recorded late.
  *
- * The rule is a guess at what a program means, so it is kept from doing harm: it never touches what tape.h entered, and a
- * thread's foreign spans are bounded: a program that never fires its ends would fill the registry, so where MAX_FOREIGN_DEPTH
- * are open all of them are abandoned (the oldest alone would stay: its children keep it). Other kinds of rule (keys, FIFO, several ends) go into struct pair_rule.
+ * The rule is a guess at what a program means, so it is kept from doing harm: it never touches what
+ * tape.h entered, and a thread's foreign spans are bounded: a program that never fires its ends
+ * would fill the registry, so where MAX_FOREIGN_DEPTH are open all of them are abandoned (the
+ * oldest alone would stay: its children keep it). Other kinds of rule (keys, FIFO, several ends) go
+ * into struct pair_rule.
  */
 #include "model/model_priv.h"
 #include <string.h>
@@ -17,9 +20,9 @@
 #define MAX_FOREIGN_DEPTH 4096
 
 static const struct pair_rule rules[] = {
-	{ "__begin", "__end" },
-	{ "__start", "__done" },
-	{ "__entry", "__return" },
+	{"__begin", "__end"},
+	{"__start", "__done"},
+	{"__entry", "__return"},
 };
 
 /* --- which probes are pairs --- */
@@ -59,7 +62,7 @@ static struct probe *find_end(struct probe **sorted, u32 cnt, const struct probe
 			      const struct pair_rule *rule, size_t stem)
 {
 	char name[ELF_MAX_NAME_BYTES + 16];
-	struct probe key = { .provider = begin->provider, .name = name }, *k = &key, **hit;
+	struct probe key = {.provider = begin->provider, .name = name}, *k = &key, **hit;
 
 	if (stem + strlen(rule->end) >= sizeof(name))
 		return NULL;
@@ -86,7 +89,7 @@ void pairs__find(struct probe **probe, u32 cnt, struct model *m)
 		pair = end ? calloc(1, sizeof(*pair)) : NULL;
 		if (!pair)
 			continue;
-		*pair = (struct pair){ .rule = rule, .begin = probe[i], .end = end };
+		*pair = (struct pair){.rule = rule, .begin = probe[i], .end = end};
 		probe[i]->pair = end->pair = pair;
 		end->is_end = true;
 	}
@@ -105,8 +108,12 @@ static int hit_event(struct model *m, const struct hit *h)
 {
 	struct callsite *c = probes__event(m, h->site->probe);
 	struct span *parent = span__shown(stack__current(h->t, ~0ULL));
-	struct event ev = { .callsite = c, .time_ns = h->ns, .thread = &h->t->pub, .parent_kind = WIRE_PARENT_CURRENT,
-			    .parent = parent ? parent->uid : 0, .value = m->value };
+	struct event ev = {.callsite = c,
+			   .time_ns = h->ns,
+			   .thread = &h->t->pub,
+			   .parent_kind = WIRE_PARENT_CURRENT,
+			   .parent = parent ? parent->uid : 0,
+			   .value = m->value};
 
 	if (!c)
 		return LOSS_MEMORY;
@@ -133,8 +140,13 @@ static int hit_begin(struct model *m, const struct hit *h)
 {
 	struct pair *pair = h->site->probe->pair;
 	struct callsite *c = probes__span(m, pair);
-	struct span_new n = { .callsite = c, .proc = h->t->proc, .opener = h->t, .stack = h->t, .time_ns = h->ns,
-			      .parent_kind = WIRE_PARENT_CURRENT, .cause = c ? STORED : LOSS_MEMORY };
+	struct span_new n = {.callsite = c,
+			     .proc = h->t->proc,
+			     .opener = h->t,
+			     .stack = h->t,
+			     .time_ns = h->ns,
+			     .parent_kind = WIRE_PARENT_CURRENT,
+			     .cause = c ? STORED : LOSS_MEMORY};
 	struct entry *e;
 	struct span *s;
 
@@ -187,7 +199,7 @@ static int hit_end(struct model *m, const struct hit *h)
 
 int pairs__hit(struct model *m, const struct rec *r)
 {
-	struct hit h = { .h = r->hit };
+	struct hit h = {.h = r->hit};
 
 	if (r->module >= m->cs.site_cnt || !m->cs.site[r->module].probe || !r->hit)
 		return LOSS_CALLSITE;

@@ -5,7 +5,7 @@
 
 void pool__init(struct pool *p, size_t bytes)
 {
-	*p = (struct pool){ .bytes = ALIGN_UP(MAX(bytes, sizeof(void *)), 16) };
+	*p = (struct pool){.bytes = ALIGN_UP(MAX(bytes, sizeof(void *)), 16)};
 }
 
 void pool__done(struct pool *p)
@@ -16,7 +16,7 @@ void pool__done(struct pool *p)
 		next = *(void **)c;
 		free(c);
 	}
-	*p = (struct pool){ 0 };
+	*p = (struct pool){0};
 }
 
 void *pool__refill(struct pool *p)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* pool.h - objects of one size, given out and taken back without malloc in steady state. Never shrinks. */
+/* pool.h - objects of one size, given out and taken back without malloc in steady state. Never
+ * shrinks. */
 #ifndef TAPEBPF_POOL_H
 #define TAPEBPF_POOL_H
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * probes.c - foreign probes: the sites of a file gathered by provider and name, their types merged, their callsites.
+ * probes.c - foreign probes: the sites of a file gathered by provider and name, their types merged,
+ * their callsites.
  *
- * The types in a note belong to the site (usdt.md 1.3): an argument's type is the widest size seen, signed if any site is.
- * A signature overrules it. An argument that no site can read is no field; one that some can read is.
+ * The types in a note belong to the site (usdt.md 1.3): an argument's type is the widest size seen,
+ * signed if any site is. A signature overrules it. An argument that no site can read is no field;
+ * one that some can read is.
  */
 #include "model/model_priv.h"
 #include <errno.h>
@@ -29,7 +31,8 @@ static void merge_arg(struct probe_arg *a, const struct wire_arg *w)
 	if (w->text != WIRE_TEXT_NO)
 		a->type = WIRE_T_STR;
 	else if (a->type != WIRE_T_STR)
-		a->type = a->size < 0 ? (size > 4 ? WIRE_T_I64 : WIRE_T_I32) : (size > 4 ? WIRE_T_U64 : WIRE_T_U32);
+		a->type = a->size < 0 ? (size > 4 ? WIRE_T_I64 : WIRE_T_I32)
+				      : (size > 4 ? WIRE_T_U64 : WIRE_T_U32);
 }
 
 static void merge_site(struct probe *p, const struct elf_site *s)
@@ -131,9 +134,10 @@ int probes__add(struct model *m, const struct elf_file *f, u32 first_site)
 			break;
 		}
 		merge_site(p, &f->site[i]);
-		m->cs.site[first_site + i] = (struct probe_site){ .probe = p, .elf = &f->site[i] };
+		m->cs.site[first_site + i] = (struct probe_site){.probe = p, .elf = &f->site[i]};
 	}
-	HASH_ITER(hh, all, g, tmp) {
+	HASH_ITER(hh, all, g, tmp)
+	{
 		HASH_DEL(all, g);
 		free(g);
 	}
@@ -163,8 +167,10 @@ static bool taken(const struct callsite *def, const char *name)
 	return false;
 }
 
-/* What the signature says, else [end_]argN. The end's "id" is "end_id" if the begin has an "id" as well. */
-static const char *field_name(struct names *n, const struct callsite *def, const struct probe *p, u32 i, bool end)
+/* What the signature says, else [end_]argN. The end's "id" is "end_id" if the begin has an "id" as
+ * well. */
+static const char *field_name(struct names *n, const struct callsite *def, const struct probe *p,
+			      u32 i, bool end)
 {
 	char *buf = n->buf[def->field_cnt];
 
@@ -207,13 +213,18 @@ static struct callsite *define(struct model *m, struct names *n, struct callsite
 
 static struct callsite probe_def(const struct probe *p)
 {
-	return (struct callsite){ .level = WIRE_INFO, .foreign = 1, .line = p->line, .name = p->name,
-				  .target = p->provider, .module = "", .file = p->file ?: "" };
+	return (struct callsite){.level = WIRE_INFO,
+				 .foreign = 1,
+				 .line = p->line,
+				 .name = p->name,
+				 .target = p->provider,
+				 .module = "",
+				 .file = p->file ?: ""};
 }
 
 static struct callsite *define_event(struct model *m, struct probe *p)
 {
-	struct names n = { .made_cnt = 0 };
+	struct names n = {.made_cnt = 0};
 	struct callsite def = probe_def(p);
 
 	add_fields(&n, &def, p, false, false);
@@ -223,11 +234,12 @@ static struct callsite *define_event(struct model *m, struct probe *p)
 static struct callsite *define_span(struct model *m, struct pair *pair)
 {
 	size_t len = strlen(pair->begin->name) - strlen(pair->rule->begin);
-	struct names n = { .made_cnt = 0 };
+	struct names n = {.made_cnt = 0};
 	struct callsite def = probe_def(pair->begin);
 	char name[ELF_MAX_NAME_BYTES + 1];
 
-	snprintf(name, sizeof(name), "%.*s", (int)MIN(len, (size_t)ELF_MAX_NAME_BYTES), pair->begin->name);
+	snprintf(name, sizeof(name), "%.*s", (int)MIN(len, (size_t)ELF_MAX_NAME_BYTES),
+		 pair->begin->name);
 	def.name = name;
 	def.is_span = 1;
 	add_fields(&n, &def, pair->begin, false, true);

@@ -2,23 +2,23 @@
 /*
  * registry.c - spans from open to close, with the counts of Rust's `tracing` (semantics.md 2).
  *
- * A span has one reference for each handle in the program, each entry on a thread and each open child, and closes when the
- * last goes; its reference to its parent goes with it, so chains close leaf to root. Column "k23" of semantics.md 2.3:
- * entries count. We count each entry, where k23 counts the first a thread; the difference cannot be seen, as the first
- * is the last to leave.
+ * A span has one reference for each handle in the program, each entry on a thread and each open
+ * child, and closes when the last goes; its reference to its parent goes with it, so chains close
+ * leaf to root. Column "k23" of semantics.md 2.3: entries count. We count each entry, where k23
+ * counts the first a thread; the difference cannot be seen, as the first is the last to leave.
  *
- * A scoped span (BEGIN .. END), like a foreign one (begin .. end probe), holds one handle from begin to end. It is found
- * through its thread's stack only; no table is touched. Spans opened by hand, and scoped ones that were given a number, are
- * also in their process's table of raw ids.
+ * A scoped span (BEGIN .. END), like a foreign one (begin .. end probe), holds one handle from
+ * begin to end. It is found through its thread's stack only; no table is touched. Spans opened by
+ * hand, and scoped ones that were given a number, are also in their process's table of raw ids.
  *
  * The program is not believed. Whatever comes, these hold:
  *   - every span is opened once and closed once, a child's close before its parent's;
- *   - a span is alive exactly as long as refs > 0: a handle, an entry or a child. So a process is cleared by
- *     taking its threads' entries and its handles away; no list of all spans is needed;
+ *   - a span is alive exactly as long as refs > 0: a handle, an entry or a child. So a process is
+ *     cleared by taking its threads' entries and its handles away; no list of all spans is needed;
  *   - close time >= opening time, >= the close times of its children;
- *   - spans alive <= max_spans. What comes then is refused: it reaches no sink, its records count as LOSS_SPANS, but it is
- *     remembered (as many again at most) so that later records of it are not taken for something else, and its
- *     children hang under its nearest recorded ancestor.
+ *   - spans alive <= max_spans. What comes then is refused: it reaches no sink, its records count
+ *     as LOSS_SPANS, but it is remembered (as many again at most) so that later records of it are
+ *     not taken for something else, and its children hang under its nearest recorded ancestor.
  */
 #include "model/model_priv.h"
 #include <string.h>
@@ -34,7 +34,8 @@ static void forget_number(struct span *s)
 	if (*slot && span__is_gone(idmap__find(&p->spans, *slot)))
 		idmap__remove(&p->spans, *slot);
 	*slot = s->raw;
-	idmap__put(&p->spans, s->raw, (void *)(uintptr_t)(s->uid << 1 | 1)); /* replaces: cannot fail */
+	/* replaces, so it cannot fail */
+	idmap__put(&p->spans, s->raw, (void *)(uintptr_t)(s->uid << 1 | 1));
 	s->raw = 0;
 }
 
@@ -96,13 +97,15 @@ bool span__drop(struct model *m, struct span *s, u64 ns, enum sink_why why)
 
 /* --- opening --- */
 
-static void resolve_parent(struct model *m, const struct span_new *n, struct span **parent, u64 *lost)
+static void resolve_parent(struct model *m, const struct span_new *n, struct span **parent,
+			   u64 *lost)
 {
 	*parent = NULL;
 	*lost = 0;
 	if (n->parent_kind == WIRE_PARENT_CURRENT && n->stack) {
 		*parent = span__shown(stack__current(n->stack, n->time_ns));
-	} else if (n->parent_kind == WIRE_PARENT_EXPLICIT && n->explicit_parent && n->explicit_parent->id) {
+	} else if (n->parent_kind == WIRE_PARENT_EXPLICIT && n->explicit_parent &&
+		   n->explicit_parent->id) {
 		if (span__find(m, n->proc, n->explicit_parent, parent) == REF_LIVE) {
 			*parent = span__shown(*parent);
 		} else {
@@ -142,7 +145,8 @@ static void tell_open(struct model *m, struct span *s, const struct span_new *n,
 	fanout__open(m, &o);
 }
 
-/* The program says that this id is a new span's: what had it before has ended without our knowing. */
+/* The program says that this id is a new span's: what had it before has ended without our knowing.
+ */
 static void evict(struct model *m, struct proc *p, u64 raw, u64 ns)
 {
 	struct span *old = idmap__find(&p->spans, raw);
@@ -153,7 +157,8 @@ static void evict(struct model *m, struct proc *p, u64 raw, u64 ns)
 	span__force_close(m, old, ns, SINK_REOPENED);
 }
 
-/* Member by member: gcc clears a struct of this size with `rep stos`, which costs as much as all the rest. */
+/* Member by member: gcc clears a struct of this size with `rep stos`, which costs as much as all
+ * the rest. */
 static void init_span(struct span *s, const struct span_new *n, s8 cause)
 {
 	s->uid = 0;
@@ -210,8 +215,10 @@ void span__number(struct model *m, struct span *s, u64 raw, u64 ns)
 		s->raw = raw;
 }
 
-/* A ref tells the opening time beside the id: one of an earlier opening of the same id is not taken for this one. */
-enum ref_state span__find(struct model *m, struct proc *p, const struct wire_ref *ref, struct span **out)
+/* A ref tells the opening time beside the id: one of an earlier opening of the same id is not taken
+ * for this one. */
+enum ref_state span__find(struct model *m, struct proc *p, const struct wire_ref *ref,
+			  struct span **out)
 {
 	struct span *s = idmap__find(&p->spans, ref->id);
 
@@ -234,8 +241,8 @@ u64 span__gone_uid(const struct proc *p, const struct wire_ref *ref)
 }
 
 /* A span that the program names and of which we know nothing but its ref. */
-struct span *span__placeholder(struct model *m, struct proc *p, const struct rec *r, const struct wire_ref *ref,
-			       u64 ns)
+struct span *span__placeholder(struct model *m, struct proc *p, const struct rec *r,
+			       const struct wire_ref *ref, u64 ns)
 {
 	struct callsite *c = callsites__of_ref(m, p, r, ref);
 	struct span_new n = {
@@ -315,7 +322,8 @@ void span__end_task(struct model *m, struct task *t, u64 ns, enum sink_why why, 
 	while (t->top) {
 		struct span *s = t->top->span;
 
-		/* With its last entry gone, what only handles keep is closed at once: the next exit below comes after. */
+		/* With its last entry gone, what only handles keep is closed at once: the next exit
+		 * below comes after. */
 		if (end && s && s->entry_cnt == 1) {
 			if (!s->why)
 				s->why = why;
@@ -335,7 +343,8 @@ static int newest_first(const void *a, const void *b)
 	return x->open_ns < y->open_ns ? 1 : -1; /* refused ones, which have no uid */
 }
 
-/* The next span that still has handles, by its place in the table, which moves as spans are closed. */
+/* The next span that still has handles, by its place in the table, which moves as spans are closed.
+ */
 static struct span *any_handle(const struct proc *p)
 {
 	struct span *s;
@@ -347,7 +356,8 @@ static struct span *any_handle(const struct proc *p)
 	return NULL;
 }
 
-/* What only handles keep. Newest first for the reader's sake; children come before parents anyway. */
+/* What only handles keep. Newest first for the reader's sake; children come before parents anyway.
+ */
 static void end_handles(struct model *m, struct proc *p, u64 ns, enum sink_why why)
 {
 	struct span **all = malloc(MAX((size_t)p->spans.cnt, (size_t)1) * sizeof(*all)), *s;

@@ -2,12 +2,15 @@
 /*
  * resync.c - the stack of a page after a gap, or when it is first seen.
  *
- * REC_RESYNC, then one REC_PRE for each entry that is open on the page (depths ascending), then REC_RESYNC_END. An entry is
- * the same one if the number of its BEGIN or ENTER record is: it stays. One that we do not know was made in the gap, or
- * before the recording: opened now, with its true opening time and what fields the preamble kept. One that the
- * preamble does not name has ended in the gap: closed, SINK_LOST. But
- *   - if the preamble was cut (RESYNC_END says so), nothing is known about what is deeper than its last entry: kept;
- *   - an entry made by an immediate record has no number; it stays if the callsite at its depth is the same.
+ * REC_RESYNC, then one REC_PRE for each entry that is open on the page (depths ascending), then
+ * REC_RESYNC_END. An entry is the same one if the number of its BEGIN or ENTER record is: it stays.
+ * One that we do not know was made in the gap, or before the recording: opened now, with its true
+ * opening time and what fields the preamble kept. One that the preamble does not name has ended in
+ * the gap: closed, SINK_LOST. But
+ *   - if the preamble was cut (RESYNC_END says so), nothing is known about what is deeper than its
+ *     last entry: kept;
+ *   - an entry made by an immediate record has no number; it stays if the callsite at its depth is
+ *     the same.
  * Entries that stay wrongly are cleared by the depth rule (ops.c) at the next record there.
  */
 #include "model/model_priv.h"
@@ -29,7 +32,8 @@ void resync__start(struct model *m, const struct rec *r)
 }
 
 /* Leave the unconfirmed entries of this page from `depth` to below `end`. */
-static void lose(struct model *m, struct task *t, const struct lane *lane, u32 depth, u32 end, u64 ns)
+static void lose(struct model *m, struct task *t, const struct lane *lane, u32 depth, u32 end,
+		 u64 ns)
 {
 	struct entry *e, *down;
 
@@ -53,8 +57,15 @@ static bool same(struct model *m, const struct entry *e, const struct rec *r)
 static struct span *open_scoped(struct model *m, struct task *t, const struct rec *r, u64 open_ns)
 {
 	struct callsite *c = callsites__find(m, r->module, r->site_addr);
-	struct span_new n = { .callsite = c, .proc = t->proc, .opener = t, .stack = t, .explicit_parent = &r->other,
-			      .time_ns = open_ns, .raw = r->numbered, .parent_kind = r->parent, .cause = STORED };
+	struct span_new n = {.callsite = c,
+			     .proc = t->proc,
+			     .opener = t,
+			     .stack = t,
+			     .explicit_parent = &r->other,
+			     .time_ns = open_ns,
+			     .raw = r->numbered,
+			     .parent_kind = r->parent,
+			     .cause = STORED};
 	bool cut = false;
 
 	if (!c || !c->is_span)

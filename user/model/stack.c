@@ -2,9 +2,10 @@
 /*
  * stack.c - what is entered on a thread (semantics.md 3).
  *
- * A linked list, since exits come out of order and a thread's entries have four sorts of owner (each page, each foreign
- * pair, spans entered by hand, spans that were refused). An entry is flagged duplicate if its span had been entered on
- * this thread before; the current span is that of the topmost entry not so flagged.
+ * A linked list, since exits come out of order and a thread's entries have four sorts of owner
+ * (each page, each foreign pair, spans entered by hand, spans that were refused). An entry is
+ * flagged duplicate if its span had been entered on this thread before; the current span is that of
+ * the topmost entry not so flagged.
  */
 #include "model/model_priv.h"
 
@@ -31,11 +32,11 @@ static void link_span(struct entry *e, struct span *s)
 }
 
 /*
- * since_ns: when it was entered. That is now, and the entry becomes the top, but for what a resync brings to light: that goes
- * below what was entered after it.
+ * since_ns: when it was entered. That is now, and the entry becomes the top, but for what a resync
+ * brings to light: that goes below what was entered after it.
  */
 struct entry *stack__push(struct model *m, struct task *t, struct span *s, enum entry_kind kind,
-			   struct lane *lane, u64 since_ns)
+			  struct lane *lane, u64 since_ns)
 {
 	struct entry *e = pool__get(&m->entries), *below = t->top;
 

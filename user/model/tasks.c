@@ -2,9 +2,10 @@
 /*
  * tasks.c - processes and threads.
  *
- * The kernel's numbers are re-used, ours never are. A process or thread is found by the kernel's number while it lives and is
- * kept, ended, until the model goes: sinks may hold it, and a page's late records may still come. A number that turns up
- * again without the end of its former owner having been told (the record can be lost) ends that owner.
+ * The kernel's numbers are re-used, ours never are. A process or thread is found by the kernel's
+ * number while it lives and is kept, ended, until the model goes: sinks may hold it, and a page's
+ * late records may still come. A number that turns up again without the end of its former owner
+ * having been told (the record can be lost) ends that owner.
  */
 #include "model/model_priv.h"
 #include "base/text.h"
@@ -139,7 +140,8 @@ static struct proc *get_proc(struct model *m, u32 pid, u32 ns_pid, u64 ns)
 }
 
 /* comm: as far as known, else NULL. */
-static struct task *new_task(struct model *m, struct proc *p, u32 tid, u32 ns_tid, u64 ns, const char *comm)
+static struct task *new_task(struct model *m, struct proc *p, u32 tid, u32 ns_tid, u64 ns,
+			     const char *comm)
 {
 	struct task *t = calloc(1, sizeof(*t));
 	char buf[16] = "";
@@ -154,8 +156,12 @@ static struct task *new_task(struct model *m, struct proc *p, u32 tid, u32 ns_ti
 		m->opts.comm(m->opts.ctx, p->pub.pid, tid, buf);
 	if (!buf[0])
 		memcpy(buf, p->pub.comm, sizeof(buf));
-	t->pub = (struct thread){ .uid = ++m->next_thread, .tid = tid, .ns_tid = ns_tid, .begin_ns = ns, .name = "",
-				  .process = &p->pub };
+	t->pub = (struct thread){.uid = ++m->next_thread,
+				 .tid = tid,
+				 .ns_tid = ns_tid,
+				 .begin_ns = ns,
+				 .name = "",
+				 .process = &p->pub};
 	set_name(t, buf, strnlen(buf, sizeof(buf)));
 	t->proc = p;
 	t->stray.task = t;
@@ -274,7 +280,8 @@ void tasks__page(struct model *m, const struct rec *r)
 /* A process that we know already although its FORK comes only now, or a number used again. */
 static bool known_child(const struct proc *p, const struct rec *r)
 {
-	return p->pub.begin_ns >= r->time_ns || (p->pub.start_ns && p->pub.start_ns == r->life->start_ns);
+	return p->pub.begin_ns >= r->time_ns ||
+	       (p->pub.start_ns && p->pub.start_ns == r->life->start_ns);
 }
 
 void tasks__fork(struct model *m, const struct rec *r)

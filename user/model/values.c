@@ -52,7 +52,8 @@ int values__one(struct value *v, u16 field, u8 type, const u8 *payload, u32 byte
 }
 
 /* A payload that does not hold what its callsite declares gives what it does hold, and *cut. */
-u32 values__fields(struct model *m, const struct callsite *c, const u8 *payload, u32 bytes, bool *cut)
+u32 values__fields(struct model *m, const struct callsite *c, const u8 *payload, u32 bytes,
+		   bool *cut)
 {
 	struct rec_value r;
 	u32 i, cnt = 0;
@@ -78,9 +79,10 @@ u32 values__fields(struct model *m, const struct callsite *c, const u8 *payload,
 }
 
 /*
- * The value of an integer argument, as the BPF side extended it by the site's own size and sign. The probe's type is a
- * merge (usdt.md 1.3): where it is as wide as the site's and signed, the site's bits are read as signed, so that a
- * constant -1 that gcc noted as unsigned shows as -1. Where the site is narrower, its value fits as it is.
+ * The value of an integer argument, as the BPF side extended it by the site's own size and sign.
+ * The probe's type is a merge (usdt.md 1.3): where it is as wide as the site's and signed, the
+ * site's bits are read as signed, so that a constant -1 that gcc noted as unsigned shows as -1.
+ * Where the site is narrower, its value fits as it is.
  */
 static u64 merged(u64 val, s8 site_size, s8 probe_size)
 {
@@ -149,7 +151,9 @@ u32 values__hit(struct model *m, const struct probe_site *s, const struct wire_h
 			if (field < 0)
 				continue;
 			m->st.unreadable_args++;
-			*v = (struct value){ .field = (u16)field, .type = widened(a->type), .flags = VALUE_UNREADABLE };
+			*v = (struct value){.field = (u16)field,
+					    .type = widened(a->type),
+					    .flags = VALUE_UNREADABLE};
 			cnt++;
 		} else if (s->elf->arg[i].text != WIRE_TEXT_NO) {
 			u32 bytes = WIRE_HIT_TEXT_LEN(val), padded = ALIGN_UP(bytes, 8u);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * model_fixture.h - a made-up program for the tests of the model: span callsites a .. h, each with the fields n (u64) and
- * late (empty), an event callsite ev with the field n, one page a thread, and foreign probes given by each test.
- * Times are what the test says. A page's depths are kept by the test's own words, as tape.h would.
+ * model_fixture.h - a made-up program for the tests of the model: span callsites a .. h, each with
+ * the fields n (u64) and late (empty), an event callsite ev with the field n, one page a thread,
+ * and foreign probes given by each test. Times are what the test says. A page's depths are kept by
+ * the test's own words, as tape.h would.
  */
 #ifndef TAPEBPF_MODEL_FIXTURE_H
 #define TAPEBPF_MODEL_FIXTURE_H
@@ -16,12 +17,12 @@
 #include "model/model.h"
 #include "recording_sink.h"
 
-#define FIX_LINK 0x10000ULL	     /* link address of the wire_module */
-#define FIX_RUN 0x7f0000010000ULL    /* where it is in the process */
-#define FIX_SITES 0x2000ULL	     /* link address of the first site */
+#define FIX_LINK  0x10000ULL	    /* link address of the wire_module */
+#define FIX_RUN	  0x7f0000010000ULL /* where it is in the process */
+#define FIX_SITES 0x2000ULL	    /* link address of the first site */
 #define FIX_SPANS 8
-#define FIX_EVENT FIX_SPANS	     /* index of the event's site */
-#define FIX_PID 100
+#define FIX_EVENT FIX_SPANS /* index of the event's site */
+#define FIX_PID	  100
 #define FIX_PAGES 16
 
 struct fix {
@@ -36,7 +37,7 @@ struct fix {
 
 static inline void fix__sites(struct fix *f)
 {
-	static const char *const names[] = { "a", "b", "c", "d", "e", "f", "g", "h", "ev" };
+	static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h", "ev"};
 	u32 i;
 
 	for (i = 0; i <= FIX_SPANS; i++) {
@@ -50,8 +51,8 @@ static inline void fix__sites(struct fix *f)
 			.target = "app",
 			.module = "app",
 			.file = "app.c",
-			.field = { "n", "late" },
-			.type = { WIRE_T_U64, WIRE_T_EMPTY },
+			.field = {"n", "late"},
+			.type = {WIRE_T_U64, WIRE_T_EMPTY},
 		};
 	}
 	f->file.tape_site = f->site;
@@ -74,7 +75,8 @@ static inline void fix__start(struct fix *f, struct elf_site *probes, u32 probe_
 	assert_non_null(f->m);
 	assert_int_equal(model__add_file(f->m, &f->file, 0, 0), 0);
 	for (i = 0; i < FIX_PAGES; i++)
-		f->page[i] = (struct rec_page){ .id = i + 1, .module_addr = FIX_RUN, .pid = FIX_PID, .tid = FIX_PID + i };
+		f->page[i] = (struct rec_page){
+			.id = i + 1, .module_addr = FIX_RUN, .pid = FIX_PID, .tid = FIX_PID + i};
 }
 
 static inline void fix__stop(struct fix *f)
@@ -121,13 +123,19 @@ static inline u32 fix__callsite(u32 site)
 
 static inline struct wire_ref fix__ref(u64 id, u64 open_ns, u32 site)
 {
-	return (struct wire_ref){ .id = id, .module = FIX_RUN, .open_ns = open_ns, .callsite = fix__callsite(site) };
+	return (struct wire_ref){
+		.id = id, .module = FIX_RUN, .open_ns = open_ns, .callsite = fix__callsite(site)};
 }
 
 static inline struct rec fix__rec(struct fix *f, u8 kind, u32 thread, u64 ns, u16 depth)
 {
-	return (struct rec){ .kind = kind, .depth = depth, .time_ns = ns, .page = &f->page[thread], .pid = FIX_PID,
-			     .tid = FIX_PID + thread, .number = ns };
+	return (struct rec){.kind = kind,
+			    .depth = depth,
+			    .time_ns = ns,
+			    .page = &f->page[thread],
+			    .pid = FIX_PID,
+			    .tid = FIX_PID + thread,
+			    .number = ns};
 }
 
 static inline void fix__send(struct fix *f, const struct rec *r)
@@ -154,7 +162,8 @@ static inline void fix__end(struct fix *f, u32 thread, u64 ns, u16 depth)
 }
 
 /* kind with a ref: ENTER, EXIT, CLONE, DROP */
-static inline void fix__op(struct fix *f, u8 kind, u32 thread, u64 ns, u16 depth, struct wire_ref ref)
+static inline void fix__op(struct fix *f, u8 kind, u32 thread, u64 ns, u16 depth,
+			   struct wire_ref ref)
 {
 	struct rec r = fix__rec(f, kind, thread, ns, depth);
 
@@ -162,8 +171,8 @@ static inline void fix__op(struct fix *f, u8 kind, u32 thread, u64 ns, u16 depth
 	fix__send(f, &r);
 }
 
-static inline void fix__open(struct fix *f, u32 thread, u64 ns, struct wire_ref ref, u32 site, u8 parent,
-			     struct wire_ref other)
+static inline void fix__open(struct fix *f, u32 thread, u64 ns, struct wire_ref ref, u32 site,
+			     u8 parent, struct wire_ref other)
 {
 	struct rec r = fix__rec(f, WIRE_R_OPEN, thread, ns, 0);
 	u64 n = ns;
@@ -190,7 +199,8 @@ static inline void fix__event(struct fix *f, u32 thread, u64 ns, u8 parent, stru
 	fix__send(f, &r);
 }
 
-static inline void fix__value(struct fix *f, u32 thread, u64 ns, u16 depth, struct wire_ref ref, u16 field, u64 n)
+static inline void fix__value(struct fix *f, u32 thread, u64 ns, u16 depth, struct wire_ref ref,
+			      u16 field, u64 n)
 {
 	struct rec r = fix__rec(f, WIRE_R_VALUE, thread, ns, depth);
 
@@ -204,7 +214,8 @@ static inline void fix__value(struct fix *f, u32 thread, u64 ns, u16 depth, stru
 
 static inline void fix__life(struct fix *f, u8 kind, u32 pid, u32 tid, u64 ns, struct wire_life *l)
 {
-	struct rec r = { .kind = kind, .time_ns = ns, .pid = pid, .tid = tid, .number = ~0ULL, .life = l };
+	struct rec r = {
+		.kind = kind, .time_ns = ns, .pid = pid, .tid = tid, .number = ~0ULL, .life = l};
 
 	l->head.bytes = MAX(l->head.bytes, (u32)sizeof(*l));
 	fix__send(f, &r);

@@ -2,305 +2,14 @@
 /*
  * test_model_property.c - random programs, compared with a second model.
  *
- * The second model (struct naive) is written from semantics.md and the rules in ops.c and pairs.c, with arrays and loops only: no
- * reference counts (a span closes when a search finds nothing that keeps it), no lists, no pools. Both get the same
- * records: three threads with two pages each, spans of all sorts, ids right, stale and invented, depths that jump, foreign
- * pairs, few spans allowed. Compared: every call to the sink, every counter; and stored + lost = records sent.
+ * Both models (the second: naive_model.h) get the same records: three threads with two pages each,
+ * spans of all sorts, ids right, stale and invented, depths that jump, foreign pairs, few spans
+ * allowed. Compared: every call to the sink, every counter; and stored + lost = records sent.
  *
  * PROPERTY_SEED and PROPERTY_CASES in the environment choose others.
  */
-#include "model_fixture.h"
+#include "naive_model.h"
 #include <time.h>
-
-#define THREADS 3
-#define LANES 2
-#define MAX_OPS 160
-#define MAX_IDS 24
-#define PAIRS 2
-#define NOBODY (-1)
-#define STORED_ (-1)
-
-enum kind { SCOPED, MANUAL, FOREIGN };
-
-struct nspan {
-	u64 uid, id, ref_ns, dropped_ns;
-	int parent, handles, cause;
-	enum sink_why why;
-	bool closed;
-};
-
-struct nentry {
-	int span, lane, depth, pair, cause;
-	enum kind kind;
-};
-
-struct nstack {
-	struct nentry e[2 * MAX_OPS];
-	int cnt;
-};
-
-struct naive {
-	struct recording rec;
-	struct nspan s[4 * MAX_OPS];
-	int span_cnt;
-	struct nstack t[THREADS];
-	u64 thread_uid[THREADS], threads, uids;
-	u64 max_spans, first_ns;
-	struct model_stats st;
-};
-
-/* --- the second model: what is alive --- */
-
-static bool recorded(const struct naive *n, int s)
-{
-	return s != NOBODY && n->s[s].cause == STORED_;
-}
-
-static int entries_of(const struct naive *n, int s)
-{
-	int t, i, cnt = 0;
-
-	for (t = 0; t < THREADS; t++)
-		for (i = 0; i < n->t[t].cnt; i++)
-			cnt += n->t[t].e[i].span == s;
-	return cnt;
-}
-
-static bool has_children(const struct naive *n, int s)
-{
-	int i;
-
-	for (i = 0; i < n->span_cnt; i++)
-		if (!n->s[i].closed && n->s[i].parent == s)
-			return true;
-	return false;
-}
-
-static u64 alive(const struct naive *n, bool refused)
-{
-	u64 cnt = 0;
-	int i;
-
-	for (i = 0; i < n->span_cnt; i++)
-		cnt += !n->s[i].closed && (n->s[i].cause != STORED_) == refused;
-	return cnt;
-}
-
-/* Close what nothing keeps, children before parents. why: for the first. */
-static void settle(struct naive *n, u64 ns, enum sink_why why)
-{
-	int i;
-
-again:
-	for (i = 0; i < n->span_cnt; i++) {
-		struct nspan *s = &n->s[i];
-
-		if (s->closed || s->handles || entries_of(n, i) || has_children(n, i))
-			continue;
-		s->closed = true;
-		if (s->cause == STORED_) {
-			enum sink_why w = s->why ? s->why : why;
-
-			recording__close(&n->rec, s->uid, ns, s->dropped_ns ? s->dropped_ns : ns, w);
-			n->st.spans_closed++;
-			n->st.unfinished += w == SINK_PROCESS_END || w == SINK_THREAD_END;
-		}
-		why = SINK_OWN;
-		goto again;
-	}
-}
-
-static void let_go(struct naive *n, int s, u64 ns, enum sink_why why)
-{
-	struct nspan *p = &n->s[s];
-
-	if (--p->handles)
-		return;
-	p->dropped_ns = ns;
-	if (!p->why)
-		p->why = why;
-	if (why == SINK_OWN && p->cause == STORED_ && has_children(n, s))
-		n->st.late_child++;
-}
-
-static struct thread *thread_of(struct naive *n, int t)
-{
-	static struct thread th;
-
-	th.uid = n->thread_uid[t];
-	return &th;
-}
-
-static void leave(struct naive *n, int t, int i, u64 ns, enum sink_why why)
-{
-	struct nstack *k = &n->t[t];
-	struct nentry e = k->e[i];
-
-	if (e.kind == FOREIGN) {
-		n->st.pair_ends += why == SINK_OWN;
-		n->st.pair_abandoned += why == SINK_ABANDONED;
-		n->st.pair_begin_without_end += why != SINK_OWN && why != SINK_ABANDONED;
-	}
-	if (recorded(n, e.span)) {
-		recording__exit(&n->rec, n->s[e.span].uid, thread_of(n, t), ns, why);
-		if (e.kind == MANUAL && why != SINK_OWN && why != SINK_ELSEWHERE && n->s[e.span].dropped_ns)
-			n->st.lost_exit++;
-	}
-	memmove(&k->e[i], &k->e[i + 1], (size_t)(k->cnt - i - 1) * sizeof(e));
-	k->cnt--;
-	if (e.span != NOBODY && e.kind != MANUAL && n->s[e.span].handles)
-		let_go(n, e.span, ns, why);
-	settle(n, ns, why == SINK_ELSEWHERE ? SINK_OWN : why);
-}
-
-/* --- the second model: stacks --- */
-
-static int find_at(const struct naive *n, int t, int lane, int depth)
-{
-	int i;
-
-	for (i = n->t[t].cnt - 1; i >= 0; i--)
-		if (n->t[t].e[i].kind != FOREIGN && n->t[t].e[i].lane == lane && n->t[t].e[i].depth == depth)
-			return i;
-	return -1;
-}
-
-static void abandon_down_to(struct naive *n, int t, int low, bool foreign, u64 ns)
-{
-	int i;
-
-	for (i = n->t[t].cnt - 1; i >= low; i--)
-		if ((n->t[t].e[i].kind == FOREIGN) == foreign)
-			leave(n, t, i, ns, SINK_ABANDONED);
-}
-
-static void abandon(struct naive *n, int t, int lane, int depth, u64 ns)
-{
-	int i;
-
-	for (i = 0; i < n->t[t].cnt; i++) {
-		const struct nentry *e = &n->t[t].e[i];
-
-		if (e->kind != FOREIGN && e->lane == lane && e->depth >= depth) {
-			abandon_down_to(n, t, i, false, ns);
-			return;
-		}
-	}
-}
-
-/* The span of the topmost entry that is its span's first on this thread; the recorded one in its place. */
-static int current(const struct naive *n, int t)
-{
-	int i, j;
-
-	for (i = n->t[t].cnt - 1; i >= 0; i--) {
-		int s = n->t[t].e[i].span;
-
-		for (j = 0; j < i && n->t[t].e[j].span != s; j++)
-			;
-		if (s != NOBODY && j == i)
-			return s;
-	}
-	return NOBODY;
-}
-
-static int shown(const struct naive *n, int s)
-{
-	return s == NOBODY || recorded(n, s) ? s : n->s[s].parent;
-}
-
-static u64 uid_of(const struct naive *n, int s)
-{
-	s = shown(n, s);
-	return s == NOBODY ? 0 : n->s[s].uid;
-}
-
-static void push(struct naive *n, int t, int span, enum kind kind, int lane, int depth, int pair, u64 ns)
-{
-	n->t[t].e[n->t[t].cnt++] = (struct nentry){ .span = span, .lane = lane, .depth = depth, .pair = pair,
-						    .cause = LOSS_SPANS, .kind = kind };
-	if (recorded(n, span)) {
-		recording__enter(&n->rec, n->s[span].uid, thread_of(n, t), ns);
-		n->st.entries++;
-	}
-}
-
-/* --- the second model: ids and opening --- */
-
-enum found { LIVE, GONE, UNKNOWN };
-
-static enum found find_id(const struct naive *n, u64 id, int *s)
-{
-	enum found f = UNKNOWN;
-	int i;
-
-	*s = NOBODY;
-	for (i = 0; i < n->span_cnt; i++) {
-		if (n->s[i].id != id)
-			continue;
-		if (!n->s[i].closed) {
-			*s = i;
-			return LIVE;
-		}
-		f = GONE;
-	}
-	return f;
-}
-
-static struct callsite span_site(u32 site, bool foreign)
-{
-	static const char *const names[] = { "a", "b", "c", "d", "e", "f", "g", "h", "p0", "p1" };
-
-	return (struct callsite){ .name = names[site], .field_cnt = foreign ? 0 : 2, .field = { { .name = "n" }, { .name = "late" } } };
-}
-
-/* by: thread, -1: nobody. kind CURRENT takes thread `by`'s stack. */
-static int open_span(struct naive *n, u32 site, u64 ns, int by, u8 kind, u64 parent_id, u64 id, u8 flags, bool value)
-{
-	struct nspan s = { .id = id, .parent = NOBODY, .handles = 1, .cause = STORED_ };
-	struct callsite c = span_site(site, site >= FIX_SPANS);
-	struct value v = { .type = WIRE_T_U64, .u = ns };
-	struct span_open o = { .callsite = &c, .time_ns = ns, .parent_kind = kind, .flags = flags, .value_cnt = value, .value = &v };
-	u64 lost = 0;
-	int p;
-
-	if (alive(n, false) >= n->max_spans)
-		s.cause = LOSS_SPANS;
-	if (s.cause != STORED_ && alive(n, true) >= n->max_spans)
-		return NOBODY;
-	if (kind == WIRE_PARENT_CURRENT)
-		s.parent = shown(n, current(n, by));
-	if (kind == WIRE_PARENT_EXPLICIT && parent_id) {
-		if (find_id(n, parent_id, &p) == LIVE)
-			s.parent = shown(n, p);
-		else
-			lost = parent_id;
-	}
-	if (s.cause == STORED_) {
-		s.uid = ++n->uids;
-		n->st.spans_opened++;
-		n->st.lost_parent += lost != 0;
-		o.span = s.uid;
-		o.parent = s.parent == NOBODY ? 0 : n->s[s.parent].uid;
-		o.lost_parent = lost;
-		o.thread = by < 0 ? NULL : thread_of(n, by);
-		recording__open(&n->rec, &o);
-	}
-	n->s[n->span_cnt] = s;
-	return n->span_cnt++;
-}
-
-/* In the test an id is for ever of one callsite and of one opening time. */
-static u32 site_of_id(u64 id)
-{
-	return (u32)(id % FIX_SPANS);
-}
-
-static int placeholder(struct naive *n, u64 id, u64 ns)
-{
-	n->st.before_attach++;
-	return open_span(n, site_of_id(id), ns, -1, WIRE_PARENT_ROOT, 0, id, SPAN_BEFORE | SPAN_FIELDS_LOST, false);
-}
 
 /* --- records, both ways --- */
 
@@ -318,7 +27,7 @@ static u32 rnd(struct run *r, u32 below)
 
 static void count(struct run *r, int out)
 {
-	r->outcome[out == STORED_ ? LOSS_MAX : out]++;
+	r->outcome[out == NO_LOSS ? LOSS_MAX : out]++;
 }
 
 static void see_thread(struct run *r, int t)
@@ -411,10 +120,10 @@ static void do_event(struct run *r, int t, int lane)
 {
 	struct naive *n = &r->n;
 	struct rec rec = rec_of(r, WIRE_R_EVENT, t, lane, 0);
-	struct callsite c = { .name = "ev", .field_cnt = 1, .field = { { .name = "n" } } };
+	struct callsite c = {.name = "ev", .field_cnt = 1, .field = {{.name = "n"}}};
 	u64 id = some_id(r), num = r->ns;
-	struct value v = { .type = WIRE_T_U64, .u = num };
-	struct event ev = { .callsite = &c, .time_ns = r->ns, .value_cnt = 1, .value = &v };
+	struct value v = {.type = WIRE_T_U64, .u = num};
+	struct event ev = {.callsite = &c, .time_ns = r->ns, .value_cnt = 1, .value = &v};
 	int s = NOBODY;
 
 	rec.site_addr = fix__addr(FIX_EVENT);
@@ -436,21 +145,7 @@ static void do_event(struct run *r, int t, int lane)
 	ev.thread = thread_of(n, t);
 	recording__event(&n->rec, &ev);
 	n->st.events++;
-	count(r, STORED_);
-}
-
-static void close_by_force(struct naive *n, int s, u64 ns, enum sink_why why)
-{
-	int t, i;
-
-	if (!n->s[s].why)
-		n->s[s].why = why;
-	for (t = 0; t < THREADS; t++)
-		for (i = n->t[t].cnt - 1; i >= 0; i--)
-			if (n->t[t].e[i].span == s)
-				leave(n, t, i, ns, why);
-	n->s[s].handles = 0;
-	settle(n, ns, why);
+	count(r, NO_LOSS);
 }
 
 static void do_open(struct run *r, int t, int lane)
@@ -460,7 +155,8 @@ static void do_open(struct run *r, int t, int lane)
 	u64 id = some_id(r), parent = some_id(r), v = r->ns;
 	int s, old;
 
-	/* Entries of the old span are told in an order that is not worth modelling twice: re-use only unentered ids. */
+	/* Entries of the old span are told in an order that is not worth modelling twice: re-use
+	 * only unentered ids. */
 	while (find_id(n, id, &old) == LIVE && entries_of(n, old))
 		id++;
 	rec.ref = fix__ref(id, 0, site_of_id(id));
@@ -474,7 +170,8 @@ static void do_open(struct run *r, int t, int lane)
 		n->st.lost_close++;
 		n->s[old].id = 0; /* while its children live it has no name */
 		close_by_force(n, old, r->ns, SINK_REOPENED);
-		n->s[n->span_cnt++] = (struct nspan){ .id = id, .closed = true, .parent = NOBODY }; /* an id that is gone */
+		n->s[n->span_cnt++] = (struct nspan){
+			.id = id, .closed = true, .parent = NOBODY}; /* an id that is gone */
 	}
 	s = open_span(n, site_of_id(id), r->ns, t, rec.parent, parent, id, 0, true);
 	count(r, s == NOBODY ? LOSS_SPANS : outcome(n, s));
@@ -542,7 +239,7 @@ static void do_exit(struct run *r, int t, int lane)
 			}
 	if (hits == 1)
 		leave(n, ht, hi, r->ns, SINK_ELSEWHERE);
-	else if (out == STORED_)
+	else if (out == NO_LOSS)
 		out = LOSS_UNMATCHED;
 	count(r, out);
 }
@@ -586,7 +283,7 @@ static void do_value(struct run *r, int t, int lane)
 {
 	struct naive *n = &r->n;
 	struct rec rec = rec_of(r, WIRE_R_VALUE, t, lane, some_depth(r, t, lane, 1));
-	struct value v = { .field = (u16)rnd(r, 3), .type = WIRE_T_U64, .u = r->ns };
+	struct value v = {.field = (u16)rnd(r, 3), .type = WIRE_T_U64, .u = r->ns};
 	bool scoped = rnd(r, 2);
 	struct callsite c = span_site(0, false);
 	u64 id = some_id(r);
@@ -607,11 +304,11 @@ static void do_value(struct run *r, int t, int lane)
 	}
 	if (s == NOBODY)
 		n->st.bad_value += out == LOSS_UNMATCHED;
-	if (s != NOBODY && out == STORED_ && v.field >= 2) {
+	if (s != NOBODY && out == NO_LOSS && v.field >= 2) {
 		n->st.bad_value++;
 		out = LOSS_UNMATCHED;
 	}
-	if (out == STORED_)
+	if (out == NO_LOSS)
 		recording__late(&n->rec, n->s[s].uid, &c, &v, thread_of(n, t), r->ns);
 	count(r, out);
 }
@@ -623,7 +320,8 @@ static void do_number(struct run *r, int t, int lane)
 	int i = find_at(n, t, lane, rec.depth), s, other;
 
 	rec.numbered = 1000 + r->ns; /* never used before */
-	if (rnd(r, 2)) { /* or one that others will name: it must not be alive, nor this span have one */
+	if (rnd(r, 2)) { /* or one that others will name: it must not be alive, nor this span have
+			    one */
 		rec.numbered = some_id(r);
 		if (find_id(n, rec.numbered, &other) == LIVE ||
 		    (i >= 0 && n->t[t].e[i].span != NOBODY && n->s[n->t[t].e[i].span].id))
@@ -633,7 +331,8 @@ static void do_number(struct run *r, int t, int lane)
 	s = i < 0 ? NOBODY : n->t[t].e[i].span;
 	if (s != NOBODY) {
 		if (n->s[s].id) /* its old name is gone */
-			n->s[n->span_cnt++] = (struct nspan){ .id = n->s[s].id, .closed = true, .parent = NOBODY };
+			n->s[n->span_cnt++] =
+				(struct nspan){.id = n->s[s].id, .closed = true, .parent = NOBODY};
 		n->s[s].id = rec.numbered;
 	}
 	count(r, i < 0 ? LOSS_UNMATCHED : s == NOBODY ? LOSS_SPANS : outcome(n, s));
@@ -642,13 +341,18 @@ static void do_number(struct run *r, int t, int lane)
 static void do_hit(struct run *r, int t)
 {
 	struct naive *n = &r->n;
-	struct wire_hit h = { .head.bytes = sizeof(h) };
+	struct wire_hit h = {.head.bytes = sizeof(h)};
 	u32 pair = rnd(r, PAIRS), end = rnd(r, 2);
-	struct rec rec = { .kind = REC_HIT, .time_ns = r->ns, .pid = FIX_PID, .tid = FIX_PID + (u32)t,
-			   .module = 2 * pair + end, .number = ~0ULL, .hit = &h };
-	static const char *const ends[] = { "p0__end", "p1__done" };
-	struct callsite c = { .name = ends[pair] };
-	struct event ev = { .callsite = &c, .time_ns = r->ns };
+	struct rec rec = {.kind = REC_HIT,
+			  .time_ns = r->ns,
+			  .pid = FIX_PID,
+			  .tid = FIX_PID + (u32)t,
+			  .module = 2 * pair + end,
+			  .number = ~0ULL,
+			  .hit = &h};
+	static const char *const ends[] = {"p0__end", "p1__done"};
+	struct callsite c = {.name = ends[pair]};
+	struct event ev = {.callsite = &c, .time_ns = r->ns};
 	int i, s;
 
 	see_thread(r, t);
@@ -669,7 +373,7 @@ static void do_hit(struct run *r, int t)
 		recording__event(&n->rec, &ev);
 		n->st.events++;
 		n->st.pair_end_without_begin++;
-		count(r, STORED_);
+		count(r, NO_LOSS);
 		return;
 	}
 	abandon_down_to(n, t, i + 1, true, r->ns);
@@ -680,7 +384,7 @@ static void do_hit(struct run *r, int t)
 
 static void do_thread_end(struct run *r, int t)
 {
-	struct wire_life l = { .flags = 0 };
+	struct wire_life l = {.flags = 0};
 	int lane;
 
 	if (!r->n.thread_uid[t])
@@ -693,7 +397,8 @@ static void do_thread_end(struct run *r, int t)
 		r->f.page[t * LANES + lane].user = NULL;
 }
 
-/* Threads are told in the order newest first, spans that only handles keep thereafter, newest first. */
+/* Threads are told in the order newest first, spans that only handles keep thereafter, newest
+ * first. */
 static void do_cut(struct run *r)
 {
 	struct naive *n = &r->n;
@@ -732,14 +437,16 @@ static void same(u64 seed, const char *what, u64 got, u64 want)
 {
 	if (got == want)
 		return;
-	print_error("PROPERTY_SEED=%" PRIu64 ": %s is %" PRIu64 ", should be %" PRIu64 "\n", seed, what, got, want);
+	print_error("PROPERTY_SEED=%" PRIu64 ": %s is %" PRIu64 ", should be %" PRIu64 "\n", seed,
+		    what, got, want);
 	fail();
 }
 
 static void compare(struct run *r, u64 seed)
 {
 	struct model_stats st = fix__stats(&r->f), *w = &r->n.st;
-	const char *got = r->f.rec.text ? r->f.rec.text : "", *want = r->n.rec.text ? r->n.rec.text : "";
+	const char *got = r->f.rec.text ? r->f.rec.text : "",
+		   *want = r->n.rec.text ? r->n.rec.text : "";
 	int i;
 
 	if (strcmp(got, want)) {
@@ -747,8 +454,9 @@ static void compare(struct run *r, u64 seed)
 			;
 		while (i && got[i - 1] != '\n')
 			i--;
-		print_error("PROPERTY_SEED=%" PRIu64 "\nbefore: %.*s\ngot:    %.200s\nwanted: %.200s\n", seed, MIN(i, 3000),
-			    got + MAX(i - 3000, 0), got + i, want + i);
+		print_error("PROPERTY_SEED=%" PRIu64
+			    "\nbefore: %.*s\ngot:    %.200s\nwanted: %.200s\n",
+			    seed, MIN(i, 3000), got + MAX(i - 3000, 0), got + i, want + i);
 		fail();
 	}
 	for (i = 0; i < LOSS_MAX; i++)
@@ -780,9 +488,10 @@ static void compare(struct run *r, u64 seed)
 
 static void step(struct run *r)
 {
-	static void (*const ops[])(struct run *r, int t, int lane) = {
-		do_begin, do_begin, do_begin, do_end, do_end, do_event, do_open, do_open, do_enter, do_enter,
-		do_exit, do_exit, do_clone, do_drop, do_drop, do_value, do_number,
+	static void (*const ops[])(struct run * r, int t, int lane) = {
+		do_begin, do_begin, do_begin, do_end,	do_end,	   do_event,
+		do_open,  do_open,  do_enter, do_enter, do_exit,   do_exit,
+		do_clone, do_drop,  do_drop,  do_value, do_number,
 	};
 	u32 op = rnd(r, ARRAY_SIZE(ops) + 4);
 	int t = (int)rnd(r, THREADS), lane = (int)rnd(r, LANES);
@@ -816,8 +525,10 @@ static void one_case(u64 seed)
 {
 	static struct run run;
 	struct elf_site sites[2 * PAIRS] = {
-		{ .provider = "x", .name = "p0__begin" }, { .provider = "x", .name = "p0__end" },
-		{ .provider = "x", .name = "p1__start" }, { .provider = "x", .name = "p1__done" },
+		{.provider = "x", .name = "p0__begin"},
+		{.provider = "x", .name = "p0__end"},
+		{.provider = "x", .name = "p1__start"},
+		{.provider = "x", .name = "p1__done"},
 	};
 	struct run *r = &run;
 	u32 i, ops;
@@ -852,7 +563,8 @@ static u64 from_env(const char *name, u64 otherwise)
 
 static void random_programs(void **state)
 {
-	u64 seed = from_env("PROPERTY_SEED", (u64)time(NULL)), cases = from_env("PROPERTY_CASES", 4000), i;
+	u64 seed = from_env("PROPERTY_SEED", (u64)time(NULL)),
+	    cases = from_env("PROPERTY_CASES", 4000), i;
 
 	print_message("PROPERTY_SEED=%" PRIu64 " PROPERTY_CASES=%" PRIu64 "\n", seed, cases);
 	for (i = 0; i < cases; i++)
@@ -861,7 +573,7 @@ static void random_programs(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(random_programs) };
+	const struct CMUnitTest tests[] = {cmocka_unit_test(random_programs)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* test_registry.c - counts, close order, parents, broken streams, the bound on spans (semantics.md 2, 11). */
+/* test_registry.c - counts, close order, parents, broken streams, the bound on spans (semantics.md
+ * 2, 11). */
 #include "model_fixture.h"
 
 static void start(struct fix *f)
 {
-	*f = (struct fix){ .rec.quiet = true };
+	*f = (struct fix){.rec.quiet = true};
 	fix__start(f, NULL, 0);
 }
 
@@ -32,7 +33,7 @@ static void counts_and_close_order(void **state)
 
 static void chain_of_three(void **state)
 {
-	struct wire_ref r[3] = { fix__ref(1, 1, 0), fix__ref(2, 2, 1), fix__ref(3, 3, 2) };
+	struct wire_ref r[3] = {fix__ref(1, 1, 0), fix__ref(2, 2, 1), fix__ref(3, 3, 2)};
 	struct fix f;
 
 	start(&f);
@@ -59,12 +60,14 @@ static void id_used_again(void **state)
 	fix__value(&f, 0, 40, 0, y, 1, 5);
 	fix__op(&f, WIRE_R_DROP, 0, 50, 0, y);
 	fix__expect(&f, "open 1 a parent 0 root at 10 by T1 {n=10}\nclose 1 at 20\n"
-			"open 2 b parent 0 root at 30 by T1 {n=30}\nvalue 2 late=5 T1 at 40\nclose 2 at 50\n");
+			"open 2 b parent 0 root at 30 by T1 {n=30}\nvalue 2 late=5 T1 at 40\nclose "
+			"2 at 50\n");
 	assert_int_equal(fix__stats(&f).lost_close, 0);
 	fix__stop(&f);
 }
 
-/* The old span's drop comes only after the new opening: it must not close the new one, nor its value reach it. */
+/* The old span's drop comes only after the new opening: it must not close the new one, nor its
+ * value reach it. */
 static void id_used_again_swapped(void **state)
 {
 	struct wire_ref x = fix__ref(7, 10, 0), y = fix__ref(7, 30, 1);
@@ -102,7 +105,8 @@ static void parents_of_spans_and_events(void **state)
 	fix__event(&f, 1, 7, WIRE_PARENT_ROOT, none);
 	fix__event(&f, 1, 8, WIRE_PARENT_EXPLICIT, b);
 	fix__event(&f, 0, 9, WIRE_PARENT_CURRENT, none);
-	fix__expect(&f, "open 3 b parent 1 explicit at 3 by T2 {n=3}\nopen 4 d parent 0 root at 4 by T2 {n=4}\n"
+	fix__expect(&f, "open 3 b parent 1 explicit at 3 by T2 {n=3}\nopen 4 d parent 0 root at 4 "
+			"by T2 {n=4}\n"
 			"open 5 e parent 2 at 5 by T2 {n=5}\n"
 			"event ev parent 2 at 6 by T2 {n=6}\nevent ev parent 0 at 7 by T2 {n=7}\n"
 			"event ev parent 3 at 8 by T2 {n=8}\nevent ev parent 0 at 9 by T1 {n=9}\n");
@@ -122,9 +126,11 @@ static void unknown_id(void **state)
 	fix__value(&f, 0, 30, 0, fix__ref(2, 0, 4), 1, 9);
 	fix__event(&f, 0, 40, WIRE_PARENT_EXPLICIT, fix__ref(3, 35, 5));
 	/* flags: 2 before, 1 fields lost */
-	fix__expect(&f, "open 1 d parent 0 root at 5 by ? flags 3\nenter 1 T1 at 10\nexit 1 T1 at 20\n"
-			"open 2 e parent 0 root at 30 by ? flags 3\nvalue 2 late=9 T1 at 30\n"
-			"open 3 f parent 0 root at 35 by ? flags 1\nevent ev parent 3 at 40 by T1 {n=40}\n");
+	fix__expect(&f,
+		    "open 1 d parent 0 root at 5 by ? flags 3\nenter 1 T1 at 10\nexit 1 T1 at 20\n"
+		    "open 2 e parent 0 root at 30 by ? flags 3\nvalue 2 late=9 T1 at 30\n"
+		    "open 3 f parent 0 root at 35 by ? flags 1\nevent ev parent 3 at 40 by T1 "
+		    "{n=40}\n");
 	assert_int_equal(fix__stats(&f).before_attach, 3);
 	assert_int_equal(fix__stats(&f).stored, 4);
 	fix__stop(&f);
@@ -132,7 +138,7 @@ static void unknown_id(void **state)
 
 static void unknown_id_and_module(void **state)
 {
-	struct wire_ref ref = { .id = 1, .module = 0x1234, .open_ns = 5, .callsite = 7 };
+	struct wire_ref ref = {.id = 1, .module = 0x1234, .open_ns = 5, .callsite = 7};
 	struct fix f;
 
 	start(&f);
@@ -178,7 +184,7 @@ static void close_of_unknown_id(void **state)
 static void dropped_while_entered(void **state)
 {
 	struct wire_ref ref = fix__ref(1, 10, 0);
-	struct wire_life l = { .status = 0 };
+	struct wire_life l = {.status = 0};
 	struct fix f;
 
 	start(&f);
@@ -246,7 +252,8 @@ static void explicit_parent_unknown_or_closed(void **state)
 	fix__open(&f, 0, 40, fix__ref(3, 40, 1), 1, WIRE_PARENT_EXPLICIT, fix__ref(99, 35, 0));
 	fix__event(&f, 0, 50, WIRE_PARENT_EXPLICIT, gone);
 	fix__expect(&f, "open 2 b parent 0 explicit lost 1 at 30 by T1 {n=30}\n"
-			"open 3 b parent 0 explicit lost 99 at 40 by T1 {n=40}\nevent ev parent 0 at 50 by T1 {n=50}\n");
+			"open 3 b parent 0 explicit lost 99 at 40 by T1 {n=40}\nevent ev parent 0 "
+			"at 50 by T1 {n=50}\n");
 	assert_int_equal(fix__stats(&f).lost_parent, 3);
 	fix__stop(&f);
 }
@@ -261,7 +268,7 @@ static void bad_values(void **state)
 	fix__value(&f, 0, 20, 0, ref, 2, 1); /* there are two fields */
 	fix__op(&f, WIRE_R_DROP, 0, 30, 0, ref);
 	recording__clear(&f.rec);
-	fix__value(&f, 0, 40, 0, ref, 1, 1); /* closed */
+	fix__value(&f, 0, 40, 0, ref, 1, 1);	  /* closed */
 	fix__value(&f, 0, 50, 4, fix_none, 1, 1); /* no scoped span there */
 	fix__expect(&f, "");
 	assert_int_equal(fix__stats(&f).bad_value, 3);
@@ -272,8 +279,8 @@ static void bad_values(void **state)
 static void process_ends(void **state)
 {
 	struct wire_ref ref = fix__ref(1, 10, 0);
-	struct wire_life l = { .status = 9, .flags = WIRE_LIFE_PROCESS };
-	struct fix f = { .rec.quiet = false };
+	struct wire_life l = {.status = 9, .flags = WIRE_LIFE_PROCESS};
+	struct fix f = {.rec.quiet = false};
 
 	fix__start(&f, NULL, 0);
 	fix__open(&f, 0, 10, ref, 0, WIRE_PARENT_ROOT, fix_none);
@@ -295,7 +302,7 @@ static void process_ends(void **state)
 
 static void spans_are_bounded(void **state)
 {
-	struct fix f = { .rec.quiet = true, .opts.max_spans = 2 };
+	struct fix f = {.rec.quiet = true, .opts.max_spans = 2};
 	struct wire_ref refused = fix__ref(1, 30, 2);
 	struct model_stats st;
 
@@ -314,24 +321,27 @@ static void spans_are_bounded(void **state)
 	fix__end(&f, 0, 70, 1);
 	fix__open(&f, 0, 71, fix__ref(2, 71, 4), 4, WIRE_PARENT_EXPLICIT, refused);
 	fix__op(&f, WIRE_R_DROP, 0, 80, 0, refused);
-	fix__expect(&f, "open 1 a parent 0 at 10 by T1 {n=10}\nenter 1 T1 at 10\n"
-			"open 2 b parent 1 at 20 by T1 {n=20}\nenter 2 T1 at 20\n"
-			"event ev parent 2 at 50 by T1 {n=50}\nevent ev parent 0 at 51 by T1 {n=51}\n"
-			"event ev parent 0 at 62 by T1 {n=62}\nexit 2 T1 at 70\nclose 2 at 70\n"
-			"open 3 e parent 0 explicit at 71 by T1 {n=71}\n");
+	fix__expect(&f,
+		    "open 1 a parent 0 at 10 by T1 {n=10}\nenter 1 T1 at 10\n"
+		    "open 2 b parent 1 at 20 by T1 {n=20}\nenter 2 T1 at 20\n"
+		    "event ev parent 2 at 50 by T1 {n=50}\nevent ev parent 0 at 51 by T1 {n=51}\n"
+		    "event ev parent 0 at 62 by T1 {n=62}\nexit 2 T1 at 70\nclose 2 at 70\n"
+		    "open 3 e parent 0 explicit at 71 by T1 {n=71}\n");
 	st = fix__stats(&f);
 	assert_int_equal(st.lost[LOSS_SPANS], 7);
 	assert_int_equal(st.stored, 7);
 	assert_int_equal(st.spans_peak, 2);
 	model__cut(f.m, 90);
-	fix__expect(&f, "exit 1 T1 at 90 cut\nclose 1 at 90 cut\nclose 3 at 90 cut\nloss max_spans 7\n");
+	fix__expect(
+		&f,
+		"exit 1 T1 at 90 cut\nclose 1 at 90 cut\nclose 3 at 90 cut\nloss max_spans 7\n");
 	fix__stop(&f);
 }
 
 /* Beyond what can even be remembered as refused. */
 static void refused_are_bounded_too(void **state)
 {
-	struct fix f = { .rec.quiet = true, .opts.max_spans = 1 };
+	struct fix f = {.rec.quiet = true, .opts.max_spans = 1};
 	u32 i;
 
 	fix__start(&f, NULL, 0);
@@ -340,8 +350,10 @@ static void refused_are_bounded_too(void **state)
 	for (i = 50; i-- > 0;)
 		fix__end(&f, 0, 200 - i, (u16)i);
 	for (i = 0; i < 50; i++)
-		fix__open(&f, 0, 300 + i, fix__ref(1 + i, 300 + i, 0), 0, WIRE_PARENT_ROOT, fix_none);
-	fix__expect(&f, "open 1 a parent 0 at 10 by T1 {n=10}\nenter 1 T1 at 10\nexit 1 T1 at 200\nclose 1 at 200\n"
+		fix__open(&f, 0, 300 + i, fix__ref(1 + i, 300 + i, 0), 0, WIRE_PARENT_ROOT,
+			  fix_none);
+	fix__expect(&f, "open 1 a parent 0 at 10 by T1 {n=10}\nenter 1 T1 at 10\nexit 1 T1 at "
+			"200\nclose 1 at 200\n"
 			"open 2 a parent 0 root at 300 by T1 {n=300}\n");
 	assert_int_equal(fix__stats(&f).lost[LOSS_SPANS], 98 + 49);
 	assert_int_equal(fix__stats(&f).stored, 3);

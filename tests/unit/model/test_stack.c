@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* test_stack.c - what is entered on a thread: semantics.md 3 step by step, the depth rule, resync after gaps. */
+/* test_stack.c - what is entered on a thread: semantics.md 3 step by step, the depth rule, resync
+ * after gaps. */
 #include "model_fixture.h"
 
 static struct wire_ref ref_a, ref_b, ref_c;
 
 static void start(struct fix *f)
 {
-	*f = (struct fix){ .rec.quiet = true };
+	*f = (struct fix){.rec.quiet = true};
 	fix__start(f, NULL, 0);
 	ref_a = fix__ref(1, 1, 0);
 	ref_b = fix__ref(2, 2, 1);
@@ -24,7 +25,8 @@ static void expect_current(struct fix *f, u32 thread, u64 ns, u64 span)
 
 	recording__clear(&f->rec);
 	fix__event(f, thread, ns, WIRE_PARENT_CURRENT, fix_none);
-	snprintf(want, sizeof(want), "event ev parent %" PRIu64 " at %" PRIu64 " by T%u {n=%" PRIu64 "}\n", span, ns,
+	snprintf(want, sizeof(want),
+		 "event ev parent %" PRIu64 " at %" PRIu64 " by T%u {n=%" PRIu64 "}\n", span, ns,
 		 thread + 1, ns);
 	fix__expect(f, want);
 }
@@ -77,7 +79,8 @@ static void left_out_of_order(void **state)
 	fix__stop(&f);
 }
 
-/* An entry keeps the span alive: with all handles dropped it closes when the second of two entries is left. */
+/* An entry keeps the span alive: with all handles dropped it closes when the second of two entries
+ * is left. */
 static void entries_count(void **state)
 {
 	struct fix f;
@@ -108,8 +111,11 @@ static void end_abandons_what_is_above(void **state)
 	fix__begin(&f, 0, 40, 3, 5);
 	recording__clear(&f.rec);
 	fix__end(&f, 0, 50, 0); /* longjmp over three */
-	fix__expect(&f, "exit 6 T1 at 50 abandoned\nclose 6 at 50 abandoned\nexit 1 T1 at 50 abandoned\n"
-			"exit 5 T1 at 50 abandoned\nclose 5 at 50 abandoned\nexit 4 T1 at 50\nclose 4 at 50\n");
+	fix__expect(
+		&f,
+		"exit 6 T1 at 50 abandoned\nclose 6 at 50 abandoned\nexit 1 T1 at 50 abandoned\n"
+		"exit 5 T1 at 50 abandoned\nclose 5 at 50 abandoned\nexit 4 T1 at 50\nclose 4 at "
+		"50\n");
 	expect_current(&f, 0, 60, 0);
 	assert_int_equal(fix__stats(&f).unmatched_close, 0);
 	fix__stop(&f);
@@ -125,8 +131,11 @@ static void begin_abandons_at_its_depth(void **state)
 	fix__begin(&f, 0, 30, 2, 5);
 	recording__clear(&f.rec);
 	fix__begin(&f, 0, 40, 1, 6);
-	fix__expect(&f, "exit 6 T1 at 40 abandoned\nclose 6 at 40 abandoned\nexit 5 T1 at 40 abandoned\n"
-			"close 5 at 40 abandoned\nopen 7 g parent 4 at 40 by T1 {n=40}\nenter 7 T1 at 40\n");
+	fix__expect(
+		&f,
+		"exit 6 T1 at 40 abandoned\nclose 6 at 40 abandoned\nexit 5 T1 at 40 abandoned\n"
+		"close 5 at 40 abandoned\nopen 7 g parent 4 at 40 by T1 {n=40}\nenter 7 T1 at "
+		"40\n");
 	fix__end(&f, 0, 50, 1);
 	fix__end(&f, 0, 60, 0);
 	assert_int_equal(fix__stats(&f).spans_open, 3);
@@ -150,8 +159,10 @@ static void two_pages(void **state)
 	fix__begin(&f, 5, 70, 1, 7);
 	recording__clear(&f.rec);
 	fix__end(&f, 0, 80, 0);
-	fix__expect(&f, "exit 8 T1 at 80 abandoned\nclose 8 at 80 abandoned\nexit 7 T1 at 80 abandoned\n"
-			"close 7 at 80 abandoned\nexit 4 T1 at 80\nclose 4 at 80\n");
+	fix__expect(
+		&f,
+		"exit 8 T1 at 80 abandoned\nclose 8 at 80 abandoned\nexit 7 T1 at 80 abandoned\n"
+		"close 7 at 80 abandoned\nexit 4 T1 at 80\nclose 4 at 80\n");
 	fix__stop(&f);
 }
 
@@ -216,19 +227,21 @@ static void resync_keeps_opens_and_closes(void **state)
 	fix__begin(&f, 0, 30, 2, 5);
 	recording__clear(&f.rec);
 	note(&f, REC_RESYNC, 100, false);
-	pre(&f, 10, 10, 0, 3, true);   /* known */
-	pre(&f, 60, 60, 1, 6, true);   /* another one at depth 1 by now */
+	pre(&f, 10, 10, 0, 3, true); /* known */
+	pre(&f, 60, 60, 1, 6, true); /* another one at depth 1 by now */
 	pre_enter(&f, 70, 70, 2, ref_a);
 	pre(&f, 80, 80, 3, 7, false);
 	note(&f, REC_RESYNC_END, 100, false);
-	fix__expect(&f, "exit 6 T1 at 60 lost\nclose 6 at 60 lost\nexit 5 T1 at 60 lost\nclose 5 at 60 lost\n"
+	fix__expect(&f, "exit 6 T1 at 60 lost\nclose 6 at 60 lost\nexit 5 T1 at 60 lost\nclose 5 "
+			"at 60 lost\n"
 			"open 7 g parent 4 at 60 by T1 {n=60}\nenter 7 T1 at 60\nenter 1 T1 at 70\n"
 			"open 8 h parent 1 at 80 by T1 flags 1\nenter 8 T1 at 80\n");
 	fix__end(&f, 0, 110, 3);
 	fix__op(&f, WIRE_R_EXIT, 0, 120, 2, ref_a);
 	fix__end(&f, 0, 130, 1);
 	fix__end(&f, 0, 140, 0);
-	fix__expect(&f, "exit 8 T1 at 110\nclose 8 at 110\nexit 1 T1 at 120\nexit 7 T1 at 130\nclose 7 at 130\n"
+	fix__expect(&f, "exit 8 T1 at 110\nclose 8 at 110\nexit 1 T1 at 120\nexit 7 T1 at "
+			"130\nclose 7 at 130\n"
 			"exit 4 T1 at 140\nclose 4 at 140\n");
 	assert_int_equal(fix__stats(&f).lost[LOSS_UNMATCHED], 0);
 	fix__stop(&f);
@@ -244,7 +257,8 @@ static void resync_of_an_empty_stack(void **state)
 	recording__clear(&f.rec);
 	note(&f, REC_RESYNC, 100, false);
 	note(&f, REC_RESYNC_END, 100, false);
-	fix__expect(&f, "exit 5 T1 at 100 lost\nclose 5 at 100 lost\nexit 4 T1 at 100 lost\nclose 4 at 100 lost\n");
+	fix__expect(&f, "exit 5 T1 at 100 lost\nclose 5 at 100 lost\nexit 4 T1 at 100 lost\nclose "
+			"4 at 100 lost\n");
 	fix__stop(&f);
 }
 
@@ -271,7 +285,7 @@ static void resync_with_a_cut_preamble(void **state)
 /* The first that is heard of a thread: what is open has been so for a while. */
 static void late_attach(void **state)
 {
-	struct fix f = { .rec.quiet = true };
+	struct fix f = {.rec.quiet = true};
 
 	fix__start(&f, NULL, 0);
 	note(&f, REC_RESYNC, 1000, false);

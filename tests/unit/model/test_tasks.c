@@ -20,13 +20,13 @@ static void comm(void *ctx, u32 pid, u32 tid, char buf[16])
 
 static void start(struct fix *f, int *calls)
 {
-	*f = (struct fix){ .opts = { .describe = describe, .comm = comm, .ctx = calls } };
+	*f = (struct fix){.opts = {.describe = describe, .comm = comm, .ctx = calls}};
 	fix__start(f, NULL, 0);
 }
 
 static struct wire_life life(u32 pid, u32 tid, u32 flags, const char *name)
 {
-	struct wire_life l = { .other_pid = pid, .other_tid = tid, .flags = flags };
+	struct wire_life l = {.other_pid = pid, .other_tid = tid, .flags = flags};
 
 	strncpy(l.comm, name, sizeof(l.comm) - 1);
 	return l;
@@ -34,7 +34,8 @@ static struct wire_life life(u32 pid, u32 tid, u32 flags, const char *name)
 
 static void forks(void **state)
 {
-	struct wire_life child = life(200, 200, WIRE_LIFE_PROCESS, "kid"), thread = life(200, 201, 0, "worker");
+	struct wire_life child = life(200, 200, WIRE_LIFE_PROCESS, "kid"),
+			 thread = life(200, 201, 0, "worker");
 	int calls = 0;
 	struct fix f;
 
@@ -62,8 +63,10 @@ static void fork_told_twice_or_late(void **state)
 	fix__life(&f, REC_FORK, 50, 50, 9, &child); /* we know the child already */
 	assert_int_equal(fix__stats(&f).processes, 1);
 	recording__clear(&f.rec);
-	fix__life(&f, REC_FORK, 50, 50, 500, &child); /* the number is used again: the former's end was lost */
-	fix__expect(&f, "thread_end 1 at 500\nprocess_end 1 at 500\nprocess 2 pid 100\nthread 2 kid\n");
+	fix__life(&f, REC_FORK, 50, 50, 500,
+		  &child); /* the number is used again: the former's end was lost */
+	fix__expect(&f,
+		    "thread_end 1 at 500\nprocess_end 1 at 500\nprocess 2 pid 100\nthread 2 kid\n");
 	fix__stop(&f);
 }
 
@@ -83,13 +86,15 @@ static void thread_ends(void **state)
 	f.rec.quiet = false;
 	fix__life(&f, REC_EXIT, FIX_PID, FIX_PID + 1, 20, &l);
 	/* the span opened by hand lives on */
-	fix__expect(&f, "exit 1 T1 at 20 thread_end\nexit 2 T1 at 20 thread_end\nclose 2 at 20 thread_end\nthread_end 1 at 20\n");
+	fix__expect(&f, "exit 1 T1 at 20 thread_end\nexit 2 T1 at 20 thread_end\nclose 2 at 20 "
+			"thread_end\nthread_end 1 at 20\n");
 	assert_int_equal(fix__stats(&f).spans_open, 1);
 	assert_int_equal(fix__stats(&f).unfinished, 1);
 	f.page[1].user = NULL; /* the same tid, another thread */
 	f.page[1].id = 77;
 	fix__event(&f, 1, 30, WIRE_PARENT_CURRENT, fix_none);
-	fix__expect(&f, "thread 2 t101\ncallsite 3 event 2 app ev (n:5)\nevent ev parent 0 at 30 by T2 {n=30}\n");
+	fix__expect(&f, "thread 2 t101\ncallsite 3 event 2 app ev (n:5)\nevent ev parent 0 at 30 "
+			"by T2 {n=30}\n");
 	fix__stop(&f);
 }
 
@@ -107,7 +112,8 @@ static void exec_keeps_the_process(void **state)
 	recording__clear(&f.rec);
 	fix__life(&f, REC_EXEC, FIX_PID, FIX_PID, 20, &l);
 	fix__expect(&f, "exit 3 T2 at 20 process_end\nclose 3 at 20 process_end\n"
-			"exit 2 T1 at 20 process_end\nclose 2 at 20 process_end\nclose 1 at 20 process_end\n"
+			"exit 2 T1 at 20 process_end\nclose 2 at 20 process_end\nclose 1 at 20 "
+			"process_end\n"
 			"thread_end 2 at 20\nprocess 1 pid 100\nthread 1 new\n");
 	assert_int_equal(calls, 2);
 	assert_int_equal(fix__stats(&f).unfinished, 3);
@@ -128,13 +134,14 @@ static void exec_by_another_thread(void **state)
 	fix__event(&f, 1, 11, WIRE_PARENT_CURRENT, fix_none);
 	recording__clear(&f.rec);
 	fix__life(&f, REC_EXEC, FIX_PID, FIX_PID, 20, &l);
-	fix__expect(&f, "thread_end 2 at 20\nthread_end 1 at 20\nprocess 1 pid 100\nthread 3 new\n");
+	fix__expect(&f,
+		    "thread_end 2 at 20\nthread_end 1 at 20\nprocess 1 pid 100\nthread 3 new\n");
 	fix__stop(&f);
 }
 
 static void names(void **state)
 {
-	static const u8 bad[] = { 4, 0, 0, 0, 'w', 0xff, 'k', '1' };
+	static const u8 bad[] = {4, 0, 0, 0, 'w', 0xff, 'k', '1'};
 	int calls = 0;
 	struct rec r;
 	struct fix f;
@@ -166,16 +173,17 @@ static void late_records(void **state)
 	recording__clear(&f.rec);
 	fix__begin(&f, 0, 15, 0, 1); /* time does not go back on a thread */
 	model__cut(f.m, 30);
-	fix__expect(&f, "callsite 2 span 2 app b (n:5 late:0)\nopen 2 b parent 0 at 20 by T1 {n=15}\n"
-			"enter 2 T1 at 20\nexit 2 T1 at 30 cut\nclose 2 at 30 cut\n");
+	fix__expect(&f,
+		    "callsite 2 span 2 app b (n:5 late:0)\nopen 2 b parent 0 at 20 by T1 {n=15}\n"
+		    "enter 2 T1 at 20\nexit 2 T1 at 30 cut\nclose 2 at 30 cut\n");
 	assert_int_equal(fix__stats(&f).stored, 2);
 	fix__stop(&f);
 }
 
 static void losses_found_by_others(void **state)
 {
-	struct loss l = { .cause = LOSS_RING, .count = 5 };
-	struct fix f = { .rec.quiet = true };
+	struct loss l = {.cause = LOSS_RING, .count = 5};
+	struct fix f = {.rec.quiet = true};
 	struct rec r;
 
 	fix__start(&f, NULL, 0);
