@@ -24,7 +24,6 @@ struct ingest *ingest__new(const struct ingest_ops *ops, const struct ingest_opt
 	in->hold_ns = o.hold_ns ? o.hold_ns : DEFAULT_HOLD_NS;
 	in->held_max = o.held_bytes ? o.held_bytes : DEFAULT_HELD_BYTES;
 	in->early_max = o.early_bytes ? o.early_bytes : DEFAULT_EARLY_BYTES;
-	in->since_ns = o.since_ns;
 	return in;
 }
 
@@ -67,6 +66,11 @@ void ingest__clock(struct ingest *in, u64 ticks, u64 mono_ns)
 	}
 	c->ticks = ticks;
 	c->ns = mono_ns;
+}
+
+void ingest__since(struct ingest *in, u64 mono_ns)
+{
+	in->since_ns = mono_ns;
 }
 
 static int push__page(struct ingest *in, const void *rec, size_t bytes)

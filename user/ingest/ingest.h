@@ -37,8 +37,6 @@ struct ingest_opts {
 	size_t early_bytes; /* most bytes of batches that wait for those before them (a thread that changed its CPU left them
 			     * in a ring not drained yet), besides held_bytes; 0: 32 MiB. Beyond it the missing ones count as lost:
 			     * as large as a ring is enough */
-	u64 since_ns; /* CLOCK_MONOTONIC at which the probes were attached: a page made later is ours from its first record
-		       * on, even if its announcement was lost; 0: not known */
 };
 
 struct ingest *ingest__new(const struct ingest_ops *ops, const struct ingest_opts *opts);
@@ -47,6 +45,12 @@ void ingest__free(struct ingest *in);
 /* A clock pair of this machine taken now: ticks and CLOCK_MONOTONIC. Needed for batches without an end pair; give one
  * before each round of pushes. */
 void ingest__clock(struct ingest *in, u64 ticks, u64 mono_ns);
+
+/*
+ * From this CLOCK_MONOTONIC time on the probes of tape.h are attached: a page made later, unless adopted, is ours from its
+ * first record on, even if its announcement was lost. Without it such a page begins at the first batch that arrives.
+ */
+void ingest__since(struct ingest *in, u64 mono_ns);
 
 /*
  * One ring record of `bytes` bytes (head included). The record is copied if it has to be held. Also takes what the idle
@@ -79,7 +83,8 @@ struct ingest_stats {
 	u64 received;	 /* of those, received (each once) */
 	u64 lost[LOSS_MAX]; /* by cause; their sum + received = emitted once finished */
 	u64 hits, immediates; /* foreign and immediate records received (the BPF side counts their losses) */
-	u64 bad_singles; /* of those that came, not passed on: they did not decode, or there was no memory */
+	u64 bad_singles; /* of those that came, not passed on: they did not decode, or there was no memory. Told as REC_LOSS,
+			  * but not in lost[], which is about emitted */
 	u64 pauses;	 /* PAUSE records received: numbered, but not records of the program; not in emitted or received */
 	u64 batches, batch_bytes;
 	u64 duplicates;	 /* bytes of records that came again and were dropped */

@@ -64,6 +64,27 @@ static int pass__loss(struct ingest *in, struct page *p, u64 count, int cause, u
 	return pass__note(in, p, REC_LOSS, time_ns);
 }
 
+int pass__lost(struct ingest *in, u64 count, int cause, u32 pid, u32 tid)
+{
+	struct rec *r = &in->r;
+
+	memset(r, 0, sizeof(*r));
+	r->kind = REC_LOSS;
+	r->why = cause;
+	r->count = count;
+	r->time_ns = r->from_ns = in->passed_ns;
+	r->number = ~0ULL;
+	r->pid = pid;
+	r->tid = tid;
+	return in->ops.rec(in->ops.ctx, r);
+}
+
+int pass__bad_single(struct ingest *in, const struct wire_head *head, int cause)
+{
+	in->st.bad_singles++;
+	return pass__lost(in, 1, cause, head->pid, head->tid);
+}
+
 /* --- callsites ----------------------------------------------------------------------------------------- */
 
 static u64 pass__link(struct ingest *in, struct page *p)
@@ -356,11 +377,10 @@ static int page__imm(struct ingest *in, struct page *p)
 		r->number = ~0ULL;
 		p->last_ns = r->time_ns = p->src.time_ns;
 		err = batch__parse((const u8 *)(imm + 1), imm->bytes, r, &callsite);
-		if (err || !pass__link(in, p)) {
+		if (err || !pass__link(in, p) || r->kind == WIRE_R_PAUSE) {
 			in->st.malformed++;
-			in->st.bad_singles++;
-			err = 0;
-		} else if (r->kind != WIRE_R_PAUSE) {
+			err = pass__bad_single(in, (const void *)h->data, LOSS_BAD);
+		} else {
 			rec__site(in, p, r, callsite);
 			in->st.immediates++;
 			err = pass__rec(in);

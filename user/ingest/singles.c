@@ -91,8 +91,9 @@ int singles__push(struct ingest *in, const void *rec, size_t bytes)
 
 	if (!h) {
 		in->st.malformed += !valid;
-		in->st.bad_singles += head->kind == WIRE_HIT;
-		return 0;
+		if (head->kind != WIRE_HIT)
+			return 0;
+		return pass__bad_single(in, head, valid ? LOSS_MEMORY : LOSS_BAD);
 	}
 	if (head->kind != WIRE_HIT)
 		((struct wire_life *)h->data)->comm[15] = '\0';

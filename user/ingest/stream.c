@@ -81,19 +81,22 @@ static void page__base(struct page *p, u64 number)
 	p->base = p->next_num = number;
 }
 
-/* Made while we were recording: all of its records are ours, even if the announcement was lost. */
-static bool page__is_ours(const struct ingest *in, const struct page *p)
+/*
+ * Made while we were recording: all of its records are ours, even if the announcement was lost. Not so if it had to be
+ * adopted: then its module was attached later than it was made.
+ */
+static bool page__is_ours(const struct ingest *in, const struct page *p, const struct held *h)
 {
-	return p->announced || (in->since_ns && p->pub.id >= in->since_ns);
+	return p->announced || (!h->adopt && in->since_ns && p->pub.id >= in->since_ns);
 }
 
 /* Take a delivery as the page's next, with a gap if it is not. */
 static int page__accept(struct ingest *in, struct page *p, struct held *h)
 {
-	if (p->based || page__is_ours(in, p))
+	if (p->based || p->announced)
 		h->adopt = false; /* it is a delivery as any other */
 	if (!p->based)
-		page__base(p, page__is_ours(in, p) ? 0 : h->adopt ? h->end : h->first);
+		page__base(p, page__is_ours(in, p, h) ? 0 : h->adopt ? h->end : h->first);
 	if (h->end <= p->next_num && !h->adopt) {
 		in->st.duplicates += h->bytes - WIRE_DATA;
 		held__free(in, h);
@@ -154,7 +157,7 @@ static int page__deliver(struct ingest *in, struct page *p, struct held *h)
 	int err;
 
 	/* The very first batch needs no waiting, unless the page has been adopted and that is not decided yet. */
-	if (!p->based && (page__is_ours(in, p) || (!h->first && !h->adopt && !p->early)))
+	if (!p->based && (page__is_ours(in, p, h) || (!h->first && !h->adopt && !p->early)))
 		page__base(p, 0);
 	if (p->based && h->first <= p->next_num) {
 		err = page__accept(in, p, h);
@@ -181,15 +184,17 @@ static struct page *page__of_batch(struct ingest *in, const struct batch *b,
 }
 
 /* Its records cannot be kept: the page's numbers will show them missing, or they count at once. */
-static void batch__no_memory(struct ingest *in, struct page *p, const struct batch *b)
+static int batch__no_memory(struct ingest *in, struct page *p, const struct wire_head *head,
+			    const struct batch *b)
 {
 	if (!p) {
 		in->st.emitted += b->cnt;
 		in->st.lost[LOSS_MEMORY] += b->cnt;
-		return;
+		return pass__lost(in, b->cnt, LOSS_MEMORY, head->pid, head->tid);
 	}
 	p->cause = LOSS_MEMORY;
 	p->seen = MAX(p->seen, b->first + b->cnt);
+	return 0;
 }
 
 int stream__batch(struct ingest *in, const struct wire_batch *w, size_t bytes, bool adopt)
@@ -219,10 +224,8 @@ int stream__batch(struct ingest *in, const struct wire_batch *w, size_t bytes, b
 		return 0;
 	}
 	h = p ? held__new(in, HELD_BATCH, w + 1, WIRE_DATA + b.len) : NULL;
-	if (!h) {
-		batch__no_memory(in, p, &b);
-		return 0;
-	}
+	if (!h)
+		return batch__no_memory(in, p, &w->head, &b);
 	h->time_ns = w->head.time_ns;
 	h->first = b.first;
 	h->end = b.first + b.cnt;
@@ -324,16 +327,13 @@ int stream__immediate(struct ingest *in, const struct wire_head *head, size_t by
 
 	if (!imm__valid(imm, head, bytes)) {
 		in->st.malformed++;
-		in->st.bad_singles++;
-		return 0;
+		return pass__bad_single(in, head, LOSS_BAD);
 	}
 	p = page__of_imm(in, head, imm);
 	if (p)
 		h = held__new(in, HELD_SINGLE, head, sizeof(*head) + sizeof(*imm) + imm->bytes);
-	if (!h) {
-		in->st.bad_singles++;
-		return 0;
-	}
+	if (!h)
+		return pass__bad_single(in, head, LOSS_MEMORY);
 	h->cpu = head->cpu;
 	h->first = imm->page_id ? imm->at : 0;
 	h->time_ns = MIN(imm->mono_ns, head->time_ns);
@@ -369,23 +369,24 @@ int stream__mark(struct ingest *in, u32 pid, u32 tid, u64 id, u64 seen, int caus
 static int page__believe_mark(struct ingest *in, struct page *p)
 {
 	struct held *h;
+	u64 lost;
 
 	/* A mark without any delivery or adoption: the kernel knows the page from its announcement. */
 	if (!p->based && p->seen)
 		page__base(p, 0);
 	if (p->seen <= p->next_num)
 		return 0;
+	lost = p->seen - p->next_num;
+	p->next_num = p->seen;
+	in->st.emitted += lost;
 	h = held__new(in, HELD_LOSS, NULL, 0);
-	in->st.emitted += p->seen - p->next_num;
 	if (!h) {
-		in->st.lost[p->cause] += p->seen - p->next_num;
-		p->next_num = p->seen;
-		return 0;
+		in->st.lost[p->cause] += lost;
+		return pass__lost(in, lost, p->cause, p->pub.pid, p->pub.tid);
 	}
-	h->first = p->seen - p->next_num;
+	h->first = lost;
 	h->time_ns = 0; /* as soon as all before it has been passed on, thus before the thread's end is told */
 	h->cause = p->cause;
-	p->next_num = p->seen;
 	return page__enqueue(in, p, h);
 }
 

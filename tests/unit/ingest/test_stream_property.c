@@ -674,9 +674,10 @@ static void world__run(u64 seed)
 		}
 		w.tail[i] = &w.head[i];
 	}
-	opts.since_ns = w.start_ns = w.now + 1;
+	w.start_ns = w.now + 1;
 	tick(&w, 10);
 	w.in = ingest__new(&ops, &opts);
+	ingest__since(w.in, w.start_ns);
 	ingest__clock(w.in, (w.now - 10000000) * SIM_TICKS_PER_NS, w.now - 10000000);
 	ingest__clock(w.in, w.now * SIM_TICKS_PER_NS, w.now);
 	recorder__adopt(&w);
