@@ -62,6 +62,9 @@ static void tape__read(struct tape *t)
 
 static void tape__finish(struct tape *t, u64 time_ns)
 {
+	struct loss l = { .from_ns = BASE_NS, .to_ns = time_ns, .cpu = ~0u, .cause = LOSS_RING, .count = 2 };
+
+	assert_int_equal(t->k.ops->loss(t->k.ctx, &l), 0);
 	assert_int_equal(tape_sink__finish(t->s, time_ns, 10, 8, 2), 0);
 	tape_sink__free(t->s);
 	assert_int_equal(tape_writer__close(t->w, NULL), 0);
