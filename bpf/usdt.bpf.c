@@ -326,7 +326,8 @@ __inline int text__send_class(struct emit *e, __u32 cookie, const struct wire_sp
 	return WIRE_C_SUBMITTED;
 }
 
-#define TEXT_CLASSES(X) X(256, 64) X(512, 64) X(1024, 128) X(4608, 512) X(57344, 4096)
+/* Each class costs the verifier some 30,000 steps. */
+#define TEXT_CLASSES(X) X(256, 64) X(1024, 256) X(8192, 4096) X(57344, 4096)
 
 __inline int texts__send(struct emit *e, __u32 cookie, const struct wire_spec *spec, struct texts *t, __u32 args)
 {
@@ -345,11 +346,15 @@ __inline int on_texts(struct pt_regs *ctx, const bool sleepable)
 	__u64 cookie = probe__cookie(ctx);
 	__u32 idx = COOKIE_SPEC(cookie), args;
 	struct wire_spec *spec;
-	struct texts t = {};
+	struct texts t;
 	struct emit e;
+	__u32 i;
 
 	if (!target__wanted(cookie) || !emit__init(&e))
 		return 0;
+	for (i = 0; i < WIRE_MAX_ARGS; i++)
+		t.raw[i] = t.out[i] = OPAQUE(0);
+	t.bytes = t.unreadable = OPAQUE(0);
 	spec = bpf_map_lookup_elem(&specs, &idx);
 	if (!spec || (args = spec->arg_cnt) > WIRE_MAX_ARGS)
 		return 0;

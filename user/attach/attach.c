@@ -33,30 +33,9 @@
 #include <sys/epoll.h>
 #include <sys/sysmacros.h>
 
-/* BPF_TRACE_UPROBE_MULTI, which the kernel headers of Debian 12 do not have. */
-#define ATTACH_UPROBE_MULTI ((enum bpf_attach_type)48)
-
 #define DEFAULT_RING_BYTES (8 << 20)
 #define DEFAULT_TEXT_BYTES 256
 #define DEFAULT_PAGES 32768
-
-/* libbpf's last word, for a diag. It has no other place to give it. */
-static __thread char libbpf_said[256];
-
-static int keep_last(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	char line[sizeof(libbpf_said)];
-
-	if (level != LIBBPF_WARN)
-		return 0;
-	vsnprintf(line, sizeof(line), fmt, ap);
-	line[strcspn(line, "\n")] = '\0';
-	if (!strncmp(line, "libbpf: prog", 12) || !libbpf_said[0])
-		memcpy(libbpf_said, line, sizeof(line));
-	return 0;
-}
-
-/* --- load ------------------------------------------------------------------------------------------------------- */
 
 static size_t ring_bytes(size_t want)
 {
@@ -67,144 +46,6 @@ static size_t ring_bytes(size_t want)
 	while (bytes < want && bytes < (1UL << 30))
 		bytes *= 2;
 	return bytes;
-}
-
-static void configure(struct attach *a)
-{
-	struct config *c = (struct config *)&a->skel->rodata->config;
-
-	c->follow = a->o.follow;
-	c->max_text = a->o.max_text;
-	c->wake_at = a->o.ring_bytes / 4;
-	c->wake_step = a->o.ring_bytes / 16;
-	c->forget_at_exit = a->f->exit_hook != EXIT_HOOK_MMAP_LOCK;
-	bpf_map__set_max_entries(a->skel->maps.rings, a->cpus);
-	bpf_map__set_max_entries(a->skel->maps.pages, a->o.max_pages);
-	bpf_map__set_max_entries(a->skel->maps.orphans, a->o.max_pages);
-}
-
-static bool sleepable_name(const char *name)
-{
-	size_t n = strlen(name);
-
-	return n > 2 && !strcmp(name + n - 2, "_s");
-}
-
-/* Programs of sites: the sleepable or the plain of the tape.h ones, both kinds of the foreign ones. */
-static void choose_probe(struct attach *a, struct bpf_program *p)
-{
-	const char *name = bpf_program__name(p);
-	bool foreign = !strncmp(name, "usdt_", 5), idle = !strcmp(name, "tape_idle");
-	bool sleepable = sleepable_name(name);
-	bool load = sleepable == a->f->sleepable_uprobe || idle || (foreign && !sleepable);
-
-	bpf_program__set_autoload(p, load);
-	if (load && a->f->uprobe_multi)
-		bpf_program__set_expected_attach_type(p, ATTACH_UPROBE_MULTI);
-}
-
-static struct bpf_program *exit_program(const struct attach *a)
-{
-	switch (a->f->exit_hook) {
-	case EXIT_HOOK_DO_EXIT_FENTRY:
-		return a->skel->progs.exit_fentry;
-	case EXIT_HOOK_DO_EXIT_KPROBE:
-		return a->skel->progs.exit_kprobe;
-	case EXIT_HOOK_MMAP_LOCK:
-		return a->skel->progs.exit_mmap_lock;
-	default:
-		return NULL;
-	}
-}
-
-static struct bpf_program *exec_program(const struct attach *a)
-{
-	switch (a->f->exec_hook) {
-	case EXEC_HOOK_SCHED_PREPARE_EXEC:
-		return a->skel->progs.exec_prepare;
-	case EXEC_HOOK_BEGIN_NEW_EXEC_FENTRY:
-		return a->skel->progs.exec_fentry;
-	case EXEC_HOOK_BEGIN_NEW_EXEC_KPROBE:
-		return a->skel->progs.exec_kprobe;
-	case EXEC_HOOK_SYS_ENTER:
-		return a->skel->progs.exec_sys_enter;
-	default:
-		return NULL;
-	}
-}
-
-/* The hooks in use, NULL where there is none. */
-#define HOOKS 5
-static void hooks(const struct attach *a, struct bpf_program *p[HOOKS])
-{
-	p[0] = a->skel->progs.task_fork;
-	p[1] = a->skel->progs.task_exec;
-	p[2] = a->f->exit_hook == EXIT_HOOK_SCHED_PROCESS_EXIT ? a->skel->progs.task_exit : a->skel->progs.task_exit_old;
-	p[3] = exit_program(a);
-	p[4] = exec_program(a);
-}
-
-static void choose_programs(struct attach *a)
-{
-	struct bpf_program *p, *hook[HOOKS];
-	u32 i;
-
-	bpf_object__for_each_program(p, a->skel->obj) {
-		if (!strncmp(bpf_program__section_name(p), "uprobe", 6))
-			choose_probe(a, p);
-		else
-			bpf_program__set_autoload(p, false);
-	}
-	hooks(a, hook);
-	for (i = 0; i < HOOKS; i++)
-		if (hook[i])
-			bpf_program__set_autoload(hook[i], true);
-}
-
-static int load(struct attach *a, struct diag *d)
-{
-	int err;
-
-	libbpf_said[0] = '\0';
-	libbpf_set_print(keep_last);
-	a->skel = tapebpf_bpf__open();
-	if (!a->skel)
-		return diag__set(d, -errno, "cannot open the BPF programs: %s", strerror(errno));
-	configure(a);
-	choose_programs(a);
-	err = tapebpf_bpf__load(a->skel);
-	if (!err)
-		return 0;
-	diag__set(d, err, "the kernel does not load the BPF programs: %s (%s)", strerror(-err), libbpf_said);
-	if (err == -EPERM || err == -EACCES)
-		diag__hint(d, "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE");
-	else
-		diag__hint(d, "tapebpf doctor says what this kernel can do");
-	return err;
-}
-
-static int attach_hooks(struct attach *a, struct diag *d)
-{
-	struct bpf_program *p[HOOKS];
-	struct bpf_link *link;
-	u32 i;
-	int err;
-
-	hooks(a, p);
-	for (i = 0; i < HOOKS; i++) {
-		if (!p[i])
-			continue;
-		link = bpf_program__attach(p[i]);
-		if (!link)
-			return diag__set(d, -errno, "cannot attach to %s: %s", bpf_program__section_name(p[i]),
-					 strerror(errno));
-		err = held__add(&a->hook, &a->hook_cnt, &a->hook_cap, link, -1, -1);
-		if (err) {
-			bpf_link__destroy(link);
-			return err;
-		}
-	}
-	return 0;
 }
 
 static int watch(struct attach *a)
@@ -245,7 +86,7 @@ static int start(struct attach *a, struct diag *d)
 	a->idle = idle__new();
 	if (!a->idle)
 		return -ENOMEM;
-	err = load(a, d);
+	err = load__programs(a, d);
 	if (err)
 		return err;
 	err = rings__new(bpf_map__fd(a->skel->maps.rings), a->cpus, a->o.ring_bytes, &a->rings);
@@ -255,7 +96,7 @@ static int start(struct attach *a, struct diag *d)
 		diag__hint(d, "try a smaller --ring-size");
 		return err;
 	}
-	err = attach_hooks(a, d);
+	err = load__hooks(a, d);
 	return err ? err : watch(a);
 }
 
@@ -301,8 +142,8 @@ void attach__free(struct attach *a)
 	idle__free(a->idle);
 	if (a->epoll_fd >= 0)
 		close(a->epoll_fd);
-	if (a->skel)
-		tapebpf_bpf__destroy(a->skel);
+	tapebpf_bpf__destroy(a->texts);
+	tapebpf_bpf__destroy(a->skel);
 	free(a->spec);
 	free(a->file);
 	free(a);

@@ -27,6 +27,7 @@ struct attach {
 	const struct features *f;
 	struct attach_ops ops;
 	struct tapebpf_bpf *skel;
+	struct tapebpf_bpf *texts; /* the same object again, with the programs for texts; NULL: not needed so far */
 	struct rings *rings;
 	struct idle *idle;
 	struct mmaps *mmaps;
@@ -50,6 +51,11 @@ struct attach {
 /* held.c */
 int held__add(struct held **list, u32 *cnt, u32 *cap, struct bpf_link *link, int fd, int prog_fd);
 void held__drop(struct held **list, u32 *cnt, u32 *cap);
+
+/* load.c */
+int load__programs(struct attach *a, struct diag *d);
+int load__texts(struct attach *a, struct diag *d);
+int load__hooks(struct attach *a, struct diag *d);
 
 /* files.c */
 bool attach__knows_file(const struct attach *a, u64 dev, u64 ino);

@@ -87,6 +87,16 @@ static bool site__has_text(const struct elf_site *s)
 	return false;
 }
 
+static bool any_text(const struct elf_file *f)
+{
+	u32 i;
+
+	for (i = 0; i < f->site_cnt; i++)
+		if (!f->site[i].bad && site__has_text(&f->site[i]))
+			return true;
+	return false;
+}
+
 static bool site__may_fault(const struct elf_site *s)
 {
 	u32 i;
@@ -134,15 +144,18 @@ static int add_tape_probes(struct attach *a, struct elf_file *f, const struct at
 
 static int add_foreign(struct attach *a, struct elf_file *f, const struct attach_file_opts *o, struct diag *d)
 {
-	bool s = a->f->sleepable_uprobe;
-	struct bpf_program *prog[2][2] = { /* [texts][may fault] */
-		{a->skel->progs.usdt_scalars, s ? a->skel->progs.usdt_scalars_s : a->skel->progs.usdt_scalars},
-		{a->skel->progs.usdt_texts, s ? a->skel->progs.usdt_texts_s : a->skel->progs.usdt_texts},
-	};
+	bool texts = any_text(f);
+	int err = texts ? load__texts(a, d) : 0, spec, k, ret;
+	struct bpf_program *prog[2][2]; /* [texts][may fault] */
 	struct site_group g[2][2];
-	int err = 0, spec, k, ret;
 	u32 i;
 
+	if (err)
+		return err;
+	prog[0][0] = a->skel->progs.usdt_scalars;
+	prog[0][1] = pick(a, a->skel->progs.usdt_scalars, a->skel->progs.usdt_scalars_s);
+	prog[1][0] = texts ? a->texts->progs.usdt_texts : NULL;
+	prog[1][1] = texts ? pick(a, a->texts->progs.usdt_texts, a->texts->progs.usdt_texts_s) : NULL;
 	for (k = 0; k < 4; k++)
 		site_group__init(&g[k / 2][k % 2], a, f, o, prog[k / 2][k % 2]);
 	for (i = 0; i < f->site_cnt && !err; i++) {
