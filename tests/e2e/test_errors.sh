@@ -94,10 +94,15 @@ disk_full()
 {
 	need_root
 	mkdir small && mount -t tmpfs -o size=3m none small || skip "cannot mount a tmpfs"
-	start_target usdt_flat 1 2000000
-	"$TAPEBPF" -p "$TARGET" -o small/t.tape 2>record.err
-	status=$?
+	start_target usdt_flat 1 0
+	"$TAPEBPF" -p "$TARGET" -o small/t.tape 2>record.err &
+	RECORDER=$!
+	STARTED="$STARTED $RECORDER"
+	wait_until 30 grep -q 'cannot write the tape' record.err
+	kill -TERM "$TARGET"
 	wait_target
+	wait $RECORDER
+	status=$?
 	cp small/t.tape t.tape
 	umount small
 	assert_eq "exit status" 1 $status

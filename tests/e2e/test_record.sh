@@ -84,9 +84,19 @@ others_are_left_out()
 children()
 {
 	need_root
-	run_record -- /bin/sh -c "'$TARGETS/usdt_flat' 1 100; '$TARGETS/usdt_flat' 2 50 & wait" || fail "status $?"
+	run_record -b "$TARGETS/usdt_flat" -- /bin/sh -c "'$TARGETS/usdt_flat' 1 100; '$TARGETS/usdt_flat' 2 50 & wait" || fail "status $?"
 	assert_eq "records of children" 200 "$(total emitted)"
 	assert_eq "stored" 200 "$(total stored)"
+	assert_verified
+}
+
+# A binary that nobody named before is attached when it is mapped: late by some milliseconds, then complete.
+unknown_binary()
+{
+	need_root
+	run_record -- /bin/sh -c "'$TARGETS/usdt_flat' 1 0 & sleep 1; kill -TERM \$!; wait" || fail "status $?"
+	assert_ge "records" 1000 "$(total emitted)"
+	assert_sum
 	assert_verified
 }
 
@@ -110,7 +120,7 @@ no_follow()
 split()
 {
 	need_root
-	run_record --split -- /bin/sh -c "'$TARGETS/usdt_flat' 1 100; '$TARGETS/usdt_flat' 2 50" || fail "status $?"
+	run_record --split -b "$TARGETS/usdt_flat" -- /bin/sh -c "'$TARGETS/usdt_flat' 1 100; '$TARGETS/usdt_flat' 2 50" || fail "status $?"
 	sum=0
 	for t in t-*.tape; do
 		"$TAPEBPF" verify "$t" >verify.out || fail "$t: $(cat verify.out)"
@@ -123,14 +133,14 @@ split()
 command_that_fails()
 {
 	need_root
-	run_record -- /bin/sh -c "'$TARGETS/usdt_flat' 1 10; exit 3" || fail "the recorder's own status is 0: $?"
+	run_record -b "$TARGETS/usdt_flat" -- /bin/sh -c "'$TARGETS/usdt_flat' 1 10; exit 3" || fail "the recorder's own status is 0: $?"
 	assert_eq "records" 10 "$(total emitted)"
 	echo 'not a program' >script
 	chmod 644 script
 	"$TAPEBPF" -o s.tape -- ./script 2>err && fail "not executable"
 	printf '#!/bin/sh\nexec "%s" 1 11\n' "$TARGETS/usdt_flat" >script
 	chmod 755 script
-	run_record --force -- ./script || fail "a script: $?"
+	run_record --force -b "$TARGETS/usdt_flat" -- ./script || fail "a script: $?"
 	assert_eq "records of a script's program" 11 "$(total emitted)"
 }
 
@@ -198,6 +208,7 @@ run_test binary_present_and_future
 run_test several_pids
 run_test others_are_left_out
 run_test children
+run_test unknown_binary
 run_test no_follow
 run_test split
 run_test command_that_fails

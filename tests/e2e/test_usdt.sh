@@ -40,7 +40,7 @@ every_form()
 		'"arg3":60000[,}]' '"arg4":-70000[,}]' '"arg5":-5000000000[,}]')"
 	assert_eq "twelve constants" 100 "$(count '"name":"twelve"' '"arg0":1[,}]' '"arg11":12[,}]')"
 	assert_eq "registers" 1 "$(count '"name":"four"' '"arg0":41[,}]' '"arg3":44[,}]')"
-	assert_eq "target" 100 "$(count '"name":"none"' '"target":"shop"' '"level":"INFO"')"
+	assert_eq "target" 100 "$(count '"type":"event"' '"name":"none"' '"target":"shop"' '"level":"INFO"')"
 	if [ "$(uname -m)" = x86_64 ]; then
 		assert_eq "symbol, constants" 100 \
 			"$(count '"name":"symbol"' '"arg0":-2048[,}]' '"arg1":-9[,}]' '"arg2":16[,}]')"

@@ -25,13 +25,12 @@ struct node {
 	struct node *parent, *next, *first, *last; /* siblings; children in order of time */
 	struct node *root;
 	const struct callsite *callsite;
-	u64 span; /* 0: an event */
 	u64 time_ns, close_ns;
 	struct busy busy;
 	const struct thread *thread;
 	enum sink_why why;
 	u8 flags;
-	bool open, continued;
+	bool is_span, open, continued;
 	u32 open_cnt; /* of a root: spans open in its tree, itself included */
 	char *text;   /* event: its line's end; span: NULL */
 	struct node *next_root, **root_link;
@@ -52,7 +51,7 @@ static void free_node(struct tree_view *t, struct node *n)
 {
 	u32 i;
 
-	if (n->span)
+	if (n->is_span)
 		for (i = 0; i < n->callsite->field_cnt; i++)
 			free(n->value[i]);
 	free(n->text);
@@ -177,7 +176,7 @@ static void print_line(const struct show *sh, const struct node *n)
 	if (n->parent)
 		fputs(n->next ? tee : corner, sh->out);
 	print_time(sh, n);
-	if (n->span)
+	if (n->is_span)
 		print_span(sh, n);
 	else
 		fputs(n->text, sh->out);
@@ -304,7 +303,7 @@ static int on_open(void *ctx, const struct span_open *o)
 	n = new_node(t, o->callsite, o->callsite->field_cnt, parent);
 	if (!n)
 		return -ENOMEM;
-	n->span = o->span;
+	n->is_span = true;
 	n->time_ns = o->time_ns;
 	n->thread = o->thread;
 	n->flags = o->flags;

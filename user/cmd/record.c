@@ -151,7 +151,10 @@ static bool finished(struct record *r, u64 now, u64 *stop_at)
 	}
 	if (now >= *stop_at)
 		return true;
-	return !session__forever(r->session) && !session__targets(r->session);
+	/* -b alone waits for processes that are still to come; beside a command it is there to be attached early */
+	if (session__forever(r->session) && !r->child.pid)
+		return false;
+	return !session__targets(r->session);
 }
 
 static int loop(struct record *r, struct diag *d)
@@ -195,10 +198,16 @@ static int finish(struct record *r, struct diag *d)
 	if (!err && !close_err && tapes__error(r->tapes)) {
 		close_err = tapes__error(r->tapes);
 		diag__set(d, close_err, "the tape is incomplete: %s", strerror(-close_err));
-		diag__hint(d, "make room, or write elsewhere with -o");
 	}
+	if (close_err && !err)
+		diag__hint(d, "make room, or write elsewhere with -o");
+	err = err ? err : close_err;
+	status__clear(&r->status);
+	if (err)
+		cmd__fail(EXIT_FAILED, d);
+	/* last of all, whatever happened: emitted = stored + lost */
 	status__summary(&r->status, r->session, r->tapes, r->opts.verbose < 0);
-	return err ? err : close_err;
+	return err;
 }
 
 static int exit_status(const struct record *r)
@@ -238,7 +247,7 @@ static int record(struct record *r)
 		cmd__fail(EXIT_FAILED, &d);
 	}
 	if (finish(r, &later))
-		return cmd__fail(EXIT_FAILED, &later);
+		return EXIT_FAILED;
 	return err ? EXIT_FAILED : exit_status(r);
 }
 

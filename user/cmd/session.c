@@ -37,7 +37,7 @@ struct session {
 	struct ingest *ingest;
 	struct model *model;
 	struct session_files *files;
-	bool forever;
+	bool forever, running;
 	u64 next_idle_ns, next_loss_ns, last_loss_ns;
 	u64 counter[WIRE_C_MAX]; /* as last told to the model */
 };
@@ -154,6 +154,18 @@ static void adopt(struct session *s, u32 pid, const struct session_file *f, cons
 		note(s, "process %u: %d thread buffers of %s adopted", pid, n, f->shown);
 }
 
+/* What --sig says of the file's probes: before they are attached, as texts have to be fetched otherwise. */
+static void apply_sigs(struct session *s, struct elf_file *f)
+{
+	for (u32 i = 0; s->opts.sigs && i < f->site_cnt; i++) {
+		struct elf_site *site = &f->site[i];
+		const struct sig *sig = sig_set__find(s->opts.sigs, site->provider, site->name);
+
+		if (sig)
+			sig__apply(sig, site->arg_cnt, site->arg);
+	}
+}
+
 /* Attach a file once. Returns it if it has probes, NULL (and d, if it is a failure) if not. */
 static struct session_file *attach_file(struct session *s, struct session_file *f, int pid, bool any,
 					struct diag *d)
@@ -168,6 +180,7 @@ static struct session_file *attach_file(struct session *s, struct session_file *
 	o.module = f->module;
 	o.first_site = f->first_site;
 	o.path = f->open_path;
+	apply_sigs(s, f->elf);
 	err = model__add_file(s->model, f->elf, f->module, f->first_site);
 	if (err) {
 		diag__set(d, err, "cannot keep the callsites of %s: %s", f->shown, strerror(-err));
@@ -446,6 +459,10 @@ int session__run(struct session *s, int timeout_ms)
 	u64 drained_ns = 0, now;
 	int err;
 
+	if (!s->running) { /* everything that was there at the start is attached and adopted */
+		s->running = true;
+		ingest__since(s->ingest, clock__mono_ns());
+	}
 	give_clock(s);
 	err = attach__poll(s->attach, timeout_ms, &drained_ns);
 	now = clock__mono_ns();

@@ -14,6 +14,8 @@ struct tape {
 	struct sink call;
 	const struct process *only; /* NULL: everything */
 	char *path;
+	u64 bytes; /* once closed, as is the next */
+	int error;
 };
 
 struct tapes {
@@ -228,13 +230,17 @@ u64 tapes__bytes(const struct tapes *t)
 	u64 bytes = 0;
 
 	for (u32 i = 0; i < t->cnt; i++)
-		bytes += t->tape[i].writer ? tape_writer__bytes(t->tape[i].writer) : 0;
+		bytes += t->tape[i].writer ? tape_writer__bytes(t->tape[i].writer) : t->tape[i].bytes;
 	return bytes;
 }
 
 int tapes__error(const struct tapes *t)
 {
-	return t->error;
+	int err = t->error;
+
+	for (u32 i = 0; i < t->cnt && !err; i++)
+		err = t->tape[i].writer ? tape_writer__error(t->tape[i].writer) : t->tape[i].error;
+	return err;
 }
 
 int tapes__close(struct tapes *t, u64 now_ns, u64 emitted, u64 stored, u64 lost, struct diag *d)
@@ -245,10 +251,13 @@ int tapes__close(struct tapes *t, u64 now_ns, u64 emitted, u64 stored, u64 lost,
 		struct tape *tape = &t->tape[i];
 		struct diag own = { 0 };
 		int err = tape_sink__finish(tape->sink, now_ns, emitted, stored, lost);
-		int close_err = tape_writer__close(tape->writer, &own);
+		int close_err;
 
+		tape->bytes = tape_writer__bytes(tape->writer);
+		close_err = tape_writer__close(tape->writer, &own);
 		tape->writer = NULL;
 		err = err ? err : close_err;
+		tape->error = err;
 		if (err && !first) {
 			first = err;
 			if (own.text[0])

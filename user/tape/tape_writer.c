@@ -357,6 +357,11 @@ u64 tape_writer__bytes(const struct tape_writer *w)
 	return w->pos + w->staged;
 }
 
+int tape_writer__error(const struct tape_writer *w)
+{
+	return w->error;
+}
+
 u64 tape_writer__base_mono_ns(const struct tape_writer *w)
 {
 	return w->opts.base_mono_ns;

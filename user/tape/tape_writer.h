@@ -43,6 +43,9 @@ int tape_writer__checksum(struct tape_writer *w);
 void tape_writer__publish(struct tape_writer *w);
 
 u64 tape_writer__bytes(const struct tape_writer *w);
+
+/* The first error that made records missing, 0: none so far. */
+int tape_writer__error(const struct tape_writer *w);
 u64 tape_writer__base_mono_ns(const struct tape_writer *w);
 
 /* Publish, cut the file behind the last record, close, free. Returns 0 or the first error that made records missing. */
