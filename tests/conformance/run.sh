@@ -10,7 +10,6 @@ cd "$(dirname "$0")/../.." || exit 1
 . scripts/tally.sh
 B=${B:-build}
 OUT=$B/conformance
-LOG=$OUT/build.log
 
 skip() {
 	echo "skip - conformance: $1"
@@ -29,23 +28,26 @@ pass() {
 	tally__add 1 0 0
 }
 
+# Crate $1, which makes program $2. 0 built, 1 not.
 build() {
+	local manifest=tests/conformance/$1/Cargo.toml
+
+	timeout 300 cargo fetch --quiet --locked --manifest-path "$manifest" >"$LOG" 2>&1 ||
+		timeout 60 cargo fetch --quiet --offline --locked --manifest-path "$manifest" >>"$LOG" 2>&1 ||
+		skip "the upstream crates cannot be fetched: $(tail -n 1 "$LOG")"
+	timeout 900 cargo build --quiet --release --offline --locked --manifest-path "$manifest" >"$LOG" 2>&1 && return 0
+	grep -q 'requires rustc' "$LOG" && skip "this rustc is too old for the upstream crates"
+	fail "$2 does not build" "$LOG"
+	return 1
+}
+
+prepare() {
 	command -v cargo >/dev/null || skip "no cargo here, so no upstream parser to ask"
 	mkdir -p "$OUT" || exit 1
-	export CARGO_TARGET_DIR=$PWD/$OUT/target
-	case $B in /*) CARGO_TARGET_DIR=$OUT/target ;; esac
-	local manifest=tests/conformance/upstream/Cargo.toml
-
-	timeout 300 cargo fetch --quiet --locked --manifest-path $manifest >"$LOG" 2>&1 ||
-		timeout 60 cargo fetch --quiet --offline --locked --manifest-path $manifest >>"$LOG" 2>&1 ||
-		skip "the crates of the upstream parser cannot be fetched: $(tail -n 1 "$LOG")"
-	if ! timeout 900 cargo build --quiet --release --offline --locked --manifest-path $manifest >"$LOG" 2>&1; then
-		grep -q 'requires rustc' "$LOG" && skip "this rustc is too old for the upstream parser's crates"
-		fail "the reader around the upstream parser does not build" "$LOG"
-		tally__close
-		exit 1
-	fi
-	REFEREE=$CARGO_TARGET_DIR/release/tape-referee
+	OUT=$(cd "$OUT" && pwd)
+	LOG=$OUT/build.log
+	export CARGO_TARGET_DIR=$OUT/target
+	REFEREE=$OUT/target/release/tape-referee
 }
 
 # Every tape under folder $1; $2 says what they are.
@@ -89,10 +91,34 @@ unit_tapes() {
 	load_folder "$tapes" "the unit tests"
 }
 
-build
-broken_is_refused
-unit_tapes
-for folder; do
-	load_folder "$folder" "$(basename "$folder")"
-done
+# The other way round: what the upstream recorder writes, our readers read.
+upstream_tape() {
+	local dir=$OUT/upstream tape line
+
+	build recorder tape-maker || return
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	(cd "$dir" && timeout 60 "$OUT/target/release/tape-maker") >"$OUT/maker.log" 2>&1 ||
+		{ fail "the upstream recorder wrote no tape" "$OUT/maker.log"; return; }
+	tape=$(find "$dir" -name '*.tape' | head -n 1)
+	if ! [ -x ./tapebpf ]; then
+		echo "skip - conformance: ./tapebpf is not built, nobody reads the upstream recorder's tape"
+		tally__add 0 0 1
+	elif line=$(./tapebpf verify "$tape" 2>&1) && [[ $line == *" 103 spans, 54 events, 3 threads"* ]]; then
+		pass "tapebpf verify finds the 103 spans and 54 events of the upstream recorder"
+	else
+		echo "$line" | sed 's/^/    /'
+		fail "tapebpf verify on a tape of the upstream recorder"
+	fi
+}
+
+prepare
+if build upstream tape-referee; then
+	broken_is_refused
+	unit_tapes
+	for folder; do
+		load_folder "$folder" "$(basename "$folder")"
+	done
+fi
+upstream_tape
 tally__close
