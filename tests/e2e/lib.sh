@@ -146,6 +146,14 @@ start_target()
 	"$target" "$@" >"$WORK/target.out" 2>"$WORK/target.err" </dev/null &
 	TARGET=$!
 	STARTED="$STARTED $TARGET"
+	# until it has exec'ed it is still this shell
+	wait_until 10 execed "$TARGET"
+	return 0
+}
+
+execed()
+{
+	[ "$(readlink "/proc/$1/exe")" != "$(readlink "/proc/$$/exe")" ] || [ ! -e "/proc/$1/exe" ]
 }
 
 # wait_target: TARGET_STATUS is its exit status.
