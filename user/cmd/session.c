@@ -481,18 +481,19 @@ int session__run(struct session *s, int timeout_ms)
 
 int session__stop(struct session *s)
 {
-	int err, first;
+	int err[5];
 
 	give_clock(s);
-	first = attach__stop(s->attach);
-	err = attach__marks(s->attach, on_mark, s);
-	first = first ? first : err;
-	err = ingest__finish(s->ingest);
-	first = first ? first : err;
-	err = tell_losses(s, clock__mono_ns());
-	first = first ? first : err;
-	err = model__cut(s->model, clock__mono_ns());
-	return first ? first : err;
+	err[0] = attach__stop(s->attach);
+	err[1] = attach__marks(s->attach, on_mark, s);
+	err[2] = ingest__finish(s->ingest);
+	err[3] = tell_losses(s, clock__mono_ns());
+	err[4] = model__cut(s->model, clock__mono_ns());
+	/* every step is taken, the first failure is told; some of them count what they did */
+	for (size_t i = 0; i < ARRAY_SIZE(err); i++)
+		if (err[i] < 0)
+			return err[i];
+	return 0;
 }
 
 /* --- life ------------------------------------------------------------------------------------------------- */
