@@ -65,7 +65,7 @@ static struct read_span *placeholder(struct tape_reader *r, u64 id, u64 time_ns)
 	struct read_span *s;
 
 	DEFECT_AT(r, SPAN, "span 0x%llx is not open", (unsigned long long)id);
-	if (r->placeholders >= READER_MAX_PLACEHOLDERS)
+	if (r->placeholders >= READER_MAX_PLACEHOLDERS || (r->own && !id))
 		return NULL;
 	s = new_span(r, id);
 	if (!s)
@@ -298,6 +298,10 @@ void reader__span_open(struct tape_reader *r, const struct tape_raw *raw)
 
 	if (!c)
 		return;
+	if (r->own && !x->span) {
+		DEFECT_AT(r, SPAN, "a span without a number");
+		return;
+	}
 	if (s) {
 		DEFECT_AT(r, SPAN, "span 0x%llx is opened while it is open", (unsigned long long)x->span);
 		end_span(r, s, time_ns, time_ns, SINK_REOPENED);

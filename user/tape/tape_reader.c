@@ -77,7 +77,8 @@ static void read_generation(struct tape_reader *r, const struct tape_raw *raw)
 {
 	const struct tape_x_generation *x = (const void *)raw->data;
 
-	r->own = true;
+	if (!r->span_cnt)
+		r->own = true; /* else spans have been numbered otherwise */
 	if (x->version > TAPE_X_VERSION || x->incompat) {
 		DEFECT_AT(r, EXTENSION, "extension records of version %u, incompatible flags 0x%x: ignored", x->version,
 			  x->incompat);
