@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tape_sink_priv.h - what the files of the tape sink share: tape_sink.c (the calls), tape_defs.c (callsites, processes,
- * threads), tape_values.c (values), tape_place.c (the procedures that keep the tree right for readers of v0.1).
+ * tape_sink_priv.h - what the files of the tape sink share: tape_sink.c (the calls), tape_group.c (to the writer),
+ * tape_end.c (the end of a tape), tape_defs.c (callsites, processes, threads), tape_values.c (values), tape_place.c (the procedures that keep the tree right for readers of v0.1).
  */
 #ifndef TAPEBPF_TAPE_SINK_PRIV_H
 #define TAPEBPF_TAPE_SINK_PRIV_H
@@ -97,7 +97,7 @@ static inline s64 tape_time(const struct tape_sink *s, u64 ns)
 	return (s64)(ns - s->base_ns);
 }
 
-/* --- tape_sink.c: groups --- */
+/* --- tape_group.c --- */
 
 int tape_group__grow(struct tape_group *g, size_t bytes);
 
@@ -121,6 +121,8 @@ void tape_group__synthetic(struct tape_group *g, enum tape_procedure procedure, 
 int tape_sink__emit(struct tape_sink *s);
 /* Write s->group now or as soon as there is space again. Fails only for want of memory. */
 int tape_sink__emit_last(struct tape_sink *s);
+/* Try to write what is pending: nothing is left? */
+bool tape_sink__drained(struct tape_sink *s);
 
 /* --- tape_defs.c --- */
 
