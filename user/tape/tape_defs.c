@@ -2,10 +2,14 @@
 /*
  * tape_defs.c - callsites, processes and threads of the tape: written when first used.
  *
- * Upstream's viewer divides by zero when a span callsite is selected of which no span is closed in the file. So a
- * callsite is not written when the model learns of it but right before its first span or event; all spans are closed at the
- * end. (After kill -9 a definition can be left whose every span was open; the parser does not mind.) It also wants one
- * definition only of equal callsites (an inlined function has one in each copy, a library in each process).
+ * Upstream's viewer divides by zero when a span callsite is selected of which no span is closed in
+ * the file. So a
+ * callsite is not written when the model learns of it but right before its first span or event;
+ * all spans are closed at the
+ * end. (After kill -9 a definition can be left whose every span was open; the parser does not
+ * mind.) It also wants one
+ * definition only of equal callsites (an inlined function has one in each copy, a library in each
+ * process).
  */
 #include <errno.h>
 #include <uthash.h>

@@ -31,7 +31,8 @@ static int close_rest(struct tape_sink *s, u64 time_ns)
 }
 
 /*
- * Upstream's viewer leaves out an event that carries the largest timestamp of the tape, and gets no time range
+ * Upstream's viewer leaves out an event that carries the largest timestamp of the tape, and gets
+ * no time range
  * from a tape without any: then an empty span of our own ends the tape.
  */
 static int put_end_mark(struct tape_sink *s, s64 time)

@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tape_format.h - the bytes of a .tape v0.1 file, and of the extension records that tapebpf adds (docs/FORMAT.md).
+ * tape_format.h - the bytes of a .tape v0.1 file, and of the extension records that tapebpf adds
+ * (docs/FORMAT.md).
  *
- * Writer, reader and auditor share the layouts below. All integers are little-endian, as is every machine that we
- * run on, so the packed structures are the bytes. `len` counts the whole record, its 3-byte header included.
+ * Writer, reader and auditor share the layouts below. All integers are little-endian, as is every
+ * machine that we
+ * run on, so the packed structures are the bytes. `len` counts the whole record, its 3-byte header
+ * included.
  *
  * Extension records (0x80 and up; every v0.1 reader skips them by their length):
- *   - bodies only grow at the end: a reader takes what it knows and ignores the rest; *_MIN is the smallest size;
- *   - an extension that says something about a v0.1 record stands BEFORE it, and nothing but other extensions of the
- *     same record and NOOPs stand between the two. So a streaming reader keeps what is pending and applies it to the
+ *   - bodies only grow at the end: a reader takes what it knows and ignores the rest; *_MIN is the
+ *     smallest size;
+ *   - an extension that says something about a v0.1 record stands BEFORE it, and nothing but other
+ *     extensions of the
+ *     same record and NOOPs stand between the two. So a streaming reader keeps what is pending and
+ *     applies it to the
  *     next record that it fits;
  *   - an absent extension means the default that is stated with it;
- *   - span, thread, callsite and field ids are those of the tape's v0.1 records. 0 = unknown or none.
+ *   - span, thread, callsite and field ids are those of the tape's v0.1 records. 0 = unknown or
+ *     none.
  */
 #ifndef TAPEBPF_TAPE_FORMAT_H
 #define TAPEBPF_TAPE_FORMAT_H
@@ -225,7 +232,8 @@ struct tape_x_loss {
 } TAPE_PACKED;
 
 /* Before a SPAN_EXIT: where it left, and why. Without it: why = SINK_OWN, and the thread is that of the span's only
- * open entries. (Written when it has entries on several threads, its aliases' included, or another why.) */
+ * open entries. (Written when it has entries on several threads, its aliases' included, or another
+ * why.) */
 struct tape_x_exit {
 	struct tape_head h;
 	u64 span;
@@ -235,7 +243,8 @@ struct tape_x_exit {
 } TAPE_PACKED;
 
 /* The next `count` records (NOOP, SKIP not counted; extensions are) are not the program's own: they only
- * put the tree right for readers of v0.1, and are to be ignored as if they were not there. Exception: for P4
+ * put the tree right for readers of v0.1, and are to be ignored as if they were not there.
+ * Exception: for P4
  * see tape_x_alias. */
 struct tape_x_synthetic {
 	struct tape_head h;
@@ -263,8 +272,10 @@ struct tape_x_event {
 } TAPE_PACKED;
 
 /*
- * Before a value. Without it: flags 0, and the type follows from the tape's type and the one declared in
- * tape_x_callsite: U64 is PTR where PTR is declared, STR is BYTES where BYTES is declared, else as it reads.
+ * Before a value. Without it: flags 0, and the type follows from the tape's type and the one
+ * declared in
+ * tape_x_callsite: U64 is PTR where PTR is declared, STR is BYTES where BYTES is declared, else as
+ * it reads.
  * BYTES are written as the text "[de ad be ef]" unless TAPE_V_RAW.
  */
 struct tape_x_value {
@@ -308,8 +319,10 @@ struct tape_x_late {
 } TAPE_PACKED;
 
 /*
- * Before the (synthetic) SPAN_OPEN of an alias: a second id under which `span` is entered on one more thread at a time.
- * Until the (synthetic) SPAN_CLOSE of the alias, ENTER, EXIT and tape_x_exit that name `alias` mean `span`.
+ * Before the (synthetic) SPAN_OPEN of an alias: a second id under which `span` is entered on one
+ * more thread at a time.
+ * Until the (synthetic) SPAN_CLOSE of the alias, ENTER, EXIT and tape_x_exit that name `alias`
+ * mean `span`.
  */
 struct tape_x_alias {
 	struct tape_head h;

@@ -30,7 +30,8 @@ void tape_group__synthetic(struct tape_group *g, enum tape_procedure procedure, 
 }
 
 /* Append in pieces of whole records, where the group is larger than the writer takes. Returns the bytes that are in the
- * tape; *err tells why not all. Each prefix of what we make in several pieces is as good as a tape. */
+ * tape; *err tells why not all. Each prefix of what we make in several pieces is as good as a
+ * tape. */
 static size_t append_pieces(struct tape_sink *s, const u8 *data, size_t bytes, bool last, int *err)
 {
 	size_t done = 0;

@@ -1,24 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tape_place.c - entries, exits and closes that the upstream parser accepts and puts where they belong.
+ * tape_place.c - entries, exits and closes that the upstream parser accepts and puts where they
+ * belong.
  *
- * Problem. That parser keeps a stack of entered spans per thread, and knows nothing else of parents: a span's place in the
- * tree is whatever lies on top of the stack of the thread of its last ENTER when its CLOSE comes. It panics when an EXIT
- * is not for the top of that stack. Programs leave spans out of order, enter one on several threads at once, close children
+ * Problem. That parser keeps a stack of entered spans per thread, and knows nothing else of
+ * parents: a span's place in the
+ * tree is whatever lies on top of the stack of the thread of its last ENTER when its CLOSE comes.
+ * It panics when an EXIT
+ * is not for the top of that stack. Programs leave spans out of order, enter one on several
+ * threads at once, close children
  * while the parent is entered elsewhere.
  *
- * Design. Between two calls, upstream's stack of each thread is the program's own. During a call, records that are not the
- * program's are put around its own, marked, so that a reader that knows the mark sees nothing of them:
- *   - exit below the top: what lies above is exited and entered again (P3), at the time of the exit;
- *   - entry on a second thread: under an alias, a span id of its own (P4). Suspending the other entry instead would misplace
+ * Design. Between two calls, upstream's stack of each thread is the program's own. During a call,
+ * records that are not the
+ * program's are put around its own, marked, so that a reader that knows the mark sees nothing of
+ * them:
+ *   - exit below the top: what lies above is exited and entered again (P3), at the time of the
+ *     exit;
+ *   - entry on a second thread: under an alias, a span id of its own (P4). Suspending the other
+ *     entry instead would misplace
  *     all that is closed on that thread meanwhile;
  *   - close of a child whose parent is not on top of the thread of its last entry: (P5)
  *       parent entered nowhere: enter it on that thread, close the child, exit it;
- *       parent entered elsewhere: give the child an empty entry on that thread, with the parent on top for the moment;
- *   - close of a root under whose feet other spans are entered: those are lifted for the moment, as in P3.
+ *       parent entered elsewhere: give the child an empty entry on that thread, with the parent on
+ *       top for the moment;
+ *   - close of a root under whose feet other spans are entered: those are lifted for the moment,
+ *     as in P3.
  *
- * Invariants: all open entries of an ident are on one thread, the one of its last ENTER (so an EXIT that is written always fits);
- * the group is only built here, and the state changed with it: exits and closes cannot fail but for want of memory
+ * Invariants: all open entries of an ident are on one thread, the one of its last ENTER (so an
+ * EXIT that is written always fits);
+ * the group is only built here, and the state changed with it: exits and closes cannot fail but
+ * for want of memory
  * (tape_sink__emit_last).
  */
 #include <errno.h>

@@ -3,17 +3,24 @@
  * tape_sink.c - the model's stream as tape records.
  *
  * Each call becomes one group of records that is appended as a whole. Two sorts of groups:
- *   - ordinary ones (definitions, opens, entries, events, values) can fail, for want of disk space; then nothing of the
- *     call is in the tape, the state is as before, and the caller counts it as lost. What later refers to
+ *   - ordinary ones (definitions, opens, entries, events, values) can fail, for want of disk
+ *     space; then nothing of the
+ *     call is in the tape, the state is as before, and the caller counts it as lost. What later
+ *     refers to
  *     a span that is not in the tape is refused with -ENOENT;
- *   - exits and closes have to follow what is written, or the tape shows nothing (upstream hides a span that is not closed, and all
- *     below it). They use the writer's reserve; where even that is used up they wait in `pending`, and all ordinary ones are
- *     refused until it is empty. It is bounded by the spans and entries that were open when the space ran out.
+ *   - exits and closes have to follow what is written, or the tape shows nothing (upstream hides a
+ *     span that is not closed, and all
+ *     below it). They use the writer's reserve; where even that is used up they wait in `pending`,
+ *     and all ordinary ones are
+ *     refused until it is empty. It is bounded by the spans and entries that were open when the
+ *     space ran out.
  *
- * Parents outlive their children here (P7): the close of a span waits for the last child's. The model sees to this itself;
+ * Parents outlive their children here (P7): the close of a span waits for the last child's. The
+ * model sees to this itself;
  * doing it again costs a counter, and the tape stays right whatever is fed.
  *
- * Invariant: records of one thread come in the order of the calls, definitions before use, and an extension record right
+ * Invariant: records of one thread come in the order of the calls, definitions before use, and an
+ * extension record right
  * before the record that it tells of (tape_format.h).
  */
 #include "tape/tape_sink.h"

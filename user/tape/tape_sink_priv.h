@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tape_sink_priv.h - what the files of the tape sink share: tape_sink.c (the calls), tape_group.c (to the writer),
- * tape_end.c (the end of a tape), tape_defs.c (callsites, processes, threads), tape_values.c (values), tape_place.c (the procedures that keep the tree right for readers of v0.1).
+ * tape_sink_priv.h - what the files of the tape sink share: tape_sink.c (the calls), tape_group.c
+ * (to the writer),
+ * tape_end.c (the end of a tape), tape_defs.c (callsites, processes, threads), tape_values.c
+ * (values), tape_place.c (the procedures that keep the tree right for readers of v0.1).
  */
 #ifndef TAPEBPF_TAPE_SINK_PRIV_H
 #define TAPEBPF_TAPE_SINK_PRIV_H

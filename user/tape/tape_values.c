@@ -2,8 +2,10 @@
 /*
  * tape_values.c - values of events and spans.
  *
- * Upstream's viewer matches values to fields by position: the first value, in the order of the fields, goes to the first
- * field. So every field before one that has a value must have one as well (P6); what is missing gets an empty text,
+ * Upstream's viewer matches values to fields by position: the first value, in the order of the
+ * fields, goes to the first
+ * field. So every field before one that has a value must have one as well (P6); what is missing
+ * gets an empty text,
  * marked as ours. All placeholders of a call come first, under one mark.
  */
 #include "tape/tape_sink_priv.h"

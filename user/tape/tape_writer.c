@@ -2,26 +2,39 @@
 /*
  * Writing a tape that is whole at every instruction.
  *
- * Problem. A recorder is killed at any time, and the upstream parser panics on a torn record: a length that leaves
- * the file, half a body behind a whole header, an EVENT whose values are missing and another EVENT behind it. A plain
+ * Problem. A recorder is killed at any time, and the upstream parser panics on a torn record: a
+ * length that leaves
+ * the file, half a body behind a whole header, an EVENT whose values are missing and another EVENT
+ * behind it. A plain
  * write(2) of a buffer is torn by SIGKILL at any page. So is a copy into a shared mapping.
  *
- * Design. Free space is zero bytes, which every reader takes for NOOPs. Appended records gather in memory, in `stage`, at most
+ * Design. Free space is zero bytes, which every reader takes for NOOPs. Appended records gather in
+ * memory, in `stage`, at most
  * 65,535 bytes: a region. A region becomes visible by three writes:
  *
- *   1. four bytes at its start: the header of a SKIP record as long as the region    the file is whole: one void record
- *   2. everything of the region from its fifth byte on                                torn or not, the cover hides it
- *   3. the first four bytes of the region, over the cover                            all its records appear at once
+ *   1. four bytes at its start: the header of a SKIP record as long as the region    the file is
+ *   whole: one void record
+ *   2. everything of the region from its fifth byte on                                torn or not,
+ *   the cover hides it
+ *   3. the first four bytes of the region, over the cover                            all its
+ *   records appear at once
  *
- * The 4-byte writes lie in one page (regions start at multiples of 4), and the kernel copies such a piece under
- * the page's lock without looking for signals: it is there or it is not. The space is allocated (and the file as long) before the
- * first of the three, so that the cover never points beyond the file and a full disk is an error of append, not of a write
- * that is under way. A group of records that is larger than a region is cut between records and published region
+ * The 4-byte writes lie in one page (regions start at multiples of 4), and the kernel copies such
+ * a piece under
+ * the page's lock without looking for signals: it is there or it is not. The space is allocated
+ * (and the file as long) before the
+ * first of the three, so that the cover never points beyond the file and a full disk is an error
+ * of append, not of a write
+ * that is under way. A group of records that is larger than a region is cut between records and
+ * published region
  * by region: each prefix of a tape is a tape.
  *
- * Rejected: a shared mapping of the file, with the same cover. It saves the system calls, but costs a page fault with the file
- * system's page_mkwrite for each 4 KiB: measured on ext4 105-125 ns for 128 bytes, whatever the way of populating it,
- * against 48 ns for these writes (tmpfs: 73-101 against 60). And a file that somebody cuts is SIGBUS.
+ * Rejected: a shared mapping of the file, with the same cover. It saves the system calls, but
+ * costs a page fault with the file
+ * system's page_mkwrite for each 4 KiB: measured on ext4 105-125 ns for 128 bytes, whatever the
+ * way of populating it,
+ * against 48 ns for these writes (tmpfs: 73-101 against 60). And a file that somebody cuts is
+ * SIGBUS.
  *
  * Invariants:
  *   - bytes [0, pos) of the file are final; bytes from pos on are zero, or covered at pos;
