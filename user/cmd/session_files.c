@@ -118,6 +118,8 @@ static int read_file(struct session_files *t, int fd, const char *shown, struct 
 	f->shown = strdup(shown);
 	if (f->shown)
 		err = elf_file__open(f->open_path, f->shown, &f->elf, d);
+	if (!err && !elf_file__is_native(f->elf))
+		err = diag__set(d, -ENOEXEC, "%s is for another kind of machine", shown);
 	if (!err && (f->elf->site_cnt || f->elf->tape_site_cnt)) {
 		elf_file__resolve_lines(f->elf);
 		err = number(t, f);
@@ -151,7 +153,7 @@ int session_files__get(struct session_files *t, int fd, const char *shown, struc
 	if (k) {
 		close(fd);
 		*out = k->file;
-		return k->file ? 0 : diag__set(d, -ENOEXEC, "%s is not an ELF file for this machine", shown);
+		return k->file ? 0 : diag__set(d, -ENOEXEC, "%s is no ELF file for this machine", shown);
 	}
 	k = add(&t->known, st.st_dev, st.st_ino);
 	if (!k) {
