@@ -2,7 +2,7 @@
 
 BENCH := $(B)/tests/bench
 # Other rooms' own measurements (bench_ingest ...) are built by rules of theirs; these are the table's.
-BENCH_TARGETS := bench_empty bench_sdt bench_many empty_usdt
+BENCH_TARGETS := bench_empty bench_sdt bench_many empty_usdt bench_attach
 ifneq ($(wildcard include/tape.h),)
 BENCH_TARGETS += bench_span
 endif
@@ -25,6 +25,10 @@ $(BENCH)/bench_many: $(BENCH)/bench_many.c
 $(BENCH)/empty_usdt: tests/bench/empty_usdt.c $(foreach r,$(NEEDS_elf),$(B)/lib/$(r).a)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(CPPFLAGS) -o $@ $< $(filter %.a,$^) $(LDLIBS)
+
+$(BENCH)/bench_attach: tests/bench/bench_attach.c tests/bench/bench_rounds.h $(foreach r,$(NEEDS_attach),$(B)/lib/$(r).a)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(CPPFLAGS) -Itests/bench -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
 
 # The traced programs know nothing of the recorder's rooms.
 $(BENCH)/bench_empty $(BENCH)/bench_sdt $(BENCH)/bench_span: $(BENCH)/%: tests/bench/%.c tests/bench/bench_rounds.h $(wildcard include/tape.h)

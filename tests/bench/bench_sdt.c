@@ -2,7 +2,7 @@
 /*
  * bench_sdt.c - a foreign probe with four scalar arguments in a loop.
  *
- *	bench_sdt NAME [STEPS]		time it (see bench_rounds.h); waits for a line on stdin first
+ *	bench_sdt NAME [STEPS]		time it (see bench_rounds.h); waits for a line on stdin first, and for its end at last
  *	bench_sdt flat-out SECONDS	two threads fire as fast as they can; prints "flat_out_hits COUNT"
  */
 #include <pthread.h>
@@ -55,5 +55,8 @@ int main(int argc, char **argv)
 		steps = strtoull(argv[2], NULL, 0);
 	(void)getchar(); /* the recorder attaches meanwhile */
 	BENCH(name, steps, DTRACE_PROBE4(bench, four, i, (int)i, steps, frame));
+	/* alive while the recorder is looked at */
+	while (getchar() != EOF)
+		;
 	return 0;
 }

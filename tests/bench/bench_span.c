@@ -2,7 +2,7 @@
 /*
  * bench_span.c - a scoped span of tape.h with one u64, in a loop.
  *
- *	bench_span NAME [STEPS]		time it (see bench_rounds.h); waits for a line on stdin first
+ *	bench_span NAME [STEPS]		time it (see bench_rounds.h); waits for a line on stdin first, and for its end at last
  *	bench_span flat-out SECONDS	two threads as fast as they can; prints "flat_out_spans COUNT"
  */
 #include <pthread.h>
@@ -60,5 +60,8 @@ int main(int argc, char **argv)
 		steps = strtoull(argv[2], NULL, 0);
 	(void)getchar(); /* the recorder attaches meanwhile */
 	BENCH(name, steps, one_span(i));
+	/* alive while the recorder is looked at */
+	while (getchar() != EOF)
+		;
 	return 0;
 }
