@@ -375,7 +375,8 @@ static char *event_text(const struct tree_view *t, const struct event *e, const 
 	struct show sh = t->show;
 	char *text = NULL;
 	size_t bytes;
-	u32 i, pass;
+	u32 i, pass, n = 0;
+	bool named;
 
 	sh.out = open_memstream(&text, &bytes);
 	if (!sh.out)
@@ -388,14 +389,18 @@ static char *event_text(const struct tree_view *t, const struct event *e, const 
 		show__text(sh.out, c->target);
 		fputs(": ", sh.out);
 	}
-	show__text(sh.out, c->name);
-	if (e->value_cnt)
-		fputc(':', sh.out);
+	/* `tracing` names events after file and line: that says less than their words */
+	named = !e->value_cnt || strncmp(c->name, "event ", 6) != 0;
+	if (named)
+		show__text(sh.out, c->name);
+	if (named && e->value_cnt)
+		fputs(": ", sh.out);
 	for (pass = 0; pass < 2; pass++) { /* the message first */
 		for (i = 0; i < e->value_cnt; i++) {
 			if (show__is_message(c, e->value[i].field) != !pass)
 				continue;
-			fputc(' ', sh.out);
+			if (n++)
+				fputc(' ', sh.out);
 			if (pass) {
 				show__text(sh.out, c->field[e->value[i].field].name);
 				fputc('=', sh.out);
