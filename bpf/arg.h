@@ -7,18 +7,26 @@
 
 #include "tapebpf/wire.h"
 
-/* Bytes of an operand: 1, 2, 4 or 8; anything else is no size that a note can have. */
+/* Sizes that a note can have: 1, 2, 4, 8, negative if signed. The recorder lets no other into a spec. */
+static inline __attribute__((always_inline)) int arg__size_ok(__s8 size)
+{
+	int n = size < 0 ? -size : size;
+
+	return n == 1 || n == 2 || n == 4 || n == 8;
+}
+
+/* Bytes of an operand. Without branches: this is in the path of every argument. */
 static inline __attribute__((always_inline)) __u32 arg__bytes(__s8 size)
 {
-	__u32 n = size < 0 ? -size : size;
+	__s32 sign = size >> 7;
 
-	return n == 1 || n == 2 || n == 4 ? n : 8;
+	return (size ^ sign) - sign;
 }
 
 /* Cut a value to its size and extend it to 64 bits as its sign says. */
 static inline __attribute__((always_inline)) __u64 arg__extend(__u64 v, __s8 size)
 {
-	__u32 shift = 64 - 8 * arg__bytes(size);
+	__u32 shift = (64 - 8 * arg__bytes(size)) & 63;
 
 	return size < 0 ? (__u64)((__s64)(v << shift) >> shift) : v << shift >> shift;
 }

@@ -94,7 +94,7 @@ __inline int on_thread(struct pt_regs *ctx, const bool sleepable)
 	struct wire_page h;
 	struct emit e;
 
-	if (!target__wanted(cookie) || !emit__init(&e) || !page__read(&e, &h, addr, sleepable))
+	if (!probe__init(&e, cookie) || !page__read(&e, &h, addr, sleepable))
 		return 0;
 	pages__track(&e, &key, &h, addr, COOKIE_NUMBER(cookie));
 	a = emit__reserve(&e, sizeof(*a));
@@ -123,7 +123,7 @@ __inline int on_page(struct pt_regs *ctx, __u32 why, const bool sleepable)
 	struct emit e;
 	int lost = 0;
 
-	if (!target__wanted(cookie) || !emit__init(&e) || !page__read(&e, &h, addr, sleepable))
+	if (!probe__init(&e, cookie) || !page__read(&e, &h, addr, sleepable))
 		return 0;
 	val = pages__track(&e, &key, &h, addr, COOKIE_NUMBER(cookie));
 	if (WIRE_COMMIT_CNT(h.commit) || !val || page__seen(&h) != val->seen || val->lost_cause)
@@ -155,7 +155,7 @@ __inline int imm__send_class(struct emit *e, __u64 src, __u64 bytes, __u32 cooki
 		goto unreadable;
 	emit__head(e, h, WIRE_IMMEDIATE, sizeof(*h) + bytes, cookie);
 	emit__submit(e, h, sizeof(*h) + class);
-	return WIRE_C_SUBMITTED;
+	return 0;
 unreadable:
 	bpf_ringbuf_discard(h, BPF_RB_NO_WAKEUP);
 	return WIRE_C_LOST_READ;
@@ -190,7 +190,7 @@ __inline int on_record(struct pt_regs *ctx, const bool sleepable)
 	struct emit e;
 	int result;
 
-	if (!target__wanted(cookie) || !emit__init(&e))
+	if (!probe__init(&e, cookie))
 		return 0;
 	emit__count(&e, WIRE_C_EMITTED);
 	if (bytes < sizeof(struct wire_imm) || bytes > IMM_MAX) {
@@ -202,7 +202,8 @@ __inline int on_record(struct pt_regs *ctx, const bool sleepable)
 		user__touch(src, bytes);
 		result = imm__send(&e, src, bytes, COOKIE_NUMBER(cookie));
 	}
-	emit__count(&e, result);
+	if (result)
+		emit__count(&e, result);
 	return 0;
 }
 
@@ -231,4 +232,5 @@ int tape_idle(struct pt_regs *ctx)
 }
 
 const volatile struct config config = {};
+__u32 targets_generation = 0;
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -46,11 +46,14 @@ struct binary_key {
 };
 
 /* Per CPU. seq is incremented without atomicity: two programs that preempt each other on one CPU can use a number twice
- * but never leave one out, so a gap is always a record that is missing. */
+ * but never leave one out, so a gap is always a record that is missing.
+ * counter[WIRE_C_SUBMITTED] stays 0: it is EMITTED less the lost ones, and the recorder counts what it receives. */
 struct cpu_state {
 	__u64 counter[16]; /* enum wire_counter */
 	__u32 seq;
 	__u32 since; /* bytes since the fill level was looked at */
+	__u32 tgid;  /* the last process here that was found to be a target, while `generation` was this */
+	__u32 generation;
 };
 
 #endif

@@ -12,9 +12,11 @@
  *     assumptions on how long a program may be preempted.
  *   - Counters are added to atomically: sleepable programs and, on preemptible kernels, all programs of a CPU can
  *     interleave. (The plain form of the instruction, without result, works on 5.10.) EMITTED is counted first.
+ *   - What is handed to a ring is not counted here: that is the rest, and the recorder's own count of what it receives
+ *     proves it. An atomic addition less for each hit.
  *   - What may fault is read before the reservation, as a reserved record stops the consumer.
  *
- * Invariant: EMITTED = SUBMITTED + LOST_RING + LOST_READ + LOST_SIZE once no program runs.
+ * Invariant: EMITTED = received + LOST_RING + LOST_READ + LOST_SIZE once no program runs and the rings are drained.
  */
 #ifndef TAPEBPF_EMIT_BPF_H
 #define TAPEBPF_EMIT_BPF_H
@@ -56,7 +58,11 @@ struct {
 	__type(value, __u32);
 } targets SEC(".maps") __weak;
 
+/* Counts the removals from `targets`: what a CPU remembers of it holds while this stays the same. */
+extern __u32 targets_generation;
+
 struct emit {
+	__u64 id; /* of the current task: pid << 32 | tid */
 	struct cpu_state *st;
 	void *ring;
 	__u32 cpu;
@@ -81,6 +87,7 @@ __inline bool emit__init(struct emit *e)
 {
 	__u32 zero = 0;
 
+	e->id = bpf_get_current_pid_tgid();
 	e->cpu = bpf_get_smp_processor_id();
 	e->st = bpf_map_lookup_elem(&cpus, &zero);
 	e->ring = bpf_map_lookup_elem(&rings, &e->cpu);
@@ -96,16 +103,14 @@ __inline void *emit__reserve(struct emit *e, const __u64 bytes)
 
 __inline void emit__head(struct emit *e, struct wire_head *h, __u16 kind, __u32 bytes, __u32 cookie)
 {
-	__u64 id = bpf_get_current_pid_tgid();
-
 	h->kind = kind;
 	h->cpu = e->cpu;
 	h->bytes = bytes;
 	h->time_ns = bpf_ktime_get_ns();
 	h->seq = e->seq;
 	h->cookie = cookie;
-	h->pid = id >> 32;
-	h->tid = id;
+	h->pid = e->id >> 32;
+	h->tid = e->id;
 }
 
 __inline void emit__submit(struct emit *e, void *rec, const __u32 reserved)
@@ -137,17 +142,28 @@ __inline __u64 probe__cookie(void *ctx)
 	return COOKIE_MARK;
 }
 
-/* Does a hit of the current process count? */
-__inline bool target__wanted(__u64 cookie)
+/* Does a hit of the current process count? A program that preempts us between the two stores below can leave tgid and
+ * generation of different moments only if targets came and went within that time; the worst of it is one hit. */
+__inline bool target__wanted(struct emit *e, __u64 cookie)
 {
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32, one = TARGET_LIVE;
+	__u32 tgid = e->id >> 32, one = TARGET_LIVE, generation = targets_generation;
 
-	if (bpf_map_lookup_elem(&targets, &tgid))
+	if (e->st->tgid == tgid && e->st->generation == generation)
 		return true;
-	if (!COOKIE_ANY(cookie))
-		return false;
-	bpf_map_update_elem(&targets, &tgid, &one, BPF_ANY);
+	if (!bpf_map_lookup_elem(&targets, &tgid)) {
+		if (!COOKIE_ANY(cookie))
+			return false;
+		bpf_map_update_elem(&targets, &tgid, &one, BPF_ANY);
+	}
+	e->st->generation = generation;
+	e->st->tgid = tgid;
 	return true;
+}
+
+/* What every probe begins with. */
+__inline bool probe__init(struct emit *e, __u64 cookie)
+{
+	return emit__init(e) && target__wanted(e, cookie);
 }
 
 /* pid and tid as the task's own (innermost) pid namespace numbers them. */

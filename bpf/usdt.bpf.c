@@ -86,9 +86,8 @@ __inline __u64 arg__address(struct pt_regs *ctx, const struct wire_arg *a)
 __inline long arg__fetch(struct pt_regs *ctx, const struct wire_arg *a, __u64 *v, const bool sleepable)
 {
 	const void *src;
-	__u64 raw = 0;
+	__u64 raw = 0, n;
 	long err = 0;
-	__u32 n;
 
 	if (a->kind == WIRE_ARG_REG) {
 		raw = reg__get(ctx, a->reg) >> (a->shift & 63);
@@ -97,6 +96,8 @@ __inline long arg__fetch(struct pt_regs *ctx, const struct wire_arg *a, __u64 *v
 	} else if (a->kind == WIRE_ARG_MEM || a->kind == WIRE_ARG_SIB || a->kind == WIRE_ARG_IP) {
 		src = (void *)arg__address(ctx, a);
 		n = arg__bytes(a->size);
+		barrier_var(n); /* the verifier wants to see the bound right here */
+		n = n > sizeof(raw) ? sizeof(raw) : n;
 		err = bpf_probe_read_user(&raw, n, src);
 		if (sleepable && err)
 			err = bpf_copy_from_user(&raw, n, src);
@@ -140,7 +141,7 @@ __inline int hit__send_class(struct emit *e, __u32 cookie, const __u64 *val, __u
 	hit__head(e, hit, cookie, args, 0, unreadable);
 	__builtin_memcpy(hit + 1, val, 8 * class);
 	emit__submit(e, hit, sizeof(*hit) + 8 * class);
-	return WIRE_C_SUBMITTED;
+	return 0;
 }
 
 __inline int on_scalars(struct pt_regs *ctx, const bool sleepable)
@@ -152,7 +153,7 @@ __inline int on_scalars(struct pt_regs *ctx, const bool sleepable)
 	struct emit e;
 	int result;
 
-	if (!target__wanted(cookie) || !emit__init(&e))
+	if (!probe__init(&e, cookie))
 		return 0;
 	spec = bpf_map_lookup_elem(&specs, &idx);
 	if (!spec || (args = spec->arg_cnt) > WIRE_MAX_ARGS)
@@ -165,7 +166,8 @@ __inline int on_scalars(struct pt_regs *ctx, const bool sleepable)
 		result = hit__send_class(&e, COOKIE_NUMBER(cookie), val, args, unreadable, 8);
 	else
 		result = hit__send_class(&e, COOKIE_NUMBER(cookie), val, args, unreadable, 12);
-	emit__count(&e, result);
+	if (result)
+		emit__count(&e, result);
 	return 0;
 }
 
@@ -323,7 +325,7 @@ __inline int text__send_class(struct emit *e, __u32 cookie, const struct wire_sp
 	}
 	hit__head(e, hit, cookie, args, t->bytes, t->unreadable);
 	emit__submit(e, rec, class);
-	return WIRE_C_SUBMITTED;
+	return 0;
 }
 
 /* Each class costs the verifier some 30,000 steps. */
@@ -348,9 +350,10 @@ __inline int on_texts(struct pt_regs *ctx, const bool sleepable)
 	struct wire_spec *spec;
 	struct texts t;
 	struct emit e;
+	int result;
 	__u32 i;
 
-	if (!target__wanted(cookie) || !emit__init(&e))
+	if (!probe__init(&e, cookie))
 		return 0;
 	for (i = 0; i < WIRE_MAX_ARGS; i++)
 		t.raw[i] = t.out[i] = OPAQUE(0);
@@ -361,7 +364,9 @@ __inline int on_texts(struct pt_regs *ctx, const bool sleepable)
 	emit__count(&e, WIRE_C_EMITTED);
 	args__fetch(ctx, spec, t.raw, &t.unreadable, sleepable);
 	texts__plan(spec, &t, sleepable);
-	emit__count(&e, texts__send(&e, COOKIE_NUMBER(cookie), spec, &t, args));
+	result = texts__send(&e, COOKIE_NUMBER(cookie), spec, &t, args);
+	if (result)
+		emit__count(&e, result);
 	return 0;
 }
 

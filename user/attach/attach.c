@@ -156,6 +156,15 @@ void attach__set_ops(struct attach *a, const struct attach_ops *ops)
 
 /* --- targets ---------------------------------------------------------------------------------------------------- */
 
+/* The generation after the removal: a CPU that looks in between remembers under the old number. */
+static void remove_target(struct attach *a, u32 pid)
+{
+	bpf_map_delete_elem(bpf_map__fd(a->skel->maps.targets), &pid);
+	__atomic_add_fetch(&a->skel->bss->targets_generation, 1, __ATOMIC_SEQ_CST);
+	if (a->texts) /* has variables of its own */
+		__atomic_add_fetch(&a->texts->bss->targets_generation, 1, __ATOMIC_SEQ_CST);
+}
+
 int attach__add_target(struct attach *a, u32 pid, struct diag *d)
 {
 	int fd = bpf_map__fd(a->skel->maps.targets);
@@ -165,7 +174,7 @@ int attach__add_target(struct attach *a, u32 pid, struct diag *d)
 		return diag__set(d, -errno, "cannot make process %u a target: %s", pid, strerror(errno));
 	if (procfs__alive(pid))
 		return 0;
-	bpf_map_delete_elem(fd, &pid); /* it went before its end could be noticed */
+	remove_target(a, pid); /* it went before its end could be noticed */
 	return diag__set(d, -ESRCH, "no such process: %u", pid);
 }
 
@@ -190,7 +199,7 @@ u32 attach__targets(struct attach *a)
 			if (state != TARGET_DEAD)
 				n++;
 			else if (!procfs__alive(key))
-				bpf_map_delete_elem(fd, &key);
+				remove_target(a, key);
 		}
 		key = next;
 	}
@@ -272,6 +281,8 @@ void attach__counters(struct attach *a, u64 counter[WIRE_C_MAX])
 	for (cpu = 0; cpu < a->cpus; cpu++)
 		for (i = 0; i < WIRE_C_MAX; i++)
 			counter[i] += st[cpu].counter[i];
+	counter[WIRE_C_SUBMITTED] = counter[WIRE_C_EMITTED] - counter[WIRE_C_LOST_RING] -
+				    counter[WIRE_C_LOST_READ] - counter[WIRE_C_LOST_SIZE];
 }
 
 /* Read, drain, apply: rule 2 of the batch path. */

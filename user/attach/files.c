@@ -60,6 +60,8 @@ static int spec__index(struct attach *a, const struct elf_site *s)
 
 	for (i = 0; i < spec.arg_cnt; i++) {
 		spec.arg[i] = s->arg[i];
+		if (!arg__size_ok(spec.arg[i].size))
+			spec.arg[i] = (struct wire_arg){.kind = WIRE_ARG_NONE, .size = 8};
 		spec.text_cnt += s->arg[i].text != WIRE_TEXT_NO;
 	}
 	for (i = 0; i < a->spec_cnt; i++)

@@ -189,6 +189,7 @@ int load__texts(struct attach *a, struct diag *d)
 		if (is_text_program(p) && a->f->uprobe_multi)
 			bpf_program__set_expected_attach_type(p, ATTACH_UPROBE_MULTI);
 	}
+	a->texts->bss->targets_generation = a->skel->bss->targets_generation;
 	err = share_maps(a, a->texts);
 	if (!err)
 		err = tapebpf_bpf__load(a->texts);
