@@ -1,41 +1,55 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * th_deep TRUTH [DEPTH [ROUNDS]] - recursion DEPTH spans deep (default 500; beyond 4094 the rest is not recorded, and not
- * counted here), an event at the bottom and long stays at each tenth level so that preambles of all sizes are made.
+ * th_deep HOW TRUTH N - depth N of nested spans with events at the bottom and on the way (deep), a pause of N ms within a span (pause),
+ * a partly filled page that nobody touches for N ms before SIGKILL (idle).
  */
-#define TAPE_PROVIDER th
+#define TAPE_PROVIDER th_deep
+#include <tape.h>
+
 #include "truth.h"
 
-static long depth;
+static struct truth_slot *s;
 
-static long down(long d)
+static __attribute__((noinline)) void down(int n)
 {
-	long i, sum = 0;
-
-	if (d == depth) {
-		TRUTH(tape_event(INFO, "bottom", (d, d)));
-		return d;
+	if (!n) {
+		for (int i = 0; i < 500; i++)
+			TRUTH_EVENT(s, "bottom");
+		return;
 	}
-	if (d >= TAPE_MAX_DEPTH) {
-		tape_span(INFO, "too_deep", (d, d));
-		return down(d + 1) + d;
-	}
-	TRUTH_SPAN(sum = down(d + 1) + d;
-		   if (d % 10 == 0) for (i = 0; i < 100; i++) TRUTH(tape_event(DEBUG, "stay", (d, d), (i, i))), INFO,
-		   "level", (d, d), (name, "some text that makes it longer"));
-	return sum;
+	if (n % 64 == 1)
+		TRUTH_EVENT(s, "on_the_way");
+	TRUTH_SPAN(s, "level", down(n - 1));
 }
 
 int main(int argc, char **argv)
 {
-	long i, rounds = truth_arg(argc, argv, 3, 3), sum = 0;
+	int n;
 
-	if (argc < 2)
+	if (argc < 4)
 		return 2;
-	depth = truth_arg(argc, argv, 2, 500);
-	truth_open(argv[1]);
-	for (i = 0; i < rounds; i++)
-		sum += down(0);
-	printf("result %ld\n", sum);
+	truth__open(argv[2]);
+	n = atoi(argv[3]);
+	s = truth__take();
+	if (!strcmp(argv[1], "deep")) {
+		down(n);
+		TRUTH_SPAN(s, "after", (void)0);
+	} else if (!strcmp(argv[1], "pause")) {
+		TRUTH_SPAN(s, "long", {
+			TRUTH_EVENT(s, "before");
+			usleep((unsigned)n * 1000);
+			TRUTH_EVENT(s, "after");
+		});
+	} else {
+		uint64_t seq = truth__begin(s);
+
+		tape_span(INFO, "open", (slot, s->no), (seq, seq));
+		truth__done(s, seq);
+		TRUTH_EVENT(s, "tick");
+		TRUTH_EVENT(s, "tick");
+		usleep((unsigned)n * 1000);
+		kill(getpid(), SIGKILL);
+	}
+	puts("done");
 	return 0;
 }

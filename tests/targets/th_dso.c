@@ -1,111 +1,110 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * th_dso TRUTH HOW [ROUNDS] - main and two shared objects (th_dso_a.so, th_dso_b.so beside the program), all with tape.h. HOW: all (three
- * modules nested), loop (dlopen, record, dlclose again and again), threads (other threads have recorded in the object when
- * it is closed).
+ * th_dso HOW TRUTH ROUNDS LIB... - a program and shared objects that each include the header.
+ * HOW: calls (all loaded, called in turn, below a span of the program), loop (dlopen, call, dlclose, ROUNDS times), threads (likewise, called on a
+ * thread that ends before the dlclose, and on one that outlives it). Prints the rounds that went well.
  */
-#define TAPE_PROVIDER th
+#define TAPE_PROVIDER th_dso
+#include <tape.h>
+
 #include "truth.h"
+
 #include <dlfcn.h>
-#include <libgen.h>
-#include <pthread.h>
 
-typedef uint64_t call_t(uint64_t);
-static char dir[4096];
+typedef void part_fn(struct truth_slot *s, int cnt);
 
-static void *load(const char *name, call_t **call)
+struct call {
+	part_fn *work;
+	pthread_barrier_t called, closed;
+	struct truth_slot *s;
+};
+
+static void *short_caller(void *arg)
 {
-	char path[4200], symbol[32];
-	void *h;
+	struct call *c = arg;
 
-	snprintf(path, sizeof(path), "%s/th_dso_%s.so", dir, name);
-	h = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	if (!h) {
-		fprintf(stderr, "%s\n", dlerror());
-		exit(1);
-	}
-	snprintf(symbol, sizeof(symbol), "dso_%s", name);
-	*call = (call_t *)dlsym(h, symbol);
-	return h;
-}
-
-static uint64_t called(call_t *call, uint64_t i)
-{
-	uint64_t r;
-
-	truth()->intended += 3;
-	r = call(i);
-	truth()->committed += 3;
-	return r;
-}
-
-static pthread_barrier_t recorded, closed;
-static call_t *shared_call;
-
-static void *other(void *arg)
-{
-	called(shared_call, 1);
-	pthread_barrier_wait(&recorded);
-	pthread_barrier_wait(&closed);
-	TRUTH(tape_event(INFO, "after_close", (n, 1)));
+	c->work(truth__take(), 7);
 	return NULL;
 }
 
-static uint64_t close_under_threads(void)
+static void *long_caller(void *arg)
 {
-	pthread_t t[4];
-	void *h;
-	int i;
+	struct call *c = arg;
+	struct truth_slot *s = truth__take();
 
-	h = load("a", &shared_call);
-	pthread_barrier_init(&recorded, NULL, 5);
-	pthread_barrier_init(&closed, NULL, 5);
-	for (i = 0; i < 4; i++)
-		pthread_create(&t[i], NULL, other, NULL);
-	pthread_barrier_wait(&recorded);
-	dlclose(h);
-	pthread_barrier_wait(&closed);
-	for (i = 0; i < 4; i++)
-		pthread_join(t[i], NULL);
-	return 4;
+	c->work(s, 9);
+	pthread_barrier_wait(&c->called);
+	pthread_barrier_wait(&c->closed);
+	TRUTH_EVENT(s, "after_close");
+	return NULL;
+}
+
+static void on_threads(part_fn *work, void *lib)
+{
+	struct call c = { .work = work };
+	pthread_t a, b;
+
+	pthread_barrier_init(&c.called, NULL, 2);
+	pthread_barrier_init(&c.closed, NULL, 2);
+	pthread_create(&a, NULL, short_caller, &c);
+	pthread_create(&b, NULL, long_caller, &c);
+	pthread_join(a, NULL);
+	pthread_barrier_wait(&c.called);
+	dlclose(lib);
+	pthread_barrier_wait(&c.closed);
+	pthread_join(b, NULL);
+}
+
+static int loop(struct truth_slot *s, const char *path, int rounds, int threads)
+{
+	int good = 0;
+
+	for (int i = 0; i < rounds; i++) {
+		void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+		part_fn *work = lib ? (part_fn *)(uintptr_t)dlsym(lib, "part_work") : NULL;
+
+		if (!work)
+			break;
+		TRUTH_EVENT(s, "round");
+		if (threads) {
+			on_threads(work, lib);
+		} else {
+			work(s, 5 + i % 300);
+			dlclose(lib);
+		}
+		if (dlopen(path, RTLD_NOW | RTLD_NOLOAD))
+			break; /* it did not go */
+		good++;
+	}
+	return good;
 }
 
 int main(int argc, char **argv)
 {
-	long i, rounds = truth_arg(argc, argv, 3, 100);
-	const char *how = argc > 2 ? argv[2] : "";
-	uint64_t sum = 0;
-	call_t *a, *b;
-	ssize_t n;
-	void *h, *g;
+	int rounds, good = 0, i, k;
+	struct truth_slot *s;
+	part_fn *work[8];
 
-	if (argc < 3)
+	if (argc < 5 || argc > 12)
 		return 2;
-	n = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
-	dir[n < 0 ? 0 : n] = 0;
-	dirname(dir);
-	truth_open(argv[1]);
-	if (!strcmp(how, "all")) {
-		h = load("a", &a);
-		g = load("b", &b);
-		if (getenv("TH_SETTLE")) /* let a recorder notice the new files */
-			usleep(500000);
-		for (i = 0; i < rounds; i++)
-			TRUTH_SPAN(sum += called(a, called(b, (uint64_t)i)), INFO, "main", (i, (uint64_t)i));
-		dlclose(g);
-		dlclose(h);
-	} else if (!strcmp(how, "loop")) {
-		for (i = 0; i < rounds; i++) {
-			h = load(i & 1 ? "a" : "b", &a);
-			sum += called(a, (uint64_t)i);
-			dlclose(h);
-		}
-	} else if (!strcmp(how, "threads")) {
-		for (i = 0; i < rounds; i++)
-			sum += close_under_threads();
+	truth__open(argv[2]);
+	rounds = atoi(argv[3]);
+	s = truth__take();
+	if (strcmp(argv[1], "calls")) {
+		good = loop(s, argv[4], rounds, !strcmp(argv[1], "threads"));
 	} else {
-		return 2;
+		for (k = 4; k < argc; k++) {
+			void *lib = dlopen(argv[k], RTLD_NOW | RTLD_LOCAL);
+
+			if (!lib || !(work[k - 4] = (part_fn *)(uintptr_t)dlsym(lib, "part_work")))
+				return 99;
+		}
+		for (i = 0; i < rounds; i++, good++)
+			TRUTH_SPAN(s, "main", {
+				for (k = 4; k < argc; k++)
+					work[k - 4](s, 3);
+			});
 	}
-	printf("result %llu\n", (unsigned long long)sum);
+	printf("%d\n", good);
 	return 0;
 }

@@ -1,81 +1,142 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * th_exit TRUTH HOW [SPANS [THREADS]] - threads record SPANS spans each (default 1000), then the process ends while all
- * threads live. HOW: return exit _exit abort segv kill exit_group_thread loop (flat out until killed).
+ * th_exit WAY TRUTH [RECORDS [THREADS]] - every road by which a process or thread ends, with partly filled pages and open
+ * spans on each of its threads. Prints "RECORDS done" before it goes.
  */
-#define TAPE_PROVIDER th
+#define TAPE_PROVIDER th_exit
+#include <tape.h>
+
 #include "truth.h"
-#include <pthread.h>
-#include <signal.h>
 
-static long spans;
-static volatile int ready;
-static const char *how;
+#include <elf.h>
+#include <sys/wait.h>
 
-static uint64_t work(long n)
+static int record_cnt = 1000, thread_cnt = 2;
+static pthread_barrier_t ready;
+static const char *way, *truth_path, *self;
+static int *volatile nowhere;
+
+static void make_records(struct truth_slot *s, int cnt)
 {
-	uint64_t sum = 0;
-	long i;
-
-	for (i = 0; i < n; i++)
-		TRUTH_SPAN(sum += (uint64_t)i, INFO, "work", (i, (uint64_t)i));
-	return sum;
-}
-
-static void *thread(void *arg)
-{
-	if (!strcmp(how, "loop"))
-		for (;;)
-			work(1000);
-	work(spans);
-	__atomic_add_fetch(&ready, 1, __ATOMIC_RELEASE);
-	if (arg && !strcmp(how, "exit_group_thread")) {
-		usleep(20000);
-		syscall(SYS_exit_group, 7);
+	for (int i = 0; i < cnt; i++) {
+		if (i % 5)
+			TRUTH_EVENT(s, "tick");
+		else
+			TRUTH_SPAN(s, "step", (void)0);
 	}
-	for (;;)
-		pause();
-	return NULL;
 }
 
-static void end(void)
+static void exec_self(const char *next)
 {
-	if (!strcmp(how, "exit"))
-		exit(3);
-	if (!strcmp(how, "_exit"))
-		_exit(4);
-	if (!strcmp(how, "abort"))
+	char records[16];
+
+	snprintf(records, sizeof(records), "%d", record_cnt);
+	execl(self, self, next, truth_path, records, "1", (char *)NULL);
+}
+
+/* A file that the kernel takes for a program and then cannot map: the old memory is gone when it finds out. */
+static void exec_doomed(void)
+{
+	Elf64_Ehdr h = { .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT }, .e_type = ET_EXEC };
+	Elf64_Phdr ph = { .p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_vaddr = 0xffffffff81000000, .p_memsz = 4096,
+			  .p_filesz = sizeof(h), .p_align = 4096 };
+	int fd = open("doomed", O_WRONLY | O_CREAT | O_TRUNC, 0755);
+
+#ifdef __x86_64__
+	h.e_machine = EM_X86_64;
+#else
+	h.e_machine = EM_AARCH64;
+#endif
+	h.e_version = EV_CURRENT;
+	h.e_phoff = h.e_ehsize = sizeof(h);
+	h.e_phentsize = sizeof(ph);
+	h.e_phnum = 1;
+	if (write(fd, &h, sizeof(h)) != sizeof(h) || write(fd, &ph, sizeof(ph)) != sizeof(ph))
+		exit(99);
+	close(fd);
+	execl("./doomed", "doomed", (char *)NULL);
+}
+
+static void leave(struct truth_slot *s)
+{
+	if (!strcmp(way, "exit") || !strcmp(way, "exit_thread"))
+		exit(5);
+	if (!strcmp(way, "_exit"))
+		_exit(6);
+	if (!strcmp(way, "abort"))
 		abort();
-	if (!strcmp(how, "segv"))
-		raise(SIGSEGV);
-	if (!strcmp(how, "kill"))
+	if (!strcmp(way, "segv"))
+		*nowhere = 1;
+	if (!strcmp(way, "kill"))
 		kill(getpid(), SIGKILL);
-	if (!strcmp(how, "exit_group_thread"))
+	if (!strcmp(way, "term"))
+		kill(getpid(), SIGTERM);
+	if (!strcmp(way, "exec") || !strcmp(way, "exec_thread"))
+		exec_self("return");
+	if (!strcmp(way, "exec_doomed"))
+		exec_doomed();
+	if (!strcmp(way, "exec_fail")) {
+		if (execl("/nonexistent", "x", (char *)NULL) != -1 || errno != ENOENT)
+			exit(99);
+		make_records(s, record_cnt);
+	}
+	if (!strcmp(way, "pthread_exit"))
+		pthread_exit(NULL);
+	if (!strcmp(way, "wait"))
 		for (;;)
 			pause();
 }
 
+static void *helper(void *arg)
+{
+	struct truth_slot *s = truth__take();
+	uint64_t seq = truth__begin(s);
+	int last = arg != NULL;
+
+	tape_span(INFO, "open", (slot, s->no), (seq, seq));
+	truth__done(s, seq);
+	make_records(s, record_cnt);
+	pthread_barrier_wait(&ready);
+	if (last && strstr(way, "_thread"))
+		leave(s);
+	if (!strcmp(way, "pthread_exit")) {
+		usleep(20000); /* the main thread is gone by now, most times */
+		make_records(s, record_cnt);
+		TRUTH_OTHER(s, 1, (void)0); /* the end of the span above, by this return */
+		return NULL;
+	}
+	for (;;)
+		pause();
+}
+
 int main(int argc, char **argv)
 {
-	long i, threads = truth_arg(argc, argv, 4, 3);
+	struct truth_slot *s;
 	pthread_t t;
-	uint64_t sum;
+	int i;
 
 	if (argc < 3)
 		return 2;
-	how = argv[2];
-	spans = truth_arg(argc, argv, 3, 1000);
-	truth_open(argv[1]);
-	for (i = 0; i < threads; i++)
-		pthread_create(&t, NULL, thread, (void *)(i == 0 ? argv : NULL));
-	if (!strcmp(how, "loop"))
-		thread(NULL);
-	sum = work(spans);
-	while (__atomic_load_n(&ready, __ATOMIC_ACQUIRE) < threads)
-		usleep(1000);
-	TRUTH(tape_event(WARN, "last", (sum, sum)));
-	printf("result %llu\n", (unsigned long long)sum);
+	self = argv[0];
+	way = argv[1];
+	truth_path = argv[2];
+	if (argc > 3)
+		record_cnt = atoi(argv[3]);
+	if (argc > 4)
+		thread_cnt = atoi(argv[4]);
+	truth__open(truth_path);
+	pthread_barrier_init(&ready, NULL, (unsigned)thread_cnt + 1);
+	s = truth__take();
+	for (i = 0; i < thread_cnt; i++)
+		if (pthread_create(&t, NULL, helper, i == thread_cnt - 1 ? &t : NULL))
+			return 99;
+	make_records(s, record_cnt);
+	pthread_barrier_wait(&ready);
+	printf("%d done\n", record_cnt);
 	fflush(stdout);
-	end();
-	return 0;
+	if (strstr(way, "_thread"))
+		for (;;)
+			pause();
+	leave(s);
+	return 4;
 }

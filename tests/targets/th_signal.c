@@ -1,66 +1,110 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * th_signal TRUTH [MS [THREADS]] - threads record flat out for MS milliseconds (default 1000) while timer signals (50 us) run a
- * handler that records a span and an event each time.
+ * th_signal HOW TRUTH COUNT - signal handlers that trace, under a 20 us timer, while their thread traces too.
+ * HOW: timer (COUNT spans on one thread), altstack (likewise, handlers on a stack of their own), jump (every 16th handler leaves by siglongjmp),
+ * altjump (both), threads (COUNT short threads: the first record of a thread is interrupted too). Prints the
+ * signals that were handled.
  */
-#define TAPE_PROVIDER th
+#define TAPE_PROVIDER th_signal
+#include <tape.h>
+
 #include "truth.h"
-#include <pthread.h>
-#include <signal.h>
+
+#include <setjmp.h>
 #include <sys/time.h>
 
-static volatile int stop;
-static struct truth_slot *volatile handlers;
+static __thread struct truth_slot *handled;
+static volatile int jumping;
+static sigjmp_buf out;
+static uint64_t signal_cnt;
 
-/* The handler has a slot of its own: it interrupts the thread between its two counts. */
 static void on_alarm(int sig)
 {
-	__atomic_add_fetch(&handlers->intended, 3, __ATOMIC_RELAXED);
-	{
-		tape_span(WARN, "handler", (sig, sig));
-		tape_event(INFO, "in_handler", (n, 1));
-	}
-	__atomic_add_fetch(&handlers->committed, 3, __ATOMIC_RELAXED);
+	struct truth_slot *s = handled;
+	uint64_t n = __atomic_add_fetch(&signal_cnt, 1, __ATOMIC_RELAXED);
+
+	(void)sig;
+	if (!s)
+		s = handled = truth__take();
+	TRUTH_SPAN(s, "handler", TRUTH_EVENT(s, "in_handler"));
+	if (jumping && n % 16 == 0)
+		siglongjmp(out, 1);
 }
 
-static void *work(void *arg)
+static void timer(int us)
 {
-	uint64_t i = 0;
+	struct itimerval t = { { 0, us }, { 0, us } };
 
-	while (!stop) {
-		TRUTH_SPAN(, INFO, "work", (i, i));
-		i++;
-	}
+	setitimer(ITIMER_REAL, &t, NULL);
+}
+
+static __attribute__((noinline)) void spans(struct truth_slot *s, uint64_t until)
+{
+	while (s->committed < until)
+		TRUTH_SPAN(s, "step", (void)0);
+}
+
+static void *short_thread(void *arg)
+{
+	struct truth_slot *s = truth__take();
+
+	(void)arg;
+	TRUTH_SPAN(s, "step", TRUTH_EVENT(s, "tick"));
 	return NULL;
+}
+
+static void threads(int cnt)
+{
+	pthread_t t[8];
+	int i, k;
+
+	for (i = 0; i < cnt; i += 8) {
+		for (k = 0; k < 8; k++)
+			if (pthread_create(&t[k], NULL, short_thread, NULL))
+				exit(99);
+		for (k = 0; k < 8; k++)
+			pthread_join(t[k], NULL);
+	}
+}
+
+/* Handlers that jump come only in here, so that `out` is always good. */
+static __attribute__((noinline)) void jumps(struct truth_slot *s, uint64_t until)
+{
+	if (sigsetjmp(out, 1))
+		truth__jumped(s);
+	jumping = 1;
+	spans(s, until);
+	jumping = 0;
 }
 
 int main(int argc, char **argv)
 {
-	struct itimerval every = { { 0, 50 }, { 0, 50 } }, off = { { 0, 0 }, { 0, 0 } };
-	long i, ms = truth_arg(argc, argv, 2, 1000), threads = truth_arg(argc, argv, 3, 2);
-	struct sigaction sa;
-	pthread_t t[64];
-	uint64_t end;
+	struct sigaction sa = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
+	struct truth_slot *s;
+	stack_t ss = { .ss_size = 65536 };
+	uint64_t cnt;
 
-	if (argc < 2 || threads > 64)
+	if (argc < 4)
 		return 2;
-	truth_open(argv[1]);
-	truth_take();
-	handlers = truth_mine;
-	truth_take();
-	memset(&sa, 0, sizeof(sa));
-	sa.sa_handler = on_alarm;
-	sa.sa_flags = SA_RESTART;
+	truth__open(argv[2]);
+	cnt = strtoull(argv[3], NULL, 10);
+	if (!strncmp(argv[1], "alt", 3)) {
+		ss.ss_sp = malloc(ss.ss_size);
+		sigaltstack(&ss, NULL);
+		sa.sa_flags |= SA_ONSTACK;
+	}
 	sigaction(SIGALRM, &sa, NULL);
-	for (i = 0; i < threads; i++)
-		pthread_create(&t[i], NULL, work, NULL);
-	setitimer(ITIMER_REAL, &every, NULL);
-	for (end = tape__ns() + (uint64_t)ms * 1000000; tape__ns() < end;)
-		usleep(1000);
-	setitimer(ITIMER_REAL, &off, NULL);
-	stop = 1;
-	for (i = 0; i < threads; i++)
-		pthread_join(t[i], NULL);
-	printf("result %ld\n", threads);
+	timer(20);
+	s = truth__take();
+	if (!strcmp(argv[1], "threads"))
+		threads((int)cnt);
+	else if (strstr(argv[1], "jump"))
+		jumps(s, cnt);
+	else
+		spans(s, cnt);
+	timer(0);
+	/* The thread is right again: a span below nothing. */
+	TRUTH_SPAN(s, "last", TRUTH_EVENT(s, "in_last"));
+	printf("%lu\n", signal_cnt);
 	return 0;
 }

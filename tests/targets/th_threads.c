@@ -1,47 +1,56 @@
 /* SPDX-License-Identifier: MIT */
-/* th_threads TRUTH [THREADS [SPANS [AT_ONCE]]] - THREADS threads (default 10,000), AT_ONCE at a time (100), SPANS spans each (3). */
-#define TAPE_PROVIDER th
+/*
+ * th_threads THREADS TRUTH [AT_ONCE] - many threads, each of which says its name and makes three records. Prints the sum of
+ * their results.
+ */
+#define TAPE_PROVIDER th_threads
+#include <tape.h>
+
 #include "truth.h"
-#include <pthread.h>
 
-static long spans;
+static pthread_barrier_t all;
+static int at_once;
 
-static void *work(void *arg)
+static void *run(void *arg)
 {
-	uint64_t number = (uint64_t)(uintptr_t)arg;
-	long i;
+	struct truth_slot *s = truth__take();
+	char name[32];
 
-	for (i = 0; i < spans; i++)
-		TRUTH_SPAN(, INFO, "work", (thread, number), (i, (uint64_t)i));
-	return arg;
+	if (at_once > 64)
+		pthread_barrier_wait(&all);
+	snprintf(name, sizeof(name), "worker-%lu", (unsigned long)arg);
+	TRUTH_OTHER(s, 1, tape_thread_name(name));
+	TRUTH_SPAN(s, "work", TRUTH_EVENT(s, "tick"));
+	if (at_once > 64)
+		pthread_barrier_wait(&all);
+	return (void *)((uintptr_t)arg * 3);
 }
 
 int main(int argc, char **argv)
 {
-	long threads = truth_arg(argc, argv, 2, 10000), once = truth_arg(argc, argv, 4, 100), i, j, n;
+	unsigned long cnt, i, k, sum = 0;
 	pthread_attr_t attr;
-	uint64_t sum = 0;
 	pthread_t *t;
-	void *r;
+	void *result;
 
-	if (argc < 2)
+	if (argc < 3)
 		return 2;
-	spans = truth_arg(argc, argv, 3, 3);
-	truth_open(argv[1]);
-	t = calloc((size_t)once, sizeof(*t));
+	cnt = strtoul(argv[1], NULL, 10);
+	at_once = argc > 3 ? atoi(argv[3]) : 50;
+	truth__open(argv[2]);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 65536);
-	for (i = 0; i < threads; i += n) {
-		n = threads - i < once ? threads - i : once;
-		for (j = 0; j < n; j++)
-			if (pthread_create(&t[j], &attr, work, (void *)(i + j)))
-				return 1;
-		for (j = 0; j < n; j++) {
-			pthread_join(t[j], &r);
-			sum += (uint64_t)(uintptr_t)r;
+	pthread_barrier_init(&all, NULL, (unsigned)at_once);
+	t = calloc((size_t)at_once, sizeof(*t));
+	for (i = 0; i + (unsigned long)at_once <= cnt; i += (unsigned long)at_once) {
+		for (k = 0; k < (unsigned long)at_once; k++)
+			if (pthread_create(&t[k], &attr, run, (void *)(i + k)))
+				return 99;
+		for (k = 0; k < (unsigned long)at_once; k++) {
+			pthread_join(t[k], &result);
+			sum += (unsigned long)result;
 		}
 	}
-	free(t);
-	printf("result %llu\n", (unsigned long long)sum);
+	printf("%lu\n", sum);
 	return 0;
 }

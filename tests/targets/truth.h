@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * truth.h - the ground truth of the traced programs th_*: what they recorded, in a file that survives SIGKILL.
+ * truth.h - what a traced program has really done, kept where SIGKILL does not reach.
  *
- * Every th_* program is called as `th_NAME TRUTH ARGS...` (TRUTH "-" : none). The file is a shared mapping, made by the first
- * process that opens it and used by its children too:
- *	struct truth_file	magic, number of slots handed out
- *	struct truth_slot[]	one for each thread (of each process: a fork's child takes a new one)
- * A thread adds 1 to `intended` before each record and to `committed` after it, so a killed program's records number between
- * the two sums, and equal both where it ended by itself. A record is one of tape.h's: a begin, an end, an event, an open,
- * enter, exit, clone, drop, value, follows, number or thread name each count 1. They count as made whether anybody records or
- * not: a test attaches first (`tapebpf -- th_...`) or sets TH_WAIT=1, which makes the program wait until a site is armed
- * (TH_WAIT=N: of the executable, at most 30 s).
+ * A shared file mapping holds one slot for each thread (and each signal handler) that makes records. Before a record the slot
+ * says that it is intended, afterwards that it is committed; so of a killed thread at most one record is in doubt.
+ * Records with fields are numbered: each carries (slot, seq), so that a tape can be compared record by record. All
+ * others (ends of spans, ...) are counted only. truth_check.c reads the file, and a dump beside it.
  *
- * The program's own result is its last line on stdout, `result N`, the same whether traced or not. `th_truth FILE` prints
- * `intended N committed N slots N`.
+ * Several processes, and several runs one after the other, share a file: slots are handed out by one atomic counter.
  */
 #ifndef TRUTH_H
 #define TRUTH_H
@@ -22,130 +16,115 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include <tape.h>
 
-#define TRUTH_MAGIC 0x4854555254455041ULL
-#define TRUTH_SLOTS 65536
+#define TRUTH_SLOTS 32768
 
 struct truth_slot {
-	volatile uint64_t intended, committed;
-	uint32_t pid, tid;
-	uint64_t pad;
+	uint64_t intended;	 /* numbered records: the last one begun */
+	uint64_t committed;	 /* the last one done */
+	uint64_t other_intended; /* records without a number */
+	uint64_t other_committed;
+	uint64_t torn; /* records left in the middle by longjmp: each may be there or not */
+	uint32_t no, pid, tid, pad;
+	uint64_t spare;
 };
+
 struct truth_file {
-	uint64_t magic;
-	uint32_t slots, pad;
-	uint64_t pad2[2];
+	uint64_t slot_cnt;
+	uint64_t spare[7];
 	struct truth_slot slot[TRUTH_SLOTS];
 };
 
-/* One a program: its shared objects have the slot handed in. */
-static struct truth_file *truth_map;
-static __thread struct truth_slot *truth_mine;
-static volatile uint32_t truth_pid;
+#ifndef TRUTH_READER
+static struct truth_file *truth;
 
-static inline void truth_take(void)
+static inline void truth__open(const char *path)
 {
-	uint32_t n = __atomic_fetch_add(&truth_map->slots, 1, __ATOMIC_RELAXED);
+	int fd = open(path, O_RDWR | O_CREAT, 0644);
 
-	if (n >= TRUTH_SLOTS) {
-		fprintf(stderr, "truth: too many threads\n");
-		abort();
+	if (fd < 0 || ftruncate(fd, sizeof(*truth))) {
+		perror(path);
+		exit(99);
 	}
-	truth_mine = &truth_map->slot[n];
-	truth_mine->pid = (uint32_t)getpid();
-	truth_mine->tid = (uint32_t)syscall(SYS_gettid);
-}
-
-/* This thread's slot. After a fork call truth_forked() in the child. */
-static inline struct truth_slot *truth(void)
-{
-	if (!truth_mine)
-		truth_take();
-	return truth_mine;
-}
-
-__attribute__((unused)) static void truth_forked(void)
-{
-	truth_take();
-}
-
-extern const struct tape_site __start_tape_sites[] __attribute__((weak, visibility("hidden")));
-extern const struct tape_site __stop_tape_sites[] __attribute__((weak, visibility("hidden")));
-
-/* All of the program's sites armed, or 30 s gone. */
-__attribute__((unused)) static void truth_wait_armed(void)
-{
-	const struct tape_site *s;
-	int i;
-
-	for (i = 0; i < 3000; i++) {
-		for (s = __start_tape_sites; s < __stop_tape_sites; s++)
-			if (!tape__how(s))
-				break;
-		if (s == __stop_tape_sites)
-			return;
-		usleep(10000);
+	truth = (struct truth_file *)mmap(NULL, sizeof(*truth), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (truth == MAP_FAILED) {
+		perror(path);
+		exit(99);
 	}
-	fprintf(stderr, "nobody came to record\n");
+	close(fd);
 }
 
-__attribute__((unused)) static void truth_open(const char *path)
+/* A new slot; async-signal-safe. */
+static inline struct truth_slot *truth__take(void)
 {
-	size_t bytes = sizeof(struct truth_file);
-	int fd = -1, flags = MAP_SHARED;
+	uint64_t no = __atomic_fetch_add(&truth->slot_cnt, 1, __ATOMIC_RELAXED);
+	struct truth_slot *s = &truth->slot[no];
 
-	if (strcmp(path, "-")) {
-		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-		if (fd < 0 || ftruncate(fd, (off_t)bytes)) {
-			perror(path);
-			exit(1);
-		}
-	} else {
-		flags |= MAP_ANONYMOUS;
-	}
-	truth_map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
-	if (truth_map == MAP_FAILED) {
-		perror("mmap");
-		exit(1);
-	}
-	if (fd >= 0)
-		close(fd);
-	truth_map->magic = TRUTH_MAGIC;
-	if (getenv("TH_WAIT"))
-		truth_wait_armed();
+	if (no >= TRUTH_SLOTS)
+		_exit(98);
+	s->no = (uint32_t)no;
+	s->pid = (uint32_t)syscall(SYS_getpid);
+	s->tid = (uint32_t)syscall(SYS_gettid);
+	return s;
 }
 
-#define TRUTH_BEFORE() (truth()->intended++)
-#define TRUTH_AFTER() (truth()->committed++)
-/* One record: TRUTH(tape_info("x")); */
-#define TRUTH(...) \
+static inline uint64_t truth__begin(struct truth_slot *s)
+{
+	uint64_t seq = s->intended + 1;
+
+	__atomic_store_n(&s->intended, seq, __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	return seq;
+}
+
+static inline void truth__done(struct truth_slot *s, uint64_t seq)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	__atomic_store_n(&s->committed, seq, __ATOMIC_RELAXED);
+}
+
+/* After a longjmp out of the middle of something. */
+static inline void truth__jumped(struct truth_slot *s)
+{
+	s->torn += s->intended - s->committed + s->other_intended - s->other_committed;
+	s->committed = s->intended;
+	s->other_committed = s->other_intended;
+}
+
+/* One numbered event. */
+#define TRUTH_EVENT(s, name) \
 	do { \
-		TRUTH_BEFORE(); \
+		uint64_t truth_seq = truth__begin(s); \
+		tape_event(INFO, name, (slot, (s)->no), (seq, truth_seq)); \
+		truth__done(s, truth_seq); \
+	} while (0)
+
+/* Statements that make `cnt` records without a number. */
+#define TRUTH_OTHER(s, cnt, ...) \
+	do { \
+		__atomic_store_n(&(s)->other_intended, (s)->other_intended + (cnt), __ATOMIC_RELAXED); \
+		__atomic_signal_fence(__ATOMIC_SEQ_CST); \
 		__VA_ARGS__; \
-		TRUTH_AFTER(); \
+		__atomic_signal_fence(__ATOMIC_SEQ_CST); \
+		__atomic_store_n(&(s)->other_committed, (s)->other_committed + (cnt), __ATOMIC_RELAXED); \
 	} while (0)
 
-/* A scoped span of two records around BODY. */
-#define TRUTH_SPAN(body, ...) \
+/* A numbered span around statements; its end counts as the record without a number. */
+#define TRUTH_SPAN(s, name, ...) \
 	do { \
-		TRUTH_BEFORE(); \
 		{ \
-			tape_span(__VA_ARGS__); \
-			TRUTH_AFTER(); \
-			body; \
-			TRUTH_BEFORE(); \
+			uint64_t truth_seq_ = truth__begin(s); \
+			tape_span(INFO, name, (slot, (s)->no), (seq, truth_seq_)); \
+			truth__done(s, truth_seq_); \
+			__VA_ARGS__; \
+			__atomic_store_n(&(s)->other_intended, (s)->other_intended + 1, __ATOMIC_RELAXED); \
+			__atomic_signal_fence(__ATOMIC_SEQ_CST); \
 		} \
-		TRUTH_AFTER(); \
+		__atomic_signal_fence(__ATOMIC_SEQ_CST); \
+		__atomic_store_n(&(s)->other_committed, (s)->other_committed + 1, __ATOMIC_RELAXED); \
 	} while (0)
-
-__attribute__((unused)) static long truth_arg(int argc, char **argv, int i, long otherwise)
-{
-	return i < argc ? strtol(argv[i], NULL, 0) : otherwise;
-}
-
+#endif
 #endif
