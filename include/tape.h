@@ -1671,6 +1671,8 @@ template <bool, class T> struct tape__if {};
 template <class T> struct tape__if<true, T> { typedef T type; };
 template <class T> T &&tape__decl() noexcept;
 template <class T> struct tape__no { static const bool value = false; };
+/* gcc 12 does not mangle the built-in traits, so no signature may name one. */
+template <class T> struct tape__sort { static const bool is_enum = __is_enum(T), is_class = __is_class(T); };
 
 /* What a class offers: 1 data() and size() of char, 2 what(), 0 nothing of it. */
 struct tape__like {
@@ -1723,26 +1725,26 @@ TAPE__CXX(tape__none, TAPE_T_EMPTY, tape__v_none(x))
 TAPE__CXX(const volatile void *, TAPE_T_PTR, tape__v2((uint64_t)x, 0))
 TAPE__CXX(decltype(nullptr), TAPE_T_PTR, ((void)x, tape__v2(0, 0)))
 
-template <class T> inline typename tape__if<__is_enum(T), struct tape__val>::type tape__v(T x)
+template <class T> inline typename tape__if<tape__sort<T>::is_enum, struct tape__val>::type tape__v(T x)
 {
 	return tape__v_int((long long)x);
 }
 template <class T, bool> struct tape__enum {};
 template <class T> struct tape__enum<T, true> { typedef decltype(tape__t((__underlying_type(T))0)) type; };
-template <class T> typename tape__enum<T, __is_enum(T)>::type tape__t(T);
+template <class T> typename tape__enum<T, tape__sort<T>::is_enum>::type tape__t(T);
 template <class T> inline typename tape__if<tape__kind<T>::value == 1, struct tape__val>::type tape__v(const T &x)
 {
 	return tape__v2((uint64_t)x.data(), x.size());
 }
 template <class T> typename tape__if<tape__kind<T>::value == 1, char (&)[TAPE_T_STR + 1]>::type tape__t(const T &);
 template <class T>
-inline typename tape__if<__is_class(T) && tape__kind<T>::value != 1, struct tape__val>::type tape__v(const T &)
+inline typename tape__if<tape__sort<T>::is_class && tape__kind<T>::value != 1, struct tape__val>::type tape__v(const T &)
 {
 	static_assert(tape__no<T>::value, "tape: a value must be a number, a string or a pointer");
 	return tape__v2(0, 0);
 }
 template <class T>
-typename tape__if<__is_class(T) && tape__kind<T>::value != 1, char (&)[1]>::type tape__t(const T &);
+typename tape__if<tape__sort<T>::is_class && tape__kind<T>::value != 1, char (&)[1]>::type tape__t(const T &);
 
 #define TAPE__VAL(...) tape__v(__VA_ARGS__)
 #define TAPE__TYPE(...) ((int)sizeof(tape__t(__VA_ARGS__)) - 1)
