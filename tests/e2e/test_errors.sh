@@ -1,6 +1,5 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# guest: yes
 #
 # Bad input: a clear error that names the fix, the right exit status, nothing left behind, the target unharmed.
 . "$(dirname "$0")/lib.sh"

@@ -1,6 +1,5 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# guest: yes
 #
 # tapebpf list: what is in a file, what is up in a process, and what cannot be used and why.
 . "$(dirname "$0")/lib.sh"
