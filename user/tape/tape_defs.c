@@ -12,36 +12,11 @@
  * process).
  */
 #include <errno.h>
-#include <uthash.h>
 
 #include "base/text.h"
 #include "tape/tape_sink_priv.h"
 
 #define MAX_TEXT 8192 /* of a name: four of them and their header fit into a record */
-
-struct tape_site {
-	u64 id;
-	const struct callsite *c;
-	bool defined;
-	size_t key_bytes;
-	u8 *key; /* its definition with id 0 */
-	UT_hash_handle hh;
-};
-
-u64 tape_site__id(const struct tape_site *site)
-{
-	return site->id;
-}
-
-u32 tape_site__field_cnt(const struct tape_site *site)
-{
-	return MIN(site->c->field_cnt, CALLSITE_MAX_FIELDS);
-}
-
-u8 tape_site__type(const struct tape_site *site, u32 field)
-{
-	return site->c->field[field].type;
-}
 
 /* --- callsites ------------------------------------------------------------------------------------------- */
 
@@ -52,7 +27,7 @@ static u16 add_text(struct tape_group *g, size_t record, const char *text)
 	struct tape_head *h;
 
 	/* U+FFFD takes three bytes for one */
-	if (g->failed || (g->bytes + MAX_TEXT > g->cap && tape_group__grow(g, MAX_TEXT)))
+	if (g->failed || !tape_group__room(g, MAX_TEXT))
 		return 0;
 	n = text__utf8((char *)g->data + g->bytes, MAX_TEXT, text ? text : "", n);
 	g->bytes += n;

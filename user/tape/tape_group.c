@@ -6,16 +6,22 @@
 
 int tape_group__grow(struct tape_group *g, size_t bytes)
 {
-	size_t cap = ALIGN_UP(MAX(g->bytes + bytes, g->cap * 2), 4096);
-	u8 *data = g->failed ? NULL : realloc(g->data, cap);
+	size_t cap = ALIGN_UP(MAX(g->bytes + bytes, g->own_cap * 2), 4096);
+	bool in_own = g->data == g->own;
+	u8 *own = g->own;
 
-	if (!data) {
+	if (!in_own && !g->failed && g->bytes + bytes <= g->own_cap)
+		cap = g->own_cap;
+	else
+		own = g->failed ? NULL : realloc(g->own, cap);
+	if (!own) {
 		g->failed = true;
 		return -ENOMEM;
 	}
-	memset(data + g->cap, 0, cap - g->cap);
-	g->data = data;
-	g->cap = cap;
+	if (!in_own)
+		memcpy(own, g->data, g->bytes);
+	g->data = g->own = own;
+	g->cap = g->own_cap = cap;
 	return 0;
 }
 
@@ -70,6 +76,26 @@ bool tape_sink__drained(struct tape_sink *s)
 	return !p->bytes;
 }
 
+/* It has been built where it is to go, and nothing went there meanwhile. */
+static bool tape_group__is_staged(const struct tape_group *g)
+{
+	return g->data == g->stage->at;
+}
+
+/* Into memory of its own, `bytes` of it. */
+static int tape_group__unstage(struct tape_group *g, size_t bytes)
+{
+	int err;
+
+	if (g->data == g->own)
+		return 0;
+	g->bytes = bytes;
+	err = tape_group__grow(g, 0);
+	g->bytes = 0;
+	g->failed = false;
+	return err;
+}
+
 int tape_sink__emit(struct tape_sink *s)
 {
 	struct tape_group *g = &s->group;
@@ -81,8 +107,17 @@ int tape_sink__emit(struct tape_sink *s)
 		g->failed = false;
 		return -ENOMEM;
 	}
-	if (s->pending.bytes && !tape_sink__drained(s))
-		return -ENOSPC;
+	if (s->pending.bytes) {
+		/* what is pending goes to the place where the group has been built */
+		if (tape_group__unstage(g, bytes))
+			return -ENOMEM;
+		if (!tape_sink__drained(s))
+			return -ENOSPC;
+	}
+	if (tape_group__is_staged(g)) {
+		tape_stage__took(g->stage, bytes);
+		return 0;
+	}
 	if (bytes <= s->max_group)
 		return tape_writer__append(s->w, g->data, bytes);
 	append_pieces(s, g->data, bytes, false, &err);
@@ -100,8 +135,14 @@ int tape_sink__emit_last(struct tape_sink *s)
 		g->failed = false;
 		return -ENOMEM;
 	}
+	if (!p->bytes && tape_group__is_staged(g)) {
+		tape_stage__took(g->stage, bytes);
+		return 0;
+	}
 	if (!p->bytes && bytes <= s->max_group && !tape_writer__append_last(s->w, g->data, bytes))
 		return 0;
+	if (p->bytes && tape_group__unstage(g, bytes))
+		return -ENOMEM;
 	if (!p->bytes || tape_sink__drained(s)) {
 		done = append_pieces(s, g->data, bytes, true, &err);
 		if (done == bytes)

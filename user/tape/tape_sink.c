@@ -491,10 +491,11 @@ struct tape_sink *tape_sink__new(struct tape_writer *w, const struct process *on
 	s->only = only;
 	s->base_ns = tape_writer__base_mono_ns(w);
 	s->max_group = tape_writer__max_append(w);
+	s->group.stage = tape_writer__stage(w);
 	s->next_site = 1;
 	s->next_alias = ALIAS_FIRST;
 	s->last_event = s->last_span = INT64_MIN;
-	if (tape_group__grow(&s->group, 65536)) {
+	if (tape_group__grow(&s->group, 65536)) { /* memory of its own: what it does not have now can fail later */
 		free(s);
 		errno = ENOMEM;
 		return NULL;
@@ -521,8 +522,8 @@ void tape_sink__free(struct tape_sink *s)
 	idmap__done(&s->spans);
 	tape_threads__free(s);
 	tape_sites__free(s);
-	free(s->group.data);
-	free(s->pending.data);
+	free(s->group.own);
+	free(s->pending.own);
 	free(s);
 }
 

@@ -8,17 +8,23 @@
 #ifndef TAPEBPF_TAPE_SINK_PRIV_H
 #define TAPEBPF_TAPE_SINK_PRIV_H
 
+#include <uthash.h>
+
 #include "base/codes.h"
 #include "base/idmap.h"
 #include "model/sink.h"
 #include "tape/tape_format.h"
 #include "tape/tape_writer.h"
 
-/* Records on their way to the writer. */
+/* Records on their way to the writer. With a stage they are built in it, as long as they fit, so that they are not
+ * copied; else, or beyond it, in memory of its own. */
 struct tape_group {
 	u8 *data;
 	size_t bytes, cap;
 	bool failed; /* no memory: what is in it must not be used */
+	struct tape_stage *stage;
+	u8 *own;
+	size_t own_cap;
 };
 
 struct tape_thread;
@@ -68,7 +74,14 @@ struct tape_thread {
 };
 
 /* A callsite of the tape: several of the model's where their definitions are equal. */
-struct tape_site;
+struct tape_site {
+	u64 id;
+	const struct callsite *c;
+	bool defined;
+	size_t key_bytes;
+	u8 *key; /* its definition with id 0 */
+	UT_hash_handle hh;
+};
 
 struct tape_sink {
 	struct tape_writer *w;
@@ -103,14 +116,25 @@ static inline s64 tape_time(const struct tape_sink *s, u64 ns)
 
 int tape_group__grow(struct tape_group *g, size_t bytes);
 
+/* So many bytes at its end, not yet part of it. NULL: no memory, group.failed. */
+static inline void *tape_group__room(struct tape_group *g, size_t bytes)
+{
+	if (!g->bytes && g->stage) {
+		g->data = g->stage->at;
+		g->cap = g->stage->left;
+	}
+	if (g->bytes + bytes > g->cap && tape_group__grow(g, bytes))
+		return NULL;
+	return g->data + g->bytes;
+}
+
 /* Room for a record of so many bytes, its header filled. NULL: no memory, group.failed. */
 static inline void *tape_group__add(struct tape_group *g, u8 kind, size_t bytes)
 {
-	struct tape_head *h;
+	struct tape_head *h = tape_group__room(g, bytes);
 
-	if (g->bytes + bytes > g->cap && tape_group__grow(g, bytes))
+	if (!h)
 		return NULL;
-	h = (struct tape_head *)(g->data + g->bytes);
 	g->bytes += bytes;
 	h->kind = kind;
 	h->len = bytes;
@@ -131,9 +155,18 @@ bool tape_sink__drained(struct tape_sink *s);
 /* The site of a callsite, not necessarily written yet. NULL: no memory. */
 struct tape_site *tape_sink__site(struct tape_sink *s, const struct callsite *c);
 int tape_site__define(struct tape_sink *s, struct tape_site *site);
-u64 tape_site__id(const struct tape_site *site);
-u32 tape_site__field_cnt(const struct tape_site *site);
-u8 tape_site__type(const struct tape_site *site, u32 field);
+static inline u64 tape_site__id(const struct tape_site *site)
+{
+	return site->id;
+}
+static inline u32 tape_site__field_cnt(const struct tape_site *site)
+{
+	return MIN(site->c->field_cnt, CALLSITE_MAX_FIELDS);
+}
+static inline u8 tape_site__type(const struct tape_site *site, u32 field)
+{
+	return site->c->field[field].type;
+}
 static inline u64 tape_site__field_id(const struct tape_site *site, u32 field)
 {
 	return tape_site__id(site) * CALLSITE_MAX_FIELDS + field;

@@ -38,7 +38,7 @@
  *
  * Invariants:
  *   - bytes [0, pos) of the file are final; bytes from pos on are zero, or covered at pos;
- *   - pos + staged <= allocated; ordinary appends leave RESERVE bytes of that for exits and closes;
+ *   - pos + what is staged <= allocated; ordinary appends leave RESERVE bytes of that for exits and closes;
  *   - no record crosses a chapter's border (chapter k starts at INTRO + k * chapter);
  *   - the file has its name only after the intro and the first allocation are in it.
  */
@@ -64,8 +64,7 @@ struct tape_writer {
 	struct tape_writer_opts opts;
 	u64 pos;	/* where the staged region goes */
 	u64 allocated; /* file offset */
-	size_t staged;
-	size_t room;  /* ordinary appends may stage up to here without a further look */
+	struct tape_stage st; /* behind what is staged; left: for ordinary appends without a further look */
 	bool full;    /* allocation failed since the last publish: do not ask again at each record */
 	int dead;     /* a group was cut in half by an I/O error: no more records */
 	int error;    /* first error that made records missing */
@@ -101,6 +100,11 @@ static int allocate(struct tape_writer *w, u64 end)
 	return 0;
 }
 
+static size_t staged(const struct tape_writer *w)
+{
+	return w->st.at - w->stage;
+}
+
 /* How much may be staged at pos. Computed when a region starts or space was added. */
 static size_t region_room(const struct tape_writer *w, u64 reserve)
 {
@@ -132,21 +136,28 @@ static void start_region(struct tape_writer *w, u64 pos)
 	if (chapter_end(w, pos) - pos < 4)
 		pos = chapter_end(w, pos);
 	w->pos = pos;
-	w->staged = 0;
-	w->room = region_room(w, RESERVE);
+	w->st = (struct tape_stage){ .at = w->stage, .left = region_room(w, RESERVE) };
+}
+
+/* The first of a region. What uses the reserve may leave no room for ordinary ones. */
+static void stage(struct tape_writer *w, const void *records, size_t bytes)
+{
+	memcpy(w->st.at, records, bytes);
+	w->st.at += bytes;
+	w->st.left -= MIN(bytes, w->st.left);
 }
 
 /* The three writes of the essay. A region that cannot be written stays staged, and is tried again. */
 static int publish(struct tape_writer *w)
 {
 	/* a region of less than 4 bytes (one empty extension record) takes a NOOP or so along */
-	size_t bytes = MAX(w->staged, 4);
+	size_t have = staged(w), bytes = MAX(have, 4);
 	u8 cover[4] = { TAPE_X_SKIP, bytes & 0xff, bytes >> 8, 0 };
 	int err;
 
-	if (!w->staged)
+	if (!have)
 		return 0;
-	memset(w->stage + w->staged, 0, bytes - w->staged);
+	memset(w->stage + have, 0, bytes - have);
 	err = tape_file__write(w->fd, cover, 4, w->pos);
 	if (!err && bytes > 4)
 		err = tape_file__write(w->fd, w->stage + 4, bytes - 4, w->pos + 4);
@@ -231,8 +242,7 @@ static int append_slowly(struct tape_writer *w, const u8 *p, size_t bytes, u64 r
 	while (bytes) {
 		size_t n = bytes <= REGION_MAX ? bytes : whole_records(p, bytes, REGION_MAX);
 
-		memcpy(w->stage, p, n);
-		w->staged = n;
+		stage(w, p, n);
 		p += n;
 		bytes -= n;
 		/* half a group in the file: nothing may follow it (an event without its values) */
@@ -246,15 +256,20 @@ static int append(struct tape_writer *w, const void *records, size_t bytes, u64 
 {
 	int err;
 
-	if (w->staged + bytes <= w->room) {
-		memcpy(w->stage + w->staged, records, bytes);
-		w->staged += bytes;
+	if (bytes <= w->st.left) {
+		memcpy(w->st.at, records, bytes);
+		tape_stage__took(&w->st, bytes);
 		return 0;
 	}
 	err = append_slowly(w, records, bytes, reserve);
 	if (err && !w->error)
 		w->error = err;
 	return err;
+}
+
+struct tape_stage *tape_writer__stage(struct tape_writer *w)
+{
+	return &w->st;
 }
 
 int tape_writer__append(struct tape_writer *w, const void *records, size_t bytes)
@@ -285,8 +300,7 @@ int tape_writer__checksum(struct tape_writer *w)
 		return err;
 	crc_to(w, w->pos);
 	c.crc = w->crc;
-	memcpy(w->stage, &c, sizeof(c));
-	w->staged = sizeof(c);
+	stage(w, &c, sizeof(c));
 	return publish(w);
 }
 
@@ -367,7 +381,7 @@ const char *tape_writer__path(const struct tape_writer *w)
 
 u64 tape_writer__bytes(const struct tape_writer *w)
 {
-	return w->pos + w->staged;
+	return w->pos + staged(w);
 }
 
 int tape_writer__error(const struct tape_writer *w)

@@ -32,6 +32,23 @@ int tape_writer__append(struct tape_writer *w, const void *records, size_t bytes
  * a reserve of 256 KiB that append leaves alone. */
 int tape_writer__append_last(struct tape_writer *w, const void *records, size_t bytes);
 
+/*
+ * Where the next append will be kept: who writes at most `left` bytes of whole records at `at` and then calls
+ * tape_stage__took has appended them, without a copy. Every other call moves the place. left can be 0.
+ */
+struct tape_stage {
+	u8 *at;
+	size_t left;
+};
+/* The same pointer for the writer's whole life. */
+struct tape_stage *tape_writer__stage(struct tape_writer *w);
+
+static inline void tape_stage__took(struct tape_stage *st, size_t bytes)
+{
+	st->at += bytes;
+	st->left -= bytes;
+}
+
 /* The largest group that append takes: -EMSGSIZE above. At least 65,532; a record can have 65,535 bytes only in
  * chapters of more than 64 KiB. */
 size_t tape_writer__max_append(const struct tape_writer *w);
