@@ -38,10 +38,27 @@ static void portable_and_pieces_agree(void **state)
 		assert_int_equal(crc32c(crc32c(0, b, i), b + i, sizeof(b) - i), whole);
 }
 
+/* Long enough for whatever is done several at a time, with every rest behind it. */
+static void long_ones_agree(void **state)
+{
+	static u8 b[70000];
+	u32 i, word = 1;
+
+	for (i = 0; i < sizeof(b); i++) {
+		word = word * 1664525 + 1013904223;
+		b[i] = word >> 24;
+	}
+	for (i = 3000; i < 3200; i++)
+		assert_int_equal(crc32c(i, b + i % 8, i), crc32c__portable(i, b + i % 8, i));
+	for (i = 0; i < 9; i++)
+		assert_int_equal(crc32c(~i, b + i, sizeof(b) - 8 - i), crc32c__portable(~i, b + i, sizeof(b) - 8 - i));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(known_answers),
-					    cmocka_unit_test(portable_and_pieces_agree) };
+					    cmocka_unit_test(portable_and_pieces_agree),
+					    cmocka_unit_test(long_ones_agree) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
