@@ -256,6 +256,7 @@ struct tape__tls {
 	uint32_t depth;	   /* entries open on this thread */
 	uint64_t holes;	   /* by depth: left out of order, free again once all above are */
 	uint32_t id_block, id_cnt;
+	uint32_t ended; /* its exit key has run: a page made now would never be given back */
 	char name[64];
 };
 
@@ -511,6 +512,7 @@ TAPE__FN void tape_1_gone(struct tape_page *p)
 
 TAPE__FN void tape_1_thread_exit(void *arg)
 {
+	tape_1_tls.ended = (uint32_t)getpid();
 	tape_1_gone((struct tape_page *)arg);
 }
 
@@ -615,7 +617,7 @@ TAPE__FN int tape_1_make(struct tape__tls *t)
 	if (!info)
 		goto out;
 again:	pid = (uint32_t)getpid();
-	if (!tape__enter_process(m, info, pid))
+	if (t->ended == pid || !tape__enter_process(m, info, pid))
 		goto out;
 	map = mmap(NULL, 2 * TAPE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (map == MAP_FAILED)
