@@ -15,6 +15,7 @@ struct config {
 	__u32 max_text;	 /* bytes of a foreign text whose spec names no limit; 1 .. CONFIG_TEXT_BYTES */
 	__u32 wake_step; /* look at the fill level of a ring each time so many bytes have gone into it */
 	__u32 wake_at;	 /* wake the recorder when so many bytes wait in it */
+	__u32 no_cookie;      /* probes carry none: each has a copy of its program with COOKIE_MARK replaced */
 	__u32 forget_at_exit; /* sched_process_exit comes after the hook that drains: drop what that left */
 };
 

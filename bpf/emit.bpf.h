@@ -137,9 +137,12 @@ __inline void emit__zero(void *dst, __u32 bytes)
 
 __inline __u64 probe__cookie(void *ctx)
 {
-	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_attach_cookie))
-		return bpf_get_attach_cookie(ctx);
-	return COOKIE_MARK;
+	__u64 mark = COOKIE_MARK;
+
+	barrier_var(mark); /* the compiler must not compute with it: it is replaced */
+	if (config.no_cookie) /* then the verifier never looks at the call */
+		return mark;
+	return bpf_get_attach_cookie(ctx);
 }
 
 /* Does a hit of the current process count? A program that preempts us between the two stores below can leave tgid and

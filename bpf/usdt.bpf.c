@@ -16,13 +16,15 @@ struct {
 	__type(value, struct wire_spec);
 } specs SEC(".maps");
 
+#define TEXT_MASK (2 * CONFIG_TEXT_BYTES - 1)
+
 /* Where texts are read to only to learn their length: nobody looks at the bytes, so programs that preempt each other
  * may share it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, char[CONFIG_TEXT_BYTES + 8]);
+	__type(value, char[TEXT_MASK + 1 + 8]);
 } junk SEC(".maps");
 
 /*
@@ -199,9 +201,10 @@ __inline __s64 text__measure_nul(char *buf, __u64 src, __u64 max)
 {
 	long n;
 
-	barrier_var(max); /* the verifier wants to see the bound right here */
 	if (max > CONFIG_TEXT_BYTES)
 		return -1;
+	barrier_var(max);
+	max &= TEXT_MASK; /* nothing to cut; old verifiers forget a compared value that is spilled, not a masked one */
 	n = bpf_probe_read_user_str(buf, max + 2, (void *)src);
 	if (n <= 0)
 		return -1;
@@ -213,8 +216,7 @@ __inline __s64 text__measure_len(char *buf, __u64 src, __u64 len, __s8 len_size,
 	__u64 n = arg__text_len(len, len_size, max);
 
 	barrier_var(n);
-	if (n > CONFIG_TEXT_BYTES)
-		return -1;
+	n &= TEXT_MASK;
 	if (n && bpf_probe_read_user(buf, n, (void *)src))
 		return -1;
 	return n < len && !(len_size < 0 && (__s64)len < 0) ? n | WIRE_HIT_TEXT_TRUNCATED : n;

@@ -37,9 +37,6 @@ enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
 enum { BPF_RB_AVAIL_DATA = 0, BPF_RB_RING_SIZE = 1 };
 enum { BPF_F_NO_PREALLOC = 1 };
 
-/* Looked up by name in the running kernel's BTF: is the helper there? (5.15+) */
-enum bpf_func_id { BPF_FUNC_get_attach_cookie = 174 };
-
 /* --- the registers: user ABI, fixed; not subject to relocation ------------------------------------------------ */
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {

@@ -501,6 +501,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forms),
 		{"test_forms without uprobe_multi", test_forms, NULL, NULL, "uprobe_multi"},
+		{"test_forms without cookies", test_forms, NULL, NULL, "uprobe_multi,uprobe_cookie"},
 		cmocka_unit_test(test_texts),
 		{"test_texts without sleepable", test_texts, NULL, NULL, "sleepable"},
 		cmocka_unit_test(test_longest_texts),

@@ -598,6 +598,7 @@ int main(void)
 		cmocka_unit_test(test_flush_and_gone),
 		VARIANT(test_flush_and_gone, "sleepable"),
 		VARIANT(test_flush_and_gone, "uprobe_multi"),
+		VARIANT(test_flush_and_gone, "uprobe_multi,uprobe_cookie,sleepable"),
 		cmocka_unit_test(test_not_a_target),
 		cmocka_unit_test(test_any_makes_targets),
 		cmocka_unit_test(test_ways_to_die),

@@ -60,6 +60,11 @@ int load__hooks(struct attach *a, struct diag *d);
 /* files.c */
 bool attach__knows_file(const struct attach *a, u64 dev, u64 ino);
 
+/* perf_link.c: kernels without cookies. A perf event's descriptor with a copy of the program for this cookie (its
+ * descriptor in *prog_fd), or negative errno. */
+int perf_link__attach(struct bpf_program *prog, const char *path, int pid, u64 offset, u64 ref_ctr, u64 cookie,
+		      int *prog_fd);
+
 /* page_map.c: a snapshot of the map "pages" or "orphans". */
 struct page_entry {
 	u32 tid;

@@ -203,8 +203,9 @@ static void probe_uprobes(struct features *f)
 	f->uprobe_multi = !disabled("uprobe_multi") && has_uprobe_multi(path, offset);
 	f->uprobes = f->uprobe_multi || has_uprobe(path, offset);
 	f->ref_ctr = !disabled("ref_ctr") && has_ref_ctr(path, offset);
-	f->uprobe_cookie = !disabled("uprobe_cookie") && has_cookie();
-	f->sleepable_uprobe = !disabled("sleepable") && has_sleepable();
+	f->uprobe_cookie = f->uprobe_multi || (!disabled("uprobe_cookie") && has_cookie());
+	/* Sleepable ones came later than cookies (6.0 against 5.15), and perf_link.c does not copy them. */
+	f->sleepable_uprobe = !disabled("sleepable") && f->uprobe_cookie && has_sleepable();
 }
 
 /* --- task hooks ------------------------------------------------------------------------------------------------------------ */

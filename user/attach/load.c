@@ -33,6 +33,7 @@ static void configure(const struct attach *a, struct tapebpf_bpf *skel)
 	c->max_text = a->o.max_text;
 	c->wake_at = a->o.ring_bytes / 4;
 	c->wake_step = a->o.ring_bytes / 16;
+	c->no_cookie = !a->f->uprobe_cookie;
 	c->forget_at_exit = a->f->exit_hook != EXIT_HOOK_MMAP_LOCK;
 	bpf_map__set_max_entries(skel->maps.rings, a->cpus);
 	bpf_map__set_max_entries(skel->maps.pages, a->o.max_pages);

@@ -78,14 +78,19 @@ static void drop_doubles(struct site_group *g)
 	g->cnt = n;
 }
 
-static int keep(struct site_group *g, bool arming, struct bpf_link *link)
+static int keep(struct site_group *g, bool arming, struct bpf_link *link, int fd, int prog_fd)
 {
 	struct attach *a = g->a;
-	int err = arming ? held__add(&a->arm, &a->arm_cnt, &a->arm_cap, link, -1, -1)
-			 : held__add(&a->probe, &a->probe_cnt, &a->probe_cap, link, -1, -1);
+	int err = arming ? held__add(&a->arm, &a->arm_cnt, &a->arm_cap, link, fd, prog_fd)
+			 : held__add(&a->probe, &a->probe_cnt, &a->probe_cap, link, fd, prog_fd);
 
-	if (err)
-		bpf_link__destroy(link);
+	if (!err)
+		return 0;
+	bpf_link__destroy(link);
+	if (fd >= 0)
+		close(fd);
+	if (prog_fd >= 0)
+		close(prog_fd);
 	return err;
 }
 
@@ -128,7 +133,7 @@ static int multi_attach(struct site_group *g, bool arming, u32 from, u32 cnt)
 	int err = link ? 0 : -errno;
 
 	if (link)
-		return keep(g, arming, link);
+		return keep(g, arming, link, -1, -1);
 	if (!one_sites_fault(err))
 		return err;
 	if (cnt == 1) {
@@ -142,22 +147,33 @@ static int multi_attach(struct site_group *g, bool arming, u32 from, u32 cnt)
 
 /* --- before 6.6 ----------------------------------------------------------------------------------------------------------- */
 
+static int perf_attach_one(struct site_group *g, bool arming, const struct group_site *s)
+{
+	LIBBPF_OPTS(bpf_uprobe_opts, opts, .ref_ctr_offset = s->ref_ctr, .bpf_cookie = s->cookie);
+	struct bpf_link *link;
+	int fd, prog_fd;
+
+	if (g->a->f->uprobe_cookie) {
+		link = bpf_program__attach_uprobe_opts(g->prog, g->o->pid, g->o->path, s->offset, &opts);
+		return link ? keep(g, arming, link, -1, -1) : -errno;
+	}
+	fd = perf_link__attach(g->prog, g->o->path, g->o->pid, s->offset, s->ref_ctr, s->cookie, &prog_fd);
+	return fd < 0 ? fd : keep(g, arming, NULL, fd, prog_fd);
+}
+
 static int perf_attach(struct site_group *g, bool arming)
 {
-	struct bpf_link *link;
 	int err;
 	u32 i;
 
 	for (i = 0; i < g->cnt; i++) {
 		struct group_site *s = &g->site[i];
-		LIBBPF_OPTS(bpf_uprobe_opts, opts, .ref_ctr_offset = s->ref_ctr, .bpf_cookie = s->cookie);
 
 		if (g->a->probe_cnt + g->a->arm_cnt >= MAX_PERF_LINKS) {
 			mark(s, too_many);
 			continue;
 		}
-		link = bpf_program__attach_uprobe_opts(g->prog, g->o->pid, g->o->path, s->offset, &opts);
-		err = link ? keep(g, arming, link) : -errno;
+		err = perf_attach_one(g, arming, s);
 		if (one_sites_fault(err)) {
 			mark(s, err == -EINVAL ? another_tracer : refused);
 			g->busy++;
