@@ -387,6 +387,8 @@ static int page__imm(struct ingest *in, struct page *p)
 		}
 	}
 	DL_DELETE(p->imms, h);
+	if (p->last_imm == h)
+		p->last_imm = NULL;
 	held__free(in, h);
 	return err;
 }

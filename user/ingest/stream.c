@@ -38,8 +38,12 @@
 #include <string.h>
 #include <utlist.h>
 
-/* Each ring is nearly in order: so far back a place is looked for. What stands further off is somebody's forgery. */
-#define MAX_STEPS_BACK 64
+/*
+ * A thread that moves between CPUs leaves its deliveries in runs, one run a ring, each run in order; the rings are drained
+ * one after the other. So a delivery's place is next to that of the one before it, or, at the start of a run, anywhere:
+ * the search starts at the last place. Further off than this is somebody's forgery.
+ */
+#define MAX_STEPS 16384
 
 struct held *held__new(struct ingest *in, enum held_type type, const void *data, size_t bytes)
 {
@@ -114,26 +118,46 @@ static struct held *page__take_early(struct ingest *in, struct page *p)
 	struct held *h = p->early;
 
 	DL_DELETE(p->early, h);
+	if (p->last_early == h)
+		p->last_early = NULL;
 	in->early_bytes -= h->alloc;
 	if (!p->early)
 		DL_DELETE2(in->holding, p, hold_prev, hold_next);
 	return h;
 }
 
-static void page__hold(struct ingest *in, struct page *p, struct held *h)
+/* Is a to stand behind b? */
+typedef bool (*held_behind)(const struct held *a, const struct held *b);
+
+/* Insert h in order, the search starting at *last (NULL: at the end), which becomes h. false: given up after MAX_STEPS; h
+ * stands where the search ended. */
+static bool held__insert(struct held **list, struct held **last, struct held *h, held_behind behind)
 {
-	struct held *after = p->early ? p->early->prev : NULL;
+	struct held *after = *last ? *last : *list ? (*list)->prev : NULL;
 	int steps = 0;
 
+	while (after && after->next && behind(h, after->next) && steps++ < MAX_STEPS)
+		after = after->next;
+	while (after && !behind(h, after) && steps++ < MAX_STEPS)
+		after = after == *list ? NULL : after->prev;
+	if (after)
+		DL_APPEND_ELEM(*list, after, h);
+	else
+		DL_PREPEND(*list, h);
+	*last = h;
+	return steps <= MAX_STEPS;
+}
+
+static bool held__by_number(const struct held *a, const struct held *b)
+{
+	return a->first > b->first || (a->first == b->first && a->end >= b->end);
+}
+
+static void page__hold(struct ingest *in, struct page *p, struct held *h)
+{
 	if (!p->early)
 		DL_APPEND2(in->holding, p, hold_prev, hold_next);
-	while (after && steps++ < MAX_STEPS_BACK &&
-	       (after->first > h->first || (after->first == h->first && after->end > h->end)))
-		after = after == p->early ? NULL : after->prev;
-	if (after)
-		DL_APPEND_ELEM(p->early, after, h);
-	else
-		DL_PREPEND(p->early, h);
+	held__insert(&p->early, &p->last_early, h, held__by_number);
 	in->early_bytes += h->alloc;
 }
 
@@ -270,25 +294,18 @@ int stream__announce(struct ingest *in, const struct wire_announce *a)
 
 /* --- immediate records --------------------------------------------------------------------------------- */
 
+static bool held__by_place(const struct held *a, const struct held *b)
+{
+	return a->first > b->first || (a->first == b->first && a->time_ns >= b->time_ns);
+}
+
 static void imms__insert(struct page *p, struct held *h)
 {
-	struct held *after = p->imms ? p->imms->prev : NULL;
-	int steps = 0;
-
 	/* Where the search ends for want of patience, the record takes the place and time of what it stands behind. */
-	for (; after; after = after == p->imms ? NULL : after->prev) {
-		if (after->first < h->first || (after->first == h->first && after->time_ns <= h->time_ns))
-			break;
-		if (++steps > MAX_STEPS_BACK) {
-			h->first = after->first;
-			h->time_ns = after->time_ns;
-			break;
-		}
+	if (!held__insert(&p->imms, &p->last_imm, h, held__by_place) && h != p->imms) {
+		h->first = h->prev->first;
+		h->time_ns = h->prev->time_ns;
 	}
-	if (after)
-		DL_APPEND_ELEM(p->imms, after, h);
-	else
-		DL_PREPEND(p->imms, h);
 }
 
 static struct page *page__of_imm(struct ingest *in, const struct wire_head *head,

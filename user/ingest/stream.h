@@ -74,6 +74,7 @@ struct page {
 	struct held *queue; /* accepted, in order */
 	struct held *early; /* not yet: first is beyond next_num. Ordered by first */
 	struct held *imms;  /* immediate records, ordered by place */
+	struct held *last_early, *last_imm; /* where the last one was put, NULL: nowhere that still is */
 	struct batch b;	    /* of the head of queue */
 	struct batch_cursor cur;
 	int more; /* what the cursor's last step returned */

@@ -339,6 +339,58 @@ static void immediates_stand_at_their_place(void **state)
 	ingest__free(in);
 }
 
+/* A thread that moved from CPU to CPU and back: its records come in long runs, a run a ring, the older ones last. */
+static void immediates_in_runs(void **state)
+{
+	enum { RUN = 300 };
+	struct ingest *in = fresh(0);
+	u64 n;
+
+	for (n = 2 * RUN; n < 3 * RUN; n++)
+		immediate(in, ~0ULL, 0, n, 1000 + n);
+	for (n = 0; n < RUN; n++)
+		immediate(in, ~0ULL, 0, n, 1000 + n);
+	for (n = RUN; n < 2 * RUN; n++)
+		immediate(in, ~0ULL, 0, n, 1000 + n);
+	ingest__finish(in);
+	assert_int_equal(all_cnt, 3 * RUN + 1);
+	assert_int_equal(all_back, 0);
+	for (n = 0; n + 1 < got_cnt; n++) {
+		assert_int_equal(got[n + 1].value, n);
+		assert_int_equal(got[n + 1].r.time_ns, 1000 + n);
+	}
+	ingest__free(in);
+}
+
+/* The same with batches, from three rings: none may be taken for lost. */
+static void batches_in_runs(void **state)
+{
+	enum { RUN = 150 };
+	static struct sim_page page[3 * RUN];
+	static const u32 order[] = { 2, 1, 0 };
+	struct ingest *in = fresh(64 << 20);
+	struct ingest_stats st;
+
+	sim__init(&s, 1000, 5, 6, 0);
+	announce(in, &s, 105, 106, 0);
+	for (u32 i = 0; i < 3 * RUN; i++) {
+		sim__event(&s, i, 2000 + 10 * i);
+		page[i] = s;
+		sim__end(&s, 2001 + 10 * i);
+		page[i] = s;
+		sim__reset(&s, 2002 + 10 * i);
+	}
+	for (u32 r = 0; r < 3; r++)
+		for (u32 i = 0; i < RUN; i++)
+			push(in, &page[order[r] * RUN + i], WIRE_WHY_FLUSH, 105, 106, 2001 + 10 * (order[r] * RUN + i));
+	ingest__finish(in);
+	ingest__stats(in, &st);
+	assert_int_equal(st.emitted, 3 * RUN);
+	assert_int_equal(st.received, 3 * RUN);
+	assert_int_equal(all_back, 0);
+	ingest__free(in);
+}
+
 static void a_thread_without_page_has_a_stand_in(void **state)
 {
 	struct ingest *in = fresh(0);
@@ -456,6 +508,8 @@ int main(void)
 		cmocka_unit_test(without_its_module_all_is_lost),
 		cmocka_unit_test(a_ref_may_name_another_module),
 		cmocka_unit_test(immediates_stand_at_their_place),
+		cmocka_unit_test(immediates_in_runs),
+		cmocka_unit_test(batches_in_runs),
 		cmocka_unit_test(a_thread_without_page_has_a_stand_in),
 		cmocka_unit_test(an_end_comes_behind_the_records),
 		cmocka_unit_test(errors_of_the_callback_come_back),
