@@ -53,7 +53,7 @@ run_test()
 	77) echo "skip - $name: $(tail -n 1 "$WORK/log")" ;;
 	*)
 		echo "not ok - $name"
-		tail -n 40 "$WORK/log" | sed 's/^/    /'
+		tail -n 60 "$WORK/log" | sed 's/^/    /'
 		FAILED=1
 		;;
 	esac
