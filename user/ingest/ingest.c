@@ -3,10 +3,10 @@
 
 #include <errno.h>
 #include <string.h>
-#include <utlist.h>
 
 #define DEFAULT_HOLD_NS (250 * NSEC_PER_MSEC)
 #define DEFAULT_HELD_BYTES (6u << 20)
+#define HELD_LOT 16 /* beyond held_bytes so large a part of it goes at once: not record by record */
 #define DEFAULT_EARLY_BYTES (32u << 20)
 /* A dead page is remembered so long: what was read of it before its end may still come, and must be known as old. */
 #define GRAVE_NS NSEC_PER_SEC
@@ -23,35 +23,21 @@ struct ingest *ingest__new(const struct ingest_ops *ops, const struct ingest_opt
 	in->ops = *ops;
 	in->hold_ns = o.hold_ns ? o.hold_ns : DEFAULT_HOLD_NS;
 	in->held_max = o.held_bytes ? o.held_bytes : DEFAULT_HELD_BYTES;
+	in->held_low = in->held_max - in->held_max / HELD_LOT;
 	in->early_max = o.early_bytes ? o.early_bytes : DEFAULT_EARLY_BYTES;
 	return in;
-}
-
-static void free_singles(struct ingest *in, struct held *list)
-{
-	struct held *h, *tmp;
-
-	DL_FOREACH_SAFE(list, h, tmp)
-		held__free(in, h);
 }
 
 void ingest__free(struct ingest *in)
 {
 	struct proc *pr, *tmp;
-	u32 i;
 
 	if (!in)
 		return;
 	pages__free_all(in);
-	for (i = 0; i < in->cpu_cnt; i++) {
-		if (in->cpu[i])
-			free_singles(in, in->cpu[i]->queue);
-		free(in->cpu[i]);
-	}
-	free_singles(in, in->parked);
+	singles__free_all(in);
 	HASH_ITER(hh, in->procs, pr, tmp)
 		procs__forget(in, pr->pid);
-	free(in->cpu);
 	merge__done(&in->merge);
 	free(in);
 }

@@ -425,7 +425,7 @@ static int page__pass(struct ingest *in, struct page *p, u64 until, u64 rank)
 			merge__remove(&in->merge, &p->src);
 			return err;
 		}
-	} while (!err && !in->one_by_one && !running &&
+	} while (!err && !pass__enough(in) && !running &&
 		 merge__before(p->src.time_ns, p->src.rank, until, rank));
 	merge__place(&in->merge, &p->src);
 	return err;
@@ -452,7 +452,7 @@ int pass__until(struct ingest *in, u64 time_ns)
 {
 	int err = 0;
 
-	in->one_by_one = false;
+	in->short_of_memory = false;
 	while (!err && in->merge.cnt && merge__top(&in->merge)->time_ns <= time_ns)
 		err = pass__top(in, time_ns);
 	return err;
@@ -462,11 +462,13 @@ int pass__bound(struct ingest *in)
 {
 	int err = 0;
 
-	in->one_by_one = true;
 	while (!err && in->early_bytes > in->early_max)
 		err = stream__force_one(in);
 	/* What is early cannot be passed on, and what is parked must not be. */
-	while (!err && in->merge.cnt && in->st.held_bytes - in->early_bytes > in->held_max)
+	if (err || in->st.held_bytes - in->early_bytes <= in->held_max)
+		return err;
+	in->short_of_memory = true;
+	while (!err && in->merge.cnt && !pass__enough(in))
 		err = pass__top(in, ~0ULL);
 	return err;
 }

@@ -98,12 +98,21 @@ struct proc {
 	UT_hash_handle hh;
 };
 
+/* A hit or a life, copied into a chunk. */
+struct single {
+	u64 time_ns;
+	const struct wire_head *rec;
+};
+
 /* What a CPU's ring brought besides batches: ordered by time. */
 struct cpu_source {
 	struct merge_source src; /* first */
 	u32 cpu;
-	struct held *queue;
+	u32 head, cnt, cap; /* of slot, a ring; cap is a power of two */
+	struct single *slot;
 };
+
+struct single_chunk; /* singles.c */
 
 struct ingest {
 	struct ingest_ops ops;
@@ -129,7 +138,10 @@ struct ingest {
 	u64 drained_ns;	  /* the latest that the caller told */
 	u64 watermark_ns; /* what is older is passed on */
 	u64 passed_ns;	  /* time of the latest record passed on */
-	bool one_by_one;  /* short of memory: look again after every held thing */
+	bool short_of_memory; /* pass on until no more than held_low is held */
+	size_t held_low;
+	struct single_chunk *chunk; /* that is being filled */
+	struct single_chunk *free_chunks;
 	struct ingest_stats st;
 	struct rec r;
 	struct batch_entry entries[BATCH_MAX_RECS];
@@ -196,7 +208,14 @@ static inline int pass__rec(struct ingest *in)
 	return in->ops.rec(in->ops.ctx, &in->r);
 }
 
+/* Short of memory no longer? Then the passing on that came of it ends. */
+static inline bool pass__enough(const struct ingest *in)
+{
+	return __builtin_expect(in->short_of_memory, 0) && in->st.held_bytes - in->early_bytes <= in->held_low;
+}
+
 /* --- singles.c --- */
+void singles__free_all(struct ingest *in);
 int singles__push(struct ingest *in, const void *rec, size_t bytes);
 int singles__pass(struct ingest *in, struct cpu_source *c, u64 until, u64 rank);
 int singles__unpark(struct ingest *in, u64 drained_ns);
