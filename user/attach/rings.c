@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rings.c - own consumer instead of libbpf's ring_buffer, for two reasons:
+ * rings.c - own consumer instead of libbpf's ring_buffer, for three reasons:
  *
  * A drain has to be bounded. libbpf consumes until a ring is empty; with eight threads that fill it as fast as it is
  * read that never returned (5 s were seen). Here a drain goes up to the producer position that was read first.
@@ -9,6 +9,10 @@
  * behind the producer position has a later time than that of the reading. A record that is reserved and not
  * complete (its program was preempted, or waits for a page) stops its ring: then the ring is complete up to the
  * time of the last reading whose position lies before that record.
+ *
+ * A drain has to keep the rings in step. One ring after the other means that what a thread left in the second before it
+ * came to the CPU of the first arrives a whole ring late: ingest would have to hold as much. So it goes by slices of
+ * time: from each ring what is older than the end of the slice.
  */
 #include "attach/rings.h"
 #include "base/clock.h"
@@ -23,6 +27,7 @@
 #include "tapebpf/wire.h"
 
 #define OFFLINE_BYTES 16384 /* for CPUs that are not there now; they may come, and lose visibly if they trace a lot */
+#define SLICE_NS NSEC_PER_MSEC
 #define GIVE_BACK_BYTES (256 << 10) /* tell the kernel about free space at least so often during a drain */
 
 struct ring {
@@ -32,6 +37,9 @@ struct ring {
 	const u64 *producer; /* page the kernel writes */
 	const u8 *data;	     /* mapped twice in a row, so that no record wraps */
 	u64 pos;	     /* our copy of *consumer */
+	u64 given;	     /* *consumer */
+	u64 target;	     /* producer position at the start of this drain */
+	u64 next_ns;	     /* time of the record at pos; ~0: none up to target that is complete */
 	u64 last_producer;   /* as read at the last drain, at last_ns */
 	u64 last_ns;
 	u64 done_ns;
@@ -158,48 +166,104 @@ int rings__epoll(struct rings *r)
 	return r->epoll_fd;
 }
 
-static int hand_out(const u8 *rec, u32 len, rings_fn fn, void *ctx)
+static void ring__give_back(struct ring *r)
 {
-	const struct wire_head *h = (const void *)rec;
-
-	if (len < sizeof(*h))
-		return 0;
-	return fn(ctx, rec, h->bytes >= sizeof(*h) && h->bytes <= len ? h->bytes : len);
+	if (r->given == r->pos)
+		return;
+	__atomic_store_n(r->consumer, r->pos, __ATOMIC_RELEASE);
+	r->given = r->pos;
 }
 
-static int ring__drain(struct ring *r, rings_fn fn, void *ctx, u64 now)
+static u64 step(u32 len)
 {
-	u64 producer = __atomic_load_n(r->producer, __ATOMIC_ACQUIRE);
-	u64 given = r->pos;
-	int n = 0, err = 0;
-	u32 len;
+	return ALIGN_UP((u64)(len & ~BPF_RINGBUF_DISCARD_BIT) + BPF_RINGBUF_HDR_SZ, 8);
+}
 
-	while (r->pos < producer && err >= 0) {
+/* The record at pos, or NULL: none up to target, or it is not complete. What was discarded is passed over. */
+static const struct wire_head *ring__peek(struct ring *r, u32 *len)
+{
+	while (r->pos < r->target) {
 		const u8 *hdr = r->data + (r->pos & (r->bytes - 1));
 
-		len = __atomic_load_n((const u32 *)hdr, __ATOMIC_ACQUIRE);
-		if (len & BPF_RINGBUF_BUSY_BIT)
-			break;
-		if (!(len & BPF_RINGBUF_DISCARD_BIT)) {
-			err = hand_out(hdr + BPF_RINGBUF_HDR_SZ, len, fn, ctx);
-			n++;
-		}
-		len &= ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
-		r->pos += ALIGN_UP((u64)len + BPF_RINGBUF_HDR_SZ, 8);
-		if (r->pos - given >= GIVE_BACK_BYTES) {
-			__atomic_store_n(r->consumer, r->pos, __ATOMIC_RELEASE);
-			given = r->pos;
-		}
+		*len = __atomic_load_n((const u32 *)hdr, __ATOMIC_ACQUIRE);
+		if (*len & BPF_RINGBUF_BUSY_BIT)
+			return NULL;
+		if (!(*len & BPF_RINGBUF_DISCARD_BIT) && *len >= sizeof(struct wire_head))
+			return (const void *)(hdr + BPF_RINGBUF_HDR_SZ);
+		r->pos += step(*len);
 	}
-	__atomic_store_n(r->consumer, r->pos, __ATOMIC_RELEASE);
-	if (err < 0)
-		return err;
-	if (r->pos >= producer)
+	return NULL;
+}
+
+/* Hand out what is not younger than `until`. */
+static int ring__slice(struct ring *r, u64 until, rings_fn fn, void *ctx)
+{
+	const struct wire_head *h;
+	int n = 0, err;
+	u32 len;
+
+	while ((h = ring__peek(r, &len)) && h->time_ns <= until) {
+		err = fn(ctx, h, h->bytes >= sizeof(*h) && h->bytes <= len ? h->bytes : len);
+		r->pos += step(len);
+		if (r->pos - r->given >= GIVE_BACK_BYTES)
+			ring__give_back(r);
+		if (err < 0)
+			return err;
+		n++;
+	}
+	r->next_ns = h ? h->time_ns : ~0ULL;
+	return n;
+}
+
+/* Returns the time of the oldest record. */
+static u64 rings__start(struct rings *r)
+{
+	u64 oldest = ~0ULL;
+	u32 i, len;
+
+	for (i = 0; i < r->cnt; i++) {
+		struct ring *ring = &r->ring[i];
+		const struct wire_head *h;
+
+		ring->target = __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE);
+		h = ring__peek(ring, &len);
+		ring->next_ns = h ? h->time_ns : ~0ULL;
+		oldest = MIN(oldest, ring->next_ns);
+	}
+	return oldest;
+}
+
+static void ring__done(struct ring *r, u64 now)
+{
+	ring__give_back(r);
+	if (r->pos >= r->target)
 		r->done_ns = now;
 	else if (r->pos >= r->last_producer)
 		r->done_ns = r->last_ns;
-	r->last_producer = producer;
+	r->last_producer = r->target;
 	r->last_ns = now;
+}
+
+static int rings__slices(struct rings *r, rings_fn fn, void *ctx)
+{
+	u64 next, oldest = rings__start(r);
+	int n = 0, ret;
+	u32 i;
+
+	while (oldest != ~0ULL) {
+		for (next = ~0ULL, i = 0; i < r->cnt; i++) {
+			struct ring *ring = &r->ring[i];
+
+			if (ring->next_ns != ~0ULL && ring->next_ns <= oldest + SLICE_NS) {
+				ret = ring__slice(ring, oldest + SLICE_NS, fn, ctx);
+				if (ret < 0)
+					return ret;
+				n += ret;
+			}
+			next = MIN(next, ring->next_ns);
+		}
+		oldest = next;
+	}
 	return n;
 }
 
@@ -207,16 +271,19 @@ int rings__drain(struct rings *r, rings_fn fn, void *ctx, u64 *drained_ns, bool 
 {
 	u64 now = clock__mono_ns(); /* before any producer position is read */
 	u64 done = now;
-	int n = 0, ret;
+	int n = rings__slices(r, fn, ctx);
 	u32 i;
 
 	for (i = 0; i < r->cnt; i++) {
-		ret = ring__drain(&r->ring[i], fn, ctx, now);
-		if (ret < 0)
-			return ret;
-		n += ret;
+		if (n < 0) {
+			ring__give_back(&r->ring[i]);
+			continue;
+		}
+		ring__done(&r->ring[i], now);
 		done = MIN(done, r->ring[i].done_ns);
 	}
+	if (n < 0)
+		return n;
 	if (drained_ns)
 		*drained_ns = done;
 	if (blocked)
