@@ -100,6 +100,22 @@ static int start(struct attach *a, struct diag *d)
 	return err ? err : watch(a);
 }
 
+static int refuse(const struct features *f, struct diag *d)
+{
+	if (f && !f->bpf && (f->bpf_errno == EPERM || f->bpf_errno == EACCES)) {
+		diag__set(d, -EPERM, "not allowed to load BPF programs: %s", strerror(f->bpf_errno));
+		diag__hint(d, "run as root, or with CAP_BPF and CAP_PERFMON (and CAP_SYS_PTRACE for other users' "
+			      "processes); see tapebpf doctor");
+		return -EPERM;
+	}
+	diag__set(d, -EOPNOTSUPP, "this kernel cannot run what a recording needs: %s",
+		  !f || !f->bpf ? "it loads no BPF programs" :
+		  !f->btf	? "it has no BTF (/sys/kernel/btf/vmlinux)" :
+				  "it has no BPF ring buffers (Linux 5.8)");
+	diag__hint(d, "tapebpf doctor says what is missing, and where it can be had");
+	return -EOPNOTSUPP;
+}
+
 int attach__new(const struct attach_opts *opts, struct attach **out, struct diag *d)
 {
 	struct attach *a = calloc(1, sizeof(*a));
@@ -110,10 +126,9 @@ int attach__new(const struct attach_opts *opts, struct attach **out, struct diag
 	a->epoll_fd = -1;
 	set_defaults(a, opts);
 	if (!a->f || !a->f->bpf || !a->f->btf || !a->f->ringbuf) {
+		err = refuse(a->f, d);
 		free(a);
-		diag__set(d, -EOPNOTSUPP, "this kernel cannot run what a recording needs");
-		diag__hint(d, "tapebpf doctor says what is missing");
-		return -EOPNOTSUPP;
+		return err;
 	}
 	err = start(a, d);
 	if (err) {

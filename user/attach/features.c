@@ -158,8 +158,29 @@ static bool has_uprobe(const char *path, u64 offset)
 	return closed(perf_uprobe(path, offset, 0));
 }
 
-/* Does the counter rise while the probe is in place, and fall after it? */
-static bool has_ref_ctr(const char *path, u64 offset)
+static int multi_uprobe(const char *path, u64 offset, u64 ref_ctr)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts);
+	int prog = try_simple(0, ATTACH_UPROBE_MULTI), link;
+	unsigned long off = offset, ref = ref_ctr;
+
+	if (prog < 0)
+		return prog;
+	opts.uprobe_multi.path = path;
+	opts.uprobe_multi.offsets = &off;
+	opts.uprobe_multi.ref_ctr_offsets = ref_ctr ? &ref : NULL;
+	opts.uprobe_multi.cnt = 1;
+	opts.uprobe_multi.pid = getpid();
+	link = bpf_link_create(prog, 0, ATTACH_UPROBE_MULTI, &opts);
+	close(prog);
+	return link;
+}
+
+/*
+ * Does the counter rise while the probe is in place, and fall after it? By the way that will be used: CAP_BPF with
+ * CAP_PERFMON is enough for a multi link, a uprobe of perf asks for CAP_SYS_ADMIN.
+ */
+static bool has_ref_ctr(const char *path, u64 offset, bool multi)
 {
 	char data_path[256];
 	u64 ref_ctr;
@@ -168,29 +189,12 @@ static bool has_ref_ctr(const char *path, u64 offset)
 
 	if (locate(&not_bss[1], data_path, &ref_ctr) || strcmp(path, data_path))
 		return false;
-	fd = perf_uprobe(path, offset, ref_ctr);
+	fd = multi ? multi_uprobe(path, offset, ref_ctr) : perf_uprobe(path, offset, ref_ctr);
 	if (fd < 0)
 		return false;
 	during = not_bss[1];
 	close(fd);
 	return during == (u16)(before + 1);
-}
-
-static bool has_uprobe_multi(const char *path, u64 offset)
-{
-	LIBBPF_OPTS(bpf_link_create_opts, opts);
-	int prog = try_simple(0, ATTACH_UPROBE_MULTI), link;
-	unsigned long off = offset;
-
-	if (prog < 0)
-		return false;
-	opts.uprobe_multi.path = path;
-	opts.uprobe_multi.offsets = &off;
-	opts.uprobe_multi.cnt = 1;
-	opts.uprobe_multi.pid = getpid();
-	link = bpf_link_create(prog, 0, ATTACH_UPROBE_MULTI, &opts);
-	close(prog);
-	return closed(link);
 }
 
 static void probe_uprobes(struct features *f)
@@ -200,9 +204,9 @@ static void probe_uprobes(struct features *f)
 
 	if (locate((void *)uprobe_here, path, &offset))
 		return;
-	f->uprobe_multi = !disabled("uprobe_multi") && has_uprobe_multi(path, offset);
+	f->uprobe_multi = !disabled("uprobe_multi") && closed(multi_uprobe(path, offset, 0));
 	f->uprobes = f->uprobe_multi || has_uprobe(path, offset);
-	f->ref_ctr = !disabled("ref_ctr") && has_ref_ctr(path, offset);
+	f->ref_ctr = !disabled("ref_ctr") && has_ref_ctr(path, offset, f->uprobe_multi);
 	f->uprobe_cookie = f->uprobe_multi || (!disabled("uprobe_cookie") && has_cookie());
 	/* Sleepable ones came later than cookies (6.0 against 5.15), and perf_link.c does not copy them. */
 	f->sleepable_uprobe = !disabled("sleepable") && f->uprobe_cookie && has_sleepable();

@@ -67,6 +67,8 @@ static void kernel(struct doctor *doc, const struct features *f)
 	finding(doc, f->btf ? OK : BAD, "BTF",
 		f->btf ? "/sys/kernel/btf/vmlinux is there" : "no /sys/kernel/btf/vmlinux",
 		"use a kernel built with CONFIG_DEBUG_INFO_BTF");
+	if (!f->bpf) /* the rest cannot be tried: say one thing, not five that follow from it */
+		return;
 	finding(doc, f->ringbuf ? OK : BAD, "ring buffers", f->ringbuf ? "one a CPU" : "not supported",
 		"Linux 5.8 or later has them");
 	finding(doc, f->uprobes ? OK : BAD, "uprobes", f->uprobes ? "attach" : "cannot be attached",
@@ -96,6 +98,25 @@ static void privileges(struct doctor *doc, const struct features *f)
 			"run as root, or: setcap cap_bpf,cap_perfmon,cap_sys_ptrace,cap_sys_resource+ep tapebpf");
 }
 
+static void attaching(struct doctor *doc, const struct features *f)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "by %s", arm_way__name(f->arm));
+	if (f->arm == ARM_UPROBE_MULTI)
+		finding(doc, OK, "attaching", text, NULL);
+	else
+		finding(doc, f->arm == ARM_NONE ? BAD : NOTE, "attaching", text,
+			"Linux 6.6 or later attaches thousands of sites at once; here large programs take longer");
+	finding(doc, f->sleepable_uprobe ? OK : NOTE, "paged-out memory",
+		f->sleepable_uprobe ? "is read by waiting for it (sleepable programs)" :
+				      "cannot be waited for: such strings are marked unreadable",
+		"Linux 6.0 or later");
+	finding(doc, f->perf_mmap2 ? OK : NOTE, "later libraries",
+		f->perf_mmap2 ? "are noticed by mapping events" : "are not noticed",
+		"allow perf events: run as root, or CAP_PERFMON, or lower kernel.perf_event_paranoid");
+}
+
 static void hooks(struct doctor *doc, const struct features *f)
 {
 	char text[256];
@@ -113,19 +134,8 @@ static void hooks(struct doctor *doc, const struct features *f)
 			"Linux 6.9, or kprobes (CONFIG_KPROBES) gives one");
 	else
 		finding(doc, OK, "exec", text, NULL);
-	snprintf(text, sizeof(text), "by %s", arm_way__name(f->arm));
-	if (f->arm == ARM_UPROBE_MULTI)
-		finding(doc, OK, "attaching", text, NULL);
-	else
-		finding(doc, f->arm == ARM_NONE ? BAD : NOTE, "attaching", text,
-			"Linux 6.6 or later attaches thousands of sites at once; here large programs take longer");
-	finding(doc, f->sleepable_uprobe ? OK : NOTE, "paged-out memory",
-		f->sleepable_uprobe ? "is read by waiting for it (sleepable programs)" :
-				      "cannot be waited for: such strings are marked unreadable",
-		"Linux 6.0 or later");
-	finding(doc, f->perf_mmap2 ? OK : NOTE, "later libraries",
-		f->perf_mmap2 ? "are noticed by mapping events" : "are not noticed",
-		"allow perf events: run as root, or CAP_PERFMON, or lower kernel.perf_event_paranoid");
+	if (f->bpf)
+		attaching(doc, f);
 	finding(doc, f->tsc ? OK : NOTE, "clock",
 		f->tsc ? "the CPU's tick counter" : "clock_gettime: a span costs about 40 ns more",
 		"use the clocksource `tsc` where the machine has a reliable one");
