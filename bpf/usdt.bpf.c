@@ -206,9 +206,10 @@ __inline __s64 text__measure_nul(char *buf, __u64 src, __u64 max)
 	barrier_var(max);
 	max &= TEXT_MASK; /* nothing to cut; old verifiers forget a compared value that is spilled, not a masked one */
 	n = bpf_probe_read_user_str(buf, max + 2, (void *)src);
-	if (n <= 0)
+	if (n < 0)
 		return -1;
-	return (n - 1 > max ? max | WIRE_HIT_TEXT_TRUNCATED : n - 1);
+	n -= n > 0; /* the NUL; an empty text gives 1, and 0 on older kernels (seen on 5.10 and 6.1) */
+	return n > max ? max | WIRE_HIT_TEXT_TRUNCATED : n;
 }
 
 __inline __s64 text__measure_len(char *buf, __u64 src, __u64 len, __s8 len_size, __u32 max)

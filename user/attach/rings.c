@@ -85,6 +85,7 @@ static int ring__init(struct ring *r, int outer_fd, int epoll_fd, u32 cpu, size_
 	int err;
 
 	r->bytes = bytes;
+	r->last_ns = r->done_ns = clock__mono_ns(); /* nothing was emitted into it before */
 	r->fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "tape_ring", 0, 0, bytes, NULL);
 	if (r->fd < 0)
 		return r->fd;
