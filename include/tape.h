@@ -255,6 +255,8 @@ struct tape__tls {
 	uint32_t creating; /* as tape_page.busy, while the page is being made or unlinked */
 	uint32_t depth;	   /* entries open on this thread */
 	uint64_t holes;	   /* by depth: left out of order, free again once all above are */
+	uint32_t inherited; /* entries below this depth are the parent's, of before a fork: their ends are not ours to say */
+	uint32_t pad;
 	uint32_t id_block, id_cnt;
 	uint32_t ended; /* its exit key has run: a page made now would never be given back */
 	char name[64];
@@ -283,7 +285,9 @@ __thread struct tape__tls tape_1_tls __attribute__((weak, visibility("hidden")))
 
 /* The note of a stapsdt probe, as sys/sdt.h lays it out; args: asm that emits the argument string, without NUL. */
 #define TAPE__NOTE(loc, sema, provider, name, args) \
-	".pushsection .note.stapsdt,\"?\",\"note\"\n" \
+	TAPE__NOTE_IN(".pushsection .note.stapsdt,\"?\",\"note\"\n", loc, sema, provider, name, args)
+#define TAPE__NOTE_IN(push, loc, sema, provider, name, args) \
+	push \
 	".balign 4\n" \
 	".4byte 982f-981f, 984f-983f, 3\n" \
 	"981: .asciz \"stapsdt\"\n" \
@@ -305,22 +309,52 @@ __thread struct tape__tls tape_1_tls __attribute__((weak, visibility("hidden")))
 	".popsection\n" \
 	".endif\n"
 
-/* tape:NAME(a[, b]): a nop in place, its arguments pinned. */
-#if defined(__x86_64__)
-#define TAPE__FIRE(name, a, b) \
-	__asm__ __volatile__("980: nop\n" \
-			     TAPE__NOTE("980b", "0", "tape", name, ".ascii \"" TAPE__A0 TAPE__A1 "\"\n") TAPE__BASE \
-			     :: "D"(a), "S"(b) : "memory")
-#else
-#define TAPE__FIRE(name, a, b) \
-	do { \
-		register uint64_t tape__x0 __asm__("x0") = (uint64_t)(a); \
-		register uint64_t tape__x1 __asm__("x1") = (uint64_t)(b); \
-		__asm__ __volatile__("980: nop\n" \
-				     TAPE__NOTE("980b", "0", "tape", name, ".ascii \"" TAPE__A0 TAPE__A1 "\"\n") \
-				     TAPE__BASE :: "r"(tape__x0), "r"(tape__x1) : "memory"); \
-	} while (0)
-#endif
+/*
+ * tape:NAME(a, b): little functions like those of the sites. Their group (one a module, whatever the number of translation units)
+ * also holds the module's descriptor and the nop that its `ticks` hangs on.
+ * Why whole pages: the kernel finds the memory of a word by its file offset, in the first writable mapping that covers it. lld
+ * has the read-only-after-relocation segment and the data segment share a page of the file, so that at exec the words would
+ * be counted up in the wrong one.
+ */
+#define TAPE__GROUP(section, flags, type) \
+	".pushsection " section ",\"" flags "G\",\"" type "\",tape_1_module,comdat\n"
+#define TAPE__FIRE(name) \
+	".weak tape_1_fire_" name "\n" \
+	".hidden tape_1_fire_" name "\n" \
+	".type tape_1_fire_" name ", @function\n" \
+	"tape_1_fire_" name ": " TAPE__PAD "\n980: nop\nret\n" \
+	".size tape_1_fire_" name ", . - tape_1_fire_" name "\n" \
+	TAPE__NOTE_IN(TAPE__GROUP(".note.stapsdt", "", "note"), "980b", "0", "tape", name, \
+		      ".ascii \"" TAPE__A0 TAPE__A1 "\"\n")
+#define TAPE__DEFINE_MODULE \
+	".ifndef tape_1_module\n" \
+	TAPE__GROUP("tape_module", "aw", "progbits") \
+	".balign 4096\n" \
+	".weak tape_1_module\n" \
+	".hidden tape_1_module\n" \
+	".type tape_1_module, @object\n" \
+	".size tape_1_module, 64\n" \
+	"tape_1_module: .8byte 0x31444f4d45504154\n" \
+	".2byte 1, 64, 0, 0\n" \
+	"985: .4byte 986f - 985b\n" \
+	".4byte 0\n" \
+	".8byte 0, 0, 0, 0, 0\n" \
+	".popsection\n" \
+	TAPE__GROUP(".probes", "aw", "progbits") \
+	".balign 4096\n" \
+	".8byte 0\n" \
+	".popsection\n" \
+	TAPE__GROUP(".text.tape_cold", "ax", "progbits") \
+	".balign 4\n" \
+	"986: nop\n" \
+	TAPE__FIRE("thread") TAPE__FIRE("flush") TAPE__FIRE("gone") TAPE__FIRE("record") \
+	".popsection\n" \
+	".endif\n" TAPE__BASE
+
+void tape_1_fire_thread(const void *page, uint64_t unused) __attribute__((visibility("hidden")));
+void tape_1_fire_flush(const void *page, uint64_t unused) __attribute__((visibility("hidden")));
+void tape_1_fire_gone(const void *page, uint64_t unused) __attribute__((visibility("hidden")));
+void tape_1_fire_record(const void *imm, uint64_t bytes) __attribute__((visibility("hidden")));
 
 TAPE__IN struct tape__tail *tape__tail(struct tape_page *p)
 {
@@ -390,35 +424,7 @@ TAPE__IN int tape__stale(uint32_t mark)
 	return !sigaltstack(NULL, &ss) && !(ss.ss_flags & SS_ONSTACK);
 }
 
-TAPE__FN void tape_1_fire_record(const struct tape_imm *imm, uint64_t bytes)
-{
-	TAPE__FIRE("record", imm, bytes);
-}
-
 /* --- making and unmaking pages ----------------------------------------------------------------------------- */
-
-/* The module's descriptor, in a group of its own so that the linker keeps one. */
-#define TAPE__DEFINE_MODULE \
-	".ifndef tape_1_module\n" \
-	".pushsection tape_module,\"awG\",@progbits,tape_1_module,comdat\n" \
-	".balign 8\n" \
-	".weak tape_1_module\n" \
-	".hidden tape_1_module\n" \
-	".type tape_1_module, @object\n" \
-	".size tape_1_module, 64\n" \
-	"tape_1_module: .8byte 0x31444f4d45504154\n" \
-	".2byte 1, 64, 0, 0\n" \
-	"985: .4byte tape_1_cold - 985b\n" \
-	".4byte 0\n" \
-	".8byte 0, 0, 0, 0, 0\n" \
-	".popsection\n" \
-	".pushsection .text.tape_cold,\"axG\",@progbits,tape_1_module,comdat\n" \
-	".weak tape_1_cold\n" \
-	".hidden tape_1_cold\n" \
-	".balign 4\n" \
-	"tape_1_cold: nop\n" \
-	".popsection\n" \
-	".endif\n"
 
 #if defined(__GLIBC__) && !(__GLIBC__ > 2 || __GLIBC_MINOR__ >= 34)
 #pragma weak pthread_key_create
@@ -434,6 +440,7 @@ TAPE__FN void tape_1_forked(void)
 {
 	struct tape__info *info = (struct tape__info *)tape_1_module.reserved[0];
 
+	tape_1_tls.inherited = tape_1_tls.depth;
 	tape_1_tls.page = NULL;
 	if (info)
 		info->pid = info->lock = 0;
@@ -490,7 +497,7 @@ TAPE__FN void tape_1_gone(struct tape_page *p)
 		TAPE__FENCE();
 		p->end_ticks = tape__pair(p->clock, &p->end_ns);
 		p->end_seq = (uint32_t)(p->commit >> 32);
-		TAPE__FIRE("gone", p, 0);
+		tape_1_fire_gone(p, 0);
 		t->creating = tape__sp();
 		TAPE__FENCE();
 		tape__lock(info);
@@ -539,7 +546,7 @@ TAPE__FN void tape_1_teardown(void)
 	TAPE__FENCE();
 	tape__lock(info);
 	for (p = (struct tape_page *)m->first; p; p = (struct tape_page *)p->next)
-		TAPE__FIRE("flush", p, 0);
+		tape_1_fire_flush(p, 0);
 	tape__unlock(info);
 	TAPE__FENCE();
 	tape_1_tls.creating = 0;
@@ -611,6 +618,8 @@ TAPE__FN int tape_1_make(struct tape__tls *t)
 		return 0;
 	t->creating = tape__sp();
 	TAPE__FENCE();
+	if (t->page) /* wiped by a fork */
+		t->inherited = t->depth;
 	t->page = NULL;
 	tape_1_setup();
 	info = (struct tape__info *)m->reserved[0];
@@ -633,7 +642,7 @@ again:	pid = (uint32_t)getpid();
 		goto again;
 	if (m->reserved[1])
 		pthread_setspecific((pthread_key_t)(m->reserved[1] - 1), p);
-	TAPE__FIRE("thread", p, 0);
+	tape_1_fire_thread(p, 0);
 	t->page = p;
 	ok = 1;
 out:	TAPE__FENCE();
@@ -802,7 +811,7 @@ TAPE__FN void tape_1_flush(struct tape_page *p, uint32_t depth)
 
 	p->end_ticks = tape__pair(p->clock, &p->end_ns);
 	__atomic_store_n(&p->end_seq, seq, __ATOMIC_RELEASE);
-	TAPE__FIRE("flush", p, 0);
+	tape_1_fire_flush(p, 0);
 	p->flags = 0;
 	pre = depth ? tape__preamble(p, depth) : 0;
 	slot->first = old->first + (commit >> 16 & 0xffff);
@@ -1114,6 +1123,10 @@ TAPE__IN int tape__append(struct tape__tls *t, const struct tape__op *op)
 		p->busy = tape__sp();
 		TAPE__FENCE();
 	}
+	if ((op->kind == TAPE_R_END || op->kind == TAPE_R_EXIT) && TAPE__UNLIKELY(op->depth < t->inherited)) {
+		p->busy = 0;
+		return 0; /* the caller's tape__leave() sees to the rest */
+	}
 	tail = tape__tail(p);
 again:	commit = *(volatile uint64_t *)&p->commit;
 	len = (uint32_t)commit & 0xffff;
@@ -1126,18 +1139,24 @@ again:	commit = *(volatile uint64_t *)&p->commit;
 		p->busy = 0;
 		return -1;
 	}
+	/* The depth rises before an entry is visible, and falls after its end is: a handler in between that stood at the same
+	 * depth would end the entry. */
+	if (op->kind == TAPE_R_BEGIN || op->kind == TAPE_R_ENTER) {
+		t->depth = op->depth + 1;
+		TAPE__FENCE();
+	}
 	tape__put((uint8_t *)p + TAPE_DATA + len, op, (uint32_t)d);
 	tail->last = now;
 	__atomic_store_n(&p->commit, commit + 0x10000 + op->size, __ATOMIC_RELEASE);
-	if (op->kind == TAPE_R_BEGIN || op->kind == TAPE_R_ENTER) {
-		if (op->depth < TAPE_OPEN_CNT) {
-			tail->open[op->depth] = (uint16_t)len;
-			if (TAPE__UNLIKELY(tail->numbered))
-				tail->numbered &= ~(1ULL << op->depth);
-		}
-		t->depth = op->depth + 1;
+	if ((op->kind == TAPE_R_BEGIN || op->kind == TAPE_R_ENTER) && op->depth < TAPE_OPEN_CNT) {
+		tail->open[op->depth] = (uint16_t)len;
+		if (TAPE__UNLIKELY(tail->numbered))
+			tail->numbered &= ~(1ULL << op->depth);
 	}
 	TAPE__FENCE();
+	/* A handler forked in the middle, and this is the child: the record is the parent's. */
+	if (TAPE__UNLIKELY(*(volatile uint32_t *)&p->magic != TAPE_PAGE_MAGIC) && t->inherited < t->depth)
+		t->inherited = t->depth;
 	p->busy = 0;
 	return (int)len;
 }
@@ -1181,7 +1200,9 @@ TAPE__IN uint32_t tape__parent(const tape_handle *parent, const tape_handle **re
 TAPE__IN void tape__leave(struct tape__tls *t, uint32_t d)
 {
 	t->depth = d;
-	if (TAPE__UNLIKELY(t->holes)) {
+	if (TAPE__UNLIKELY(t->holes | t->inherited)) {
+		if (t->inherited > d)
+			t->inherited = d;
 		if (d < 64)
 			t->holes &= (1ULL << d) - 1;
 		while (t->depth && t->depth <= 64 && t->holes >> (t->depth - 1) & 1)
@@ -1227,9 +1248,7 @@ TAPE__FN struct tape_scope tape_1_begin(const struct tape_site *site, struct tap
 		if (!s.how)
 			return s; /* fell between the test and here */
 		tape__entered(t, s.depth);
-		t->depth = s.depth;
 		tape__emit(t, &op, s.how, site, 0);
-		t->depth = s.depth + 1;
 		return s;
 	}
 	if (TAPE__UNLIKELY(tape__append(t, &op) < 0)) {
@@ -1432,8 +1451,11 @@ TAPE__FN void tape_1_op(uint32_t kind, const tape_handle *h, const tape_handle *
 	op.ref = h;
 	op.ref2 = other;
 	op.size = tape__fixed(&op);
-	if (h->flags & TAPE__H_DIRECT || tape__append(t, &op) < 0)
+	if (h->flags & TAPE__H_DIRECT || tape__append(t, &op) < 0) {
+		if (kind == TAPE_R_ENTER)
+			tape__entered(t, depth);
 		tape_1_direct(&op, 1, NULL, 0);
+	}
 }
 
 TAPE__FN void tape_1_enter(const tape_handle *h)
@@ -1447,8 +1469,6 @@ TAPE__FN void tape_1_enter(const tape_handle *h)
 		return;
 	}
 	tape_1_op(TAPE_R_ENTER, h, NULL, d);
-	if (t->depth != d + 1)
-		tape__entered(t, d);
 }
 
 /* Where the span was entered on this thread, from the top; ~0: not found (deeper than 64, or entered in a batch gone by). */
@@ -2095,8 +2115,10 @@ typename tape__if<tape__sort<T>::is_class && tape__kind<T>::value != 1, char (&)
 /* The one instruction of a site in the program's own code: where its words are. Right behind them stands the way to the
  * struct tape_site, so that this register is all that the cold path needs. */
 #if defined(__x86_64__)
+#define TAPE__SYM "i"
 #define TAPE__LEA "leaq 971b(%%rip), %[at]\n"
 #else
+#define TAPE__SYM "S"
 #define TAPE__LEA "adrp %[at], 971b\nadd %[at], %[at], :lo12:971b\n"
 #endif
 
@@ -2147,7 +2169,7 @@ typename tape__if<tape__sort<T>::is_class && tape__kind<T>::value != 1, char (&)
 		".4byte %c[t0], %c[t1], %c[t2], %c[t3]\n" \
 		".popsection\n" note TAPE__BASE TAPE__LEA \
 		: [at] "=r"(tape__at) \
-		: [k] "i"(kind), [l] "i"((int)(level)), [n] "i"(cnt), [line] "i"(__LINE__), [text] "i"(text_), \
+		: [k] "i"(kind), [l] "i"((int)(level)), [n] "i"(cnt), [line] "i"(__LINE__), [text] TAPE__SYM(text_), \
 		  [t0] "i"(TAPE__PART(types, 0)), [t1] "i"(TAPE__PART(types, 32)), [t2] "i"(TAPE__PART(types, 64)), \
 		  [t3] "i"(TAPE__PART(types, 96)))
 /* Is anybody there? One load of both words. */
