@@ -117,6 +117,7 @@ static void on_alarm(int sig)
 	(void)sig;
 	if (forked >= child_cnt || fork())
 		goto parent;
+	truth__cut_off();
 	s = truth__take();
 	TRUTH_SPAN(s, "in_handler", ticks(s, 3));
 	if (forked & 1)
@@ -160,6 +161,8 @@ int main(int argc, char **argv)
 	truth__open(truth_path);
 	if (!strcmp(how, "vfork_first"))
 		one_vfork(0);
+	else if (!strcmp(how, "handler"))
+		mine = truth__take_far();
 	else
 		mine = truth__take();
 	if (!strcmp(how, "handler")) {

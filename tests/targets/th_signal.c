@@ -14,7 +14,7 @@
 #include <sys/time.h>
 
 static __thread struct truth_slot *handled;
-static volatile int jumping;
+static volatile int jumping, stopped;
 static sigjmp_buf out;
 static uint64_t signal_cnt;
 
@@ -42,6 +42,7 @@ static __attribute__((noinline)) void spans(struct truth_slot *s, uint64_t until
 {
 	while (s->committed < until)
 		TRUTH_SPAN(s, "step", (void)0);
+	stopped = 1;
 }
 
 static void *short_thread(void *arg)

@@ -14,9 +14,10 @@ static volatile int deepest = 3;
 static __attribute__((noinline)) void jump_from(int depth)
 {
 	tape_span(INFO, "jumped_over", (depth, depth));
-	if (depth == deepest)
+	if (depth < deepest)
+		jump_from(depth + 1);
+	if (deepest)
 		longjmp(out, 1);
-	jump_from(depth + 1);
 }
 
 static void longjmps(void)

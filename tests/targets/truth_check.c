@@ -131,8 +131,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: truth_check [-w] TRUTH [JSON]\n");
 		return 2;
 	}
-	for (i = 0; i < truth->slot_cnt && i < TRUTH_SLOTS; i++)
-		bad |= judge(&truth->slot[i], &seen[i], window, truth->slot_cnt > 400, sum);
+	for (i = 0; i < TRUTH_SLOTS; i++)
+		if (truth->slot[i].tid)
+			bad |= judge(&truth->slot[i], &seen[i], window, truth->slot_cnt > 400, sum);
 	printf("slots %lu intended %lu committed %lu numbered_intended %lu numbered_committed %lu found %lu "
 	       "twice %lu missing %lu beyond %lu torn %lu foreign %lu\n",
 	       truth->slot_cnt, sum[0], sum[1], sum[7], sum[8], sum[2], sum[3], sum[4], sum[5], sum[6], foreign_cnt);
