@@ -8,26 +8,22 @@
  * behind it. A plain
  * write(2) of a buffer is torn by SIGKILL at any page. So is a copy into a shared mapping.
  *
- * Design. Free space is zero bytes, which every reader takes for NOOPs. Appended records gather in
- * memory, in `stage`, at most
- * 65,535 bytes: a region. A region becomes visible by three writes:
+ * Design. Free space is zero bytes, which every reader takes for NOOPs. Appended records gather in memory, in
+ * `stage`, as regions of at most 65,535 bytes. What is staged becomes visible by these writes:
  *
- *   1. four bytes at its start: the header of a SKIP record as long as the region    the file is
- *   whole: one void record
- *   2. everything of the region from its fifth byte on                                torn or not,
- *   the cover hides it
- *   3. the first four bytes of the region, over the cover                            all its
- *   records appear at once
+ *   1. four bytes: the header of a SKIP record as long as the first region: the file is whole, with one void record;
+ *   2. all that is staged from its fifth byte on, with such a cover at the start of each region: torn or not (what
+ *      comes out of a write is a prefix of it), the covers hide it;
+ *   3. for each region in turn its own first four bytes, over its cover: all its records appear at once.
  *
- * The 4-byte writes lie in one page (regions start at multiples of 4), and the kernel copies such
- * a piece under
- * the page's lock without looking for signals: it is there or it is not. The space is allocated
- * (and the file as long) before the
- * first of the three, so that the cover never points beyond the file and a full disk is an error
- * of append, not of a write
- * that is under way. A group of records that is larger than a region is cut between records and
- * published region
- * by region: each prefix of a tape is a tape.
+ * The 4-byte writes lie in one page (regions start at multiples of 4), and the kernel copies such a piece under the
+ * page's lock without looking for signals: it is there or it is not. The space is allocated (and the file as long)
+ * before the first of them, so that a cover never points beyond the file and a full disk is an error of append, not of
+ * a write that is under way. A group of records that is larger than a region is cut between records and published
+ * region by region: each prefix of a tape is a tape.
+ *
+ * Several regions in one write, because the page cache takes 256 KiB at a third of the price of four times 64 KiB: it
+ * uses large folios then (ext4, Linux 6.18: 0.14 against 0.32 ns a byte; 1 MiB would be 0.11, and leaves the caches).
  *
  * Rejected: a shared mapping of the file, with the same cover. It saves the system calls, but
  * costs a page fault with the file
@@ -55,6 +51,8 @@
 #include "tape/tape_format.h"
 
 #define REGION_MAX TAPE_MAX_RECORD
+#define STAGE_BYTES (256 * 1024)
+#define REGIONS 16 /* two neighbours are larger than REGION_MAX, so there are fewer */
 #define RESERVE (256 * 1024)
 #define STEP (1024 * 1024) /* allocate so much at a time */
 
@@ -62,7 +60,7 @@ struct tape_writer {
 	int fd;
 	char *path;
 	struct tape_writer_opts opts;
-	u64 pos;	/* where the staged region goes */
+	u64 pos;	/* where the stage goes */
 	u64 allocated; /* file offset */
 	struct tape_stage st; /* behind what is staged; left: for ordinary appends without a further look */
 	bool full;    /* allocation failed since the last publish: do not ask again at each record */
@@ -70,7 +68,9 @@ struct tape_writer {
 	int error;    /* first error that made records missing */
 	u32 crc;
 	u64 crc_pos;
-	u8 stage[REGION_MAX + 1];
+	u32 region[REGIONS]; /* where in the stage they start; the last one is being filled */
+	u32 region_cnt;
+	_Alignas(8) u8 stage[STAGE_BYTES + 4]; /* a write that is torn where our own pages meet tears no cover */
 };
 
 /* --- space ----------------------------------------------------------------------------------------------- */
@@ -105,14 +105,14 @@ static size_t staged(const struct tape_writer *w)
 	return w->st.at - w->stage;
 }
 
-/* How much may be staged at pos. Computed when a region starts or space was added. */
-static size_t region_room(const struct tape_writer *w, u64 reserve)
+/* How much the region that starts at `start` may hold. Computed when it starts or space was added. */
+static size_t region_room(const struct tape_writer *w, u64 start, u64 reserve)
 {
-	u64 end = MIN(chapter_end(w, w->pos), w->pos + REGION_MAX);
+	u64 end = MIN(chapter_end(w, start), start + REGION_MAX);
 	u64 usable = w->allocated > reserve ? w->allocated - reserve : 0;
 
-	end = MIN(end, usable);
-	return end > w->pos ? end - w->pos : 0;
+	end = MIN(end, MIN(usable, w->pos + STAGE_BYTES));
+	return end > start ? end - start : 0;
 }
 
 /* --- publication ----------------------------------------------------------------------------------------- */
@@ -129,14 +129,30 @@ static void crc_to(struct tape_writer *w, u64 pos)
 	}
 }
 
-/* The region at pos starts where a 4-byte write stays within one page, and a cover fits into its chapter. */
-static void start_region(struct tape_writer *w, u64 pos)
+/* Where a region can start that is not to start before pos: a 4-byte write has to stay within one page, and a cover
+ * has to fit into its chapter. */
+static u64 region_start(const struct tape_writer *w, u64 pos)
 {
 	pos = ALIGN_UP(pos, 4);
-	if (chapter_end(w, pos) - pos < 4)
-		pos = chapter_end(w, pos);
-	w->pos = pos;
-	w->st = (struct tape_stage){ .at = w->stage, .left = region_room(w, RESERVE) };
+	return chapter_end(w, pos) - pos < 4 ? chapter_end(w, pos) : pos;
+}
+
+static void begin_stage(struct tape_writer *w, u64 pos)
+{
+	w->pos = region_start(w, pos);
+	w->region[0] = 0;
+	w->region_cnt = 1;
+	w->st = (struct tape_stage){ .at = w->stage, .left = region_room(w, w->pos, RESERVE) };
+}
+
+/* The region being filled ends, another one begins behind it in the stage. */
+static void add_region(struct tape_writer *w, u64 start)
+{
+	size_t at = start - w->pos;
+
+	memset(w->st.at, 0, w->stage + at - w->st.at);
+	w->region[w->region_cnt++] = at;
+	w->st = (struct tape_stage){ .at = w->stage + at, .left = region_room(w, start, RESERVE) };
 }
 
 /* The first of a region. What uses the reserve may leave no room for ordinary ones. */
@@ -147,29 +163,60 @@ static void stage(struct tape_writer *w, const void *records, size_t bytes)
 	w->st.left -= MIN(bytes, w->st.left);
 }
 
-/* The three writes of the essay. A region that cannot be written stays staged, and is tried again. */
+/* Put covers over the regions' first words; those go to `word`. */
+static void cover(struct tape_writer *w, size_t bytes, u8 word[REGIONS][4])
+{
+	for (u32 i = 0; i < w->region_cnt; i++) {
+		u8 *at = w->stage + w->region[i];
+		size_t len = (i + 1 < w->region_cnt ? w->region[i + 1] : bytes) - w->region[i];
+
+		/* up to three zeros before the next one may be beyond its reach: they hide nothing */
+		len = MIN(len, REGION_MAX);
+		memcpy(word[i], at, 4);
+		memcpy(at, (u8[]){ TAPE_X_SKIP, len & 0xff, len >> 8, 0 }, 4);
+	}
+}
+
+static void uncover(struct tape_writer *w, u8 word[REGIONS][4])
+{
+	for (u32 i = 0; i < w->region_cnt; i++)
+		memcpy(w->stage + w->region[i], word[i], 4);
+}
+
+/* The writes of the essay. */
+static int write_stage(struct tape_writer *w, size_t bytes)
+{
+	u8 word[REGIONS][4];
+	int err;
+
+	cover(w, bytes, word);
+	err = tape_file__write(w->fd, w->stage, 4, w->pos);
+	if (!err && bytes > 4)
+		err = tape_file__write(w->fd, w->stage + 4, bytes - 4, w->pos + 4);
+	uncover(w, word);
+	for (u32 i = 0; i < w->region_cnt && !err; i++)
+		err = tape_file__write(w->fd, word[i], 4, w->pos + w->region[i]);
+	return err;
+}
+
+/* What cannot be written stays staged, and is tried again. */
 static int publish(struct tape_writer *w)
 {
 	/* a region of less than 4 bytes (one empty extension record) takes a NOOP or so along */
-	size_t have = staged(w), bytes = MAX(have, 4);
-	u8 cover[4] = { TAPE_X_SKIP, bytes & 0xff, bytes >> 8, 0 };
+	size_t have = staged(w), bytes = MAX(have, w->region[w->region_cnt - 1] + 4);
 	int err;
 
 	if (!have)
 		return 0;
 	memset(w->stage + have, 0, bytes - have);
-	err = tape_file__write(w->fd, cover, 4, w->pos);
-	if (!err && bytes > 4)
-		err = tape_file__write(w->fd, w->stage + 4, bytes - 4, w->pos + 4);
-	if (!err)
-		err = tape_file__write(w->fd, w->stage, 4, w->pos);
+	err = write_stage(w, bytes);
 	if (err)
 		return err;
 
 	crc_to(w, w->pos);
 	w->crc = crc32c(w->crc, w->stage, bytes);
 	w->crc_pos = w->pos + bytes;
-	start_region(w, w->pos + bytes);
+	begin_stage(w, w->pos + bytes);
 	return 0;
 }
 
@@ -203,26 +250,48 @@ static u64 group_need(size_t bytes)
 	return bytes <= REGION_MAX ? MAX(bytes, 4) : bytes + 3 * (2 * (bytes / REGION_MAX) + 1);
 }
 
+static int make_room(struct tape_writer *w, u64 end, u64 reserve)
+{
+	int err;
+
+	if (end + reserve <= w->allocated)
+		return 0;
+	if (w->full)
+		return -ENOSPC;
+	err = allocate(w, end + reserve);
+	w->full = err;
+	return err;
+}
+
+/* Can a group follow in the stage, in a region of its own? */
+static bool fits_stage(const struct tape_writer *w, u64 start, size_t bytes)
+{
+	return bytes <= REGION_MAX && w->region_cnt < REGIONS && start + MAX(bytes, 4) <= w->pos + STAGE_BYTES &&
+	       start + MAX(bytes, 4) <= chapter_end(w, w->pos);
+}
+
 /* Start a region from which the whole group finds room in one chapter, allocated. */
 static int prepare(struct tape_writer *w, size_t bytes, u64 reserve)
 {
-	u64 need = group_need(bytes);
-	u64 start = w->pos;
+	u64 start = region_start(w, w->pos + staged(w)), need = group_need(bytes);
 	int err;
 
+	if (staged(w) && fits_stage(w, start, bytes)) {
+		err = make_room(w, start + need, reserve);
+		if (!err)
+			add_region(w, start);
+		return err;
+	}
+	err = publish(w);
+	if (err)
+		return err;
+	start = w->pos;
 	if (start + need > chapter_end(w, start))
 		start = chapter_end(w, start);
-	if (start + need + reserve > w->allocated) {
-		if (w->full)
-			return -ENOSPC;
-		err = allocate(w, start + need + reserve);
-		if (err) {
-			w->full = true;
-			return err;
-		}
-	}
-	start_region(w, start);
-	return 0;
+	err = make_room(w, start + need, reserve);
+	if (!err)
+		begin_stage(w, start);
+	return err;
 }
 
 static int append_slowly(struct tape_writer *w, const u8 *p, size_t bytes, u64 reserve)
@@ -233,9 +302,7 @@ static int append_slowly(struct tape_writer *w, const u8 *p, size_t bytes, u64 r
 		return w->dead;
 	if (bytes > tape_writer__max_append(w))
 		return -EMSGSIZE;
-	err = publish(w);
-	if (!err)
-		err = prepare(w, bytes, reserve);
+	err = prepare(w, bytes, reserve);
 	if (err)
 		return err;
 
@@ -337,7 +404,7 @@ static int write_intro(struct tape_writer *w)
 	/* no space for a first record: say so now */
 	err = allocate(w, sizeof(intro) + RESERVE + 4096);
 	if (!err)
-		start_region(w, sizeof(intro));
+		begin_stage(w, sizeof(intro));
 	return err;
 }
 
