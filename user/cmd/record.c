@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* record.c - `tapebpf record`, the default command: running programs to a tape. */
 #include "base/procfs.h"
+#include "base/text.h"
 #include "cmd/child.h"
 #include "cmd/cmd.h"
 #include "cmd/record_opts.h"
@@ -59,14 +60,38 @@ static void raise_limits(void)
 	setrlimit(RLIMIT_NOFILE, &lim);
 }
 
+/*
+ * Traced programs that keep every CPU busy fill a ring in a quarter of a second. Woken, we have to run soon, and we use
+ * little: so we ask for precedence, unless the user has said how nice to be.
+ */
+#define NICE -10
+
+static void ask_precedence(void)
+{
+	if (getpriority(PRIO_PROCESS, 0) == 0)
+		setpriority(PRIO_PROCESS, 0, NICE); /* not allowed: as it is */
+}
+
+/* The text names files of others: their names may hold anything. */
+static void say(struct record *r, const char *kind, const char *text)
+{
+	status__clear(&r->status);
+	fprintf(stderr, "tapebpf: %s", kind);
+	text__print(stderr, text, strlen(text));
+	fputc('\n', stderr);
+}
+
 static void on_note(void *ctx, const char *text)
 {
 	struct record *r = ctx;
 
-	if (r->opts.verbose < 1)
-		return;
-	status__clear(&r->status);
-	fprintf(stderr, "tapebpf: %s\n", text);
+	if (r->opts.verbose >= 1)
+		say(r, "", text);
+}
+
+static void on_warn(void *ctx, const char *text)
+{
+	say(ctx, "warning: ", text);
 }
 
 static void default_path(const struct record *r, char *dst, size_t bytes)
@@ -104,7 +129,7 @@ static int open_session(struct record *r, struct diag *d)
 	struct session_opts so = { .sz = sizeof(so), .ring_bytes = o->ring_bytes, .max_text = o->max_text,
 				   .max_spans = o->max_spans, .follow = o->follow, .immediate = o->immediate,
 				   .no_pairs = o->no_pairs, .sigs = o->sigs, .sinks = &sink, .sink_cnt = 1,
-				   .note = on_note, .ctx = r };
+				   .note = on_note, .warn = on_warn, .ctx = r };
 
 	return session__new(&so, &r->session, d);
 }
@@ -261,6 +286,7 @@ static int run(struct record *r)
 		err = child__start(&r->child, r->opts.cmd, &d);
 	catch_signals();
 	raise_limits();
+	ask_precedence();
 	if (!err)
 		err = open_tapes(r, &d);
 	if (!err)
