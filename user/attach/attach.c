@@ -93,7 +93,8 @@ static int start(struct attach *a, struct diag *d)
 	if (err) {
 		diag__set(d, err, "cannot make %u ring buffers of %zu bytes: %s", a->cpus, a->o.ring_bytes,
 			  strerror(-err));
-		diag__hint(d, "try a smaller --ring-size");
+		if (err == -ENOMEM || err == -EINVAL || err == -E2BIG)
+			diag__hint(d, "a smaller --ring-size");
 		return err;
 	}
 	err = load__hooks(a, d);

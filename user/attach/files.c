@@ -147,7 +147,7 @@ static int add_tape_probes(struct attach *a, struct elf_file *f, const struct at
 static int add_foreign(struct attach *a, struct elf_file *f, const struct attach_file_opts *o, struct diag *d)
 {
 	bool texts = any_text(f);
-	int err = texts ? load__texts(a, d) : 0, spec, k, ret;
+	int err = texts ? load__texts(a, d) : 0, busy = 0, spec, k, ret;
 	struct bpf_program *prog[2][2]; /* [texts][may fault] */
 	struct site_group g[2][2];
 	u32 i;
@@ -177,13 +177,15 @@ static int add_foreign(struct attach *a, struct elf_file *f, const struct attach
 	}
 	for (k = 0; k < 4; k++) {
 		ret = err ? 0 : site_group__attach(&g[k / 2][k % 2], false, d);
-		if (ret && ret != -EBUSY)
+		if (ret == -EBUSY)
+			busy = ret;
+		else if (ret)
 			err = ret;
 		site_group__done(&g[k / 2][k % 2]);
 	}
 	for (i = 0; i < f->site_cnt; i++)
 		a->sites_foreign += !f->site[i].bad;
-	return err;
+	return err ? err : busy;
 }
 
 /* Sites run their own nops, each with its semaphore. */
@@ -247,8 +249,10 @@ int attach__add_file(struct attach *a, struct elf_file *f, const struct attach_f
 	if (err)
 		return err;
 	err = add_foreign(a, f, &o, d);
+	if (err && err != -EBUSY)
+		return err;
 	ret = a->o.immediate ? add_immediate(a, f, &o, d) : add_arming(a, f, &o, d);
 	for (i = 0; i < f->tape_site_cnt; i++)
 		a->sites_tape += !f->tape_site[i].bad;
-	return err ? err : ret;
+	return ret ? ret : err;
 }

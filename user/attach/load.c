@@ -128,7 +128,7 @@ static int explain(int err, struct diag *d)
 	diag__set(d, err, "the kernel does not load the BPF programs: %s (%s)", strerror(-err), libbpf_said);
 	if (err == -EPERM || err == -EACCES)
 		diag__hint(d, "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE");
-	else
+	else if (err != -EMFILE)
 		diag__hint(d, "tapebpf doctor says what this kernel can do");
 	return err;
 }

@@ -206,7 +206,7 @@ static int explain(const struct site_group *g, int err, struct diag *d)
 	if (!err && g->busy) {
 		diag__set(d, -EBUSY, "%u of %u sites of %s could not be attached: another tracer holds them with "
 			  "another reference counter, or the kernel refuses them", g->busy, g->cnt, g->f->path);
-		diag__hint(d, "tapebpf list names them; end the other tracer");
+		diag__hint(d, "end the other tracer (bpftrace, perf, an event in uprobe_events)");
 		return -EBUSY;
 	}
 	if (!err)

@@ -15,6 +15,9 @@ int diag__set(struct diag *d, int err, const char *fmt, ...)
 		vsnprintf(d->text, sizeof(d->text), fmt, ap);
 		va_end(ap);
 		d->hint[0] = '\0';
+		/* whatever was being done, the remedy is the same */
+		if (err == -EMFILE)
+			diag__hint(d, "raise the limit of open files: ulimit -n 65536");
 	}
 	errno = saved;
 	return err;

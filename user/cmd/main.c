@@ -4,6 +4,7 @@
 #include "base/util.h"
 #include "cmd/cmd.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,9 +47,26 @@ int cmd__fail(int status, const struct diag *d)
 	return status;
 }
 
+/*
+ * Somebody may start us with standard streams closed: the next file opened, the tape, would take their number and
+ * receive our messages. Not passed on to a command, which finds them closed as it would without us.
+ */
+static void fill_standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : NULL;
+
+	fill_standard_streams();
 
 	if (!name) {
 		print_help(stderr);

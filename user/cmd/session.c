@@ -166,11 +166,46 @@ static void apply_sigs(struct session *s, struct elf_file *f)
 	}
 }
 
+/*
+ * Plain sites that are good and yet could not be attached will be missed: they are named without being asked for. What is
+ * bad in the file itself (`was_bad`, a byte a site) is told by `tapebpf list`.
+ */
+static void tell_refused(struct session *s, const struct session_file *f, const u8 *was_bad, const struct diag *d)
+{
+	const struct elf_site *first = NULL;
+	char text[1024];
+	u32 cnt = 0;
+
+	for (u32 i = 0; was_bad && i < f->elf->site_cnt; i++) {
+		if (was_bad[i] || !f->elf->site[i].bad)
+			continue;
+		first = first ? first : &f->elf->site[i];
+		cnt++;
+	}
+	if (!cnt || !s->opts.warn)
+		return;
+	snprintf(text, sizeof(text), "%s: %u of %u probe sites will not be recorded, %s:%s first: %s%s%s", f->shown,
+		 cnt, f->elf->site_cnt, first->provider, first->name, first->bad, d->hint[0] ? "; try: " : "",
+		 d->hint);
+	s->opts.warn(s->opts.ctx, text);
+}
+
+static u8 *bad_sites(const struct elf_file *f)
+{
+	u8 *bad = calloc(f->site_cnt ? f->site_cnt : 1, 1);
+
+	for (u32 i = 0; bad && i < f->site_cnt; i++)
+		bad[i] = f->site[i].bad != NULL;
+	return bad;
+}
+
 /* Attach a file once. Returns it if it has probes, NULL (and d, if it is a failure) if not. */
 static struct session_file *attach_file(struct session *s, struct session_file *f, int pid, bool any,
 					struct diag *d)
 {
 	struct attach_file_opts o = { .sz = sizeof(o), .pid = pid, .any = any };
+	__free_ptr u8 *was_bad = NULL;
+	struct diag why = { 0 };
 	int err;
 
 	if (f->attached || f->failed)
@@ -180,21 +215,24 @@ static struct session_file *attach_file(struct session *s, struct session_file *
 	o.module = f->module;
 	o.first_site = f->first_site;
 	o.path = f->open_path;
+	was_bad = bad_sites(f->elf);
 	apply_sigs(s, f->elf);
 	err = model__add_file(s->model, f->elf, f->module, f->first_site);
 	if (err) {
 		diag__set(d, err, "cannot keep the callsites of %s: %s", f->shown, strerror(-err));
 		return NULL;
 	}
-	err = attach__add_file(s->attach, f->elf, &o, d);
+	err = attach__add_file(s->attach, f->elf, &o, &why);
 	/* -EBUSY: some sites are held by another tracer, the rest is attached */
 	if (err && err != -EBUSY) {
 		f->failed = true;
+		*d = why;
 		return NULL;
 	}
 	f->attached = true;
 	note(s, "%s: %u plain sites, %u tape.h callsites%s%s", f->shown, f->elf->site_cnt,
-	     f->elf->tape_site_cnt, err ? "; " : "", err && d ? d->text : "");
+	     f->elf->tape_site_cnt, err ? "; " : "", err ? why.text : "");
+	tell_refused(s, f, was_bad, &why);
 	return f;
 }
 

@@ -26,6 +26,8 @@ struct session_opts {
 	u32 sink_cnt;
 	/* Something worth telling with -v; may be NULL. */
 	void (*note)(void *ctx, const char *text);
+	/* Something that a user has to know to understand the recording; may be NULL. */
+	void (*warn)(void *ctx, const char *text);
 	void *ctx;
 };
 
