@@ -137,6 +137,10 @@ void callsites__done(struct model *m)
 		free(m->cs.probe[i]);
 	}
 	free(m->cs.probe);
+	for (i = 0; i < m->cs.site_cnt; i++) {
+		free(m->cs.site[i].plan[0]);
+		free(m->cs.site[i].plan[1]);
+	}
 	free(m->cs.site);
 }
 

@@ -157,9 +157,21 @@ struct pair {
 	struct callsite *callsite; /* made at first use */
 };
 
+/* How a hit of a site without texts becomes values, worked out at its first. */
+struct hit_plan {
+	u32 arg_cnt;	/* of the hit that it is for */
+	u32 cnt;
+	struct {
+		u8 arg, field;
+		u8 type;  /* widened */
+		u8 shift; /* sign extension: so far to the left and back */
+	} value[WIRE_MAX_ARGS];
+};
+
 struct probe_site {
 	struct probe *probe;
 	const struct elf_site *elf;
+	struct hit_plan *plan[2]; /* as an event, as part of a pair; NULL: not yet */
 };
 
 struct callsites {
@@ -238,7 +250,7 @@ struct callsite *probes__span(struct model *m, struct pair *pair);
 /* values.c: into m->value; returns the number of values */
 u32 values__fields(struct model *m, const struct callsite *c, const u8 *payload, u32 bytes,
 		   bool *cut);
-u32 values__hit(struct model *m, const struct probe_site *s, const struct wire_hit *h, bool pair);
+u32 values__hit(struct model *m, struct probe_site *s, const struct wire_hit *h, bool pair);
 /* One value. 1: taken, 0: unset, negative: malformed. */
 int values__one(struct value *v, u16 field, u8 type, const u8 *payload, u32 bytes);
 

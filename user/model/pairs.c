@@ -98,7 +98,7 @@ void pairs__find(struct probe **probe, u32 cnt, struct model *m)
 /* --- hits --- */
 
 struct hit {
-	const struct probe_site *site;
+	struct probe_site *site;
 	const struct wire_hit *h;
 	struct task *t;
 	u64 ns;

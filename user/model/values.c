@@ -130,7 +130,7 @@ static const char *hit_texts(const struct wire_hit *h, u32 *left)
 	return (const char *)h + at;
 }
 
-u32 values__hit(struct model *m, const struct probe_site *s, const struct wire_hit *h, bool pair)
+static u32 values__of_args(struct model *m, const struct probe_site *s, const struct wire_hit *h, bool pair)
 {
 	const u8 *vals = (const u8 *)(h + 1);
 	u32 i, left, cnt = 0, args = MIN(h->arg_cnt, MIN(s->elf->arg_cnt, (u32)WIRE_MAX_ARGS));
@@ -173,4 +173,67 @@ u32 values__hit(struct model *m, const struct probe_site *s, const struct wire_h
 		}
 	}
 	return cnt;
+}
+
+/* NULL: it has texts, or there is no memory. */
+static struct hit_plan *make_plan(struct probe_site *s, bool pair)
+{
+	u32 i, cnt = MIN(s->elf->arg_cnt, (u32)WIRE_MAX_ARGS);
+	struct hit_plan *p;
+
+	for (i = 0; i < cnt; i++)
+		if (s->elf->arg[i].text != WIRE_TEXT_NO)
+			return NULL;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	p->arg_cnt = cnt;
+	for (i = 0; i < cnt; i++) {
+		const struct probe_arg *a = &s->probe->arg[i];
+		s8 field = pair ? a->pair_field : a->field;
+		u8 type = is_text(a->type) ? WIRE_T_PTR : widened(a->type);
+		u32 bytes = (u32)abs(a->size);
+
+		if (field < 0)
+			continue;
+		/* as merged() would */
+		bool narrow = a->size < 0 && (u32)abs(s->elf->arg[i].size) == bytes && bytes < 8 && bytes;
+
+		p->value[p->cnt].arg = (u8)i;
+		p->value[p->cnt].field = (u8)field;
+		p->value[p->cnt].type = type;
+		p->value[p->cnt++].shift = narrow ? (u8)(64 - 8 * bytes) : 0;
+	}
+	s->plan[pair] = p;
+	return p;
+}
+
+static u32 by_plan(struct value *v, const struct hit_plan *p, const u8 *vals)
+{
+	u32 i;
+	u64 val;
+
+	for (i = 0; i < p->cnt; i++, v++) {
+		u8 shift = p->value[i].shift;
+
+		memcpy(&val, vals + 8 * p->value[i].arg, sizeof(val));
+		v->field = p->value[i].field;
+		v->type = p->value[i].type;
+		v->flags = 0;
+		v->text_bytes = 0;
+		v->orig_bytes = 0;
+		v->u = (u64)((s64)(val << shift) >> shift);
+		if (v->type == WIRE_T_BOOL)
+			v->u = v->u != 0;
+	}
+	return p->cnt;
+}
+
+u32 values__hit(struct model *m, struct probe_site *s, const struct wire_hit *h, bool pair)
+{
+	const struct hit_plan *p = s->plan[pair] ?: make_plan(s, pair);
+
+	if (p && p->arg_cnt == h->arg_cnt && !h->unreadable && sizeof(*h) + 8ull * h->arg_cnt <= h->head.bytes)
+		return by_plan(m->value, p, (const u8 *)(h + 1));
+	return values__of_args(m, s, h, pair);
 }
