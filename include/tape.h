@@ -235,15 +235,15 @@ struct tape__val {
 };
 
 /* --- private state ----------------------------------------------------------------------------------------- */
-struct tape__tail { /* from TAPE_DATA_END */
+struct tape__tail_area { /* from TAPE_DATA_END */
 	uint16_t open[TAPE_OPEN_CNT]; /* by depth: offset in the data area of BEGIN, ENTER or PRE; 0xffff none */
 	uint64_t last;		      /* ticks of the last record */
 	uint64_t numbered;	      /* by depth: id[] of the second page is valid */
 	uint64_t prev;		      /* list of the module's pages */
 	uint64_t spare;
 };
-TAPE__ASSERT(TAPE_DATA_END + sizeof(struct tape__tail) == TAPE_PAGE_BYTES, "tape: layout");
-struct tape__back { /* the second page */
+TAPE__ASSERT(TAPE_DATA_END + sizeof(struct tape__tail_area) == TAPE_PAGE_BYTES, "tape: layout");
+struct tape__back_page { /* the second page */
 	uint64_t id[TAPE_OPEN_CNT];
 	uint8_t pre[2048];
 };
@@ -261,6 +261,23 @@ struct tape__tls {
 	uint32_t ended; /* its exit key has run: a page made now would never be given back */
 	char name[64];
 };
+
+/* What ISO C's headers keep to themselves under -std=c11, whatever is defined and included before: declared here under names of
+ * our own. Both architectures agree on the numbers. */
+struct tape__sigstack {
+	void *sp;
+	int flags;
+	size_t size;
+};
+extern int tape__c_madvise(void *addr, size_t bytes, int advice) __asm__("madvise");
+extern int tape__c_mlock(const void *addr, size_t bytes) __asm__("mlock");
+extern int tape__c_clock_gettime(int clock, struct timespec *ts) __asm__("clock_gettime");
+extern int tape__c_sigaltstack(const struct tape__sigstack *ss, struct tape__sigstack *old) __asm__("sigaltstack");
+extern long tape__c_syscall(long nr, ...) __asm__("syscall");
+#define TAPE__CLOCK_MONOTONIC 1
+#define TAPE__SS_ONSTACK 1
+#define TAPE__MADV_WIPEONFORK 18
+#define TAPE__MAP_PRIVATE_ANONYMOUS 0x22
 
 #define TAPE__FN __attribute__((weak, visibility("hidden"), noinline))
 #define TAPE__IN static inline __attribute__((always_inline, unused))
@@ -356,14 +373,14 @@ void tape_1_fire_flush(const void *page, uint64_t unused) __attribute__((visibil
 void tape_1_fire_gone(const void *page, uint64_t unused) __attribute__((visibility("hidden")));
 void tape_1_fire_record(const void *imm, uint64_t bytes) __attribute__((visibility("hidden")));
 
-TAPE__IN struct tape__tail *tape__tail(struct tape_page *p)
+TAPE__IN struct tape__tail_area *tape__tail(struct tape_page *p)
 {
-	return (struct tape__tail *)((char *)p + TAPE_DATA_END);
+	return (struct tape__tail_area *)((char *)p + TAPE_DATA_END);
 }
 
-TAPE__IN struct tape__back *tape__back(struct tape_page *p)
+TAPE__IN struct tape__back_page *tape__back(struct tape_page *p)
 {
-	return (struct tape__back *)((char *)p + TAPE_PAGE_BYTES);
+	return (struct tape__back_page *)((char *)p + TAPE_PAGE_BYTES);
 }
 
 TAPE__IN uint32_t tape__sp(void)
@@ -397,9 +414,16 @@ TAPE__IN uint64_t tape__ns(void)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	tape__c_clock_gettime(TAPE__CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
+
+/* arm64 may read its counter ahead of what stands before it. (rdtsc too, but by less than the call costs: 3 ns at worst.) */
+#if defined(__x86_64__)
+#define TAPE__IN_ORDER() ((void)0)
+#else
+#define TAPE__IN_ORDER() __asm__ __volatile__("isb" : : : "memory")
+#endif
 
 /* A clock pair. The middle of two readings, so that the call's length does not count. */
 TAPE__IN uint64_t tape__pair(int clock, uint64_t *ns)
@@ -408,8 +432,10 @@ TAPE__IN uint64_t tape__pair(int clock, uint64_t *ns)
 
 	if (!clock)
 		return *ns = tape__ns();
+	TAPE__IN_ORDER();
 	before = tape__ticks();
 	*ns = tape__ns();
+	TAPE__IN_ORDER();
 	return before + (tape__ticks() - before) / 2;
 }
 
@@ -417,11 +443,11 @@ TAPE__IN uint64_t tape__pair(int clock, uint64_t *ns)
  * and that runs below on the same stack, or on the alternate one, of which nothing can be said. */
 TAPE__IN int tape__stale(uint32_t mark)
 {
-	stack_t ss;
+	struct tape__sigstack ss;
 
 	if ((int32_t)(tape__sp() - mark) < 0)
 		return 0;
-	return !sigaltstack(NULL, &ss) && !(ss.ss_flags & SS_ONSTACK);
+	return !tape__c_sigaltstack(NULL, &ss) && !(ss.flags & TAPE__SS_ONSTACK);
 }
 
 /* --- making and unmaking pages ----------------------------------------------------------------------------- */
@@ -457,11 +483,11 @@ TAPE__FN void tape_1_setup(void)
 	__asm__ __volatile__(TAPE__DEFINE_MODULE);
 	if (m->reserved[0])
 		return;
-	map = mmap(NULL, TAPE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	map = mmap(NULL, TAPE_PAGE_BYTES, PROT_READ | PROT_WRITE, TAPE__MAP_PRIVATE_ANONYMOUS, -1, 0);
 	if (map != MAP_FAILED) {
 		info = (struct tape__info *)map;
 		info->pid = (uint32_t)getpid();
-		if (madvise(map, TAPE_PAGE_BYTES, MADV_WIPEONFORK) && TAPE__HAVE(pthread_atfork))
+		if (tape__c_madvise(map, TAPE_PAGE_BYTES, TAPE__MADV_WIPEONFORK) && TAPE__HAVE(pthread_atfork))
 			pthread_atfork(NULL, NULL, tape_1_forked);
 		m->reserved[0] = (uint64_t)map;
 	}
@@ -476,7 +502,7 @@ static __attribute__((constructor, unused)) void tape__setup(void)
 TAPE__IN void tape__lock(struct tape__info *info)
 {
 	while (__atomic_exchange_n(&info->lock, 1, __ATOMIC_ACQUIRE))
-		syscall(SYS_sched_yield);
+		tape__c_syscall(SYS_sched_yield);
 }
 
 TAPE__IN void tape__unlock(struct tape__info *info)
@@ -489,7 +515,7 @@ TAPE__FN void tape_1_gone(struct tape_page *p)
 {
 	struct tape__tls *t = &tape_1_tls;
 	struct tape__info *info = (struct tape__info *)tape_1_module.reserved[0];
-	struct tape__tail *tail = tape__tail(p);
+	struct tape__tail_area *tail = tape__tail(p);
 	int e = errno;
 
 	if (p->magic == TAPE_PAGE_MAGIC) {
@@ -578,11 +604,11 @@ TAPE__IN int tape__enter_process(struct tape_module *m, struct tape__info *info,
 
 TAPE__IN void tape__fill(struct tape_page *p, struct tape_module *m, uint32_t pid)
 {
-	struct tape__tail *tail = tape__tail(p);
+	struct tape__tail_area *tail = tape__tail(p);
 
 	memset(tail->open, 0xff, sizeof(tail->open));
 	p->pid = pid;
-	p->tid = (uint32_t)syscall(SYS_gettid);
+	p->tid = (uint32_t)tape__c_syscall(SYS_gettid);
 	p->module = (uint64_t)m;
 	p->version = TAPE_VERSION;
 	p->clock = __atomic_load_n(&m->ticks, __ATOMIC_RELAXED) != 0;
@@ -628,12 +654,12 @@ TAPE__FN int tape_1_make(struct tape__tls *t)
 again:	pid = (uint32_t)getpid();
 	if (t->ended == pid || !tape__enter_process(m, info, pid))
 		goto out;
-	map = mmap(NULL, 2 * TAPE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	map = mmap(NULL, 2 * TAPE_PAGE_BYTES, PROT_READ | PROT_WRITE, TAPE__MAP_PRIVATE_ANONYMOUS, -1, 0);
 	if (map == MAP_FAILED)
 		goto out;
 	p = (struct tape_page *)map;
-	madvise(map, 2 * TAPE_PAGE_BYTES, MADV_WIPEONFORK);
-	mlock(map, TAPE_PAGE_BYTES);
+	tape__c_madvise(map, 2 * TAPE_PAGE_BYTES, TAPE__MADV_WIPEONFORK);
+	tape__c_mlock(map, TAPE_PAGE_BYTES);
 	tape__fill(p, m, pid);
 	tape__link(p, m, info);
 	__atomic_store_n(&p->magic, TAPE_PAGE_MAGIC, __ATOMIC_RELEASE);
@@ -738,7 +764,7 @@ TAPE__IN uint32_t tape__pre(struct tape_page *p, uint32_t depth, const struct ta
 {
 	const uint8_t *from = (const uint8_t *)p + TAPE_DATA + at->off;
 	uint32_t inner = at->size - at->extra, size, head, flags = 0, keep;
-	struct tape__tail *tail = tape__tail(p);
+	struct tape__tail_area *tail = tape__tail(p);
 
 	if (at->extra)
 		flags = tape__get32(from + 4) & TAPE_PRE_NO_FIELDS;
@@ -774,7 +800,7 @@ TAPE__IN uint32_t tape__pre(struct tape_page *p, uint32_t depth, const struct ta
 TAPE__IN uint32_t tape__preamble(struct tape_page *p, uint32_t depth)
 {
 	struct tape_slot *s = &p->slot[p->commit >> 32 & 1];
-	struct tape__tail *tail = tape__tail(p);
+	struct tape__tail_area *tail = tape__tail(p);
 	double dt = (double)(p->end_ticks - s->ticks), dn = (double)(p->end_ns - s->mono_ns);
 	uint32_t d, len = 0, size, max = (TAPE_DATA_END - TAPE_DATA) / 2;
 	struct tape__walk w;
@@ -803,7 +829,7 @@ TAPE__IN uint32_t tape__preamble(struct tape_page *p, uint32_t depth)
 /* Deliver the page and begin a new batch. Called with busy set. */
 TAPE__FN void tape_1_flush(struct tape_page *p, uint32_t depth)
 {
-	struct tape__tail *tail = tape__tail(p);
+	struct tape__tail_area *tail = tape__tail(p);
 	uint64_t commit = p->commit;
 	uint32_t seq = (uint32_t)(commit >> 32), pre;
 	struct tape_slot *old = &p->slot[seq & 1], *slot = &p->slot[(seq + 1) & 1];
@@ -823,11 +849,12 @@ TAPE__FN void tape_1_flush(struct tape_page *p, uint32_t depth)
 	/* An empty batch first: whoever reads from outside must not find the old commit word over new bytes. */
 	commit = (uint64_t)(seq + 1) << 32;
 	__atomic_store_n(&p->commit, commit, __ATOMIC_RELEASE);
+	/* What is stored after a release may be seen before it (arm64): the preamble's bytes or the next record's. */
+	__atomic_thread_fence(__ATOMIC_RELEASE);
 	p->clock = (uint8_t)clock;
 	tail->last = slot->ticks;
 	if (!pre)
 		return;
-	__atomic_thread_fence(__ATOMIC_RELEASE);
 	memcpy((char *)p + TAPE_DATA, tape__back(p)->pre, pre);
 	p->pre_len[(seq + 1) & 1] = (uint16_t)pre;
 	__atomic_store_n(&p->commit, commit | pre, __ATOMIC_RELEASE);
@@ -983,8 +1010,10 @@ TAPE__IN void tape__put(uint8_t *to, const struct tape__op *op, uint32_t ticks)
 
 TAPE__IN uint32_t tape__fixed(const struct tape__op *op)
 {
-	return 8 + (op->kind == TAPE_R_BEGIN || op->kind == TAPE_R_EVENT || op->kind == TAPE_R_VALUE ? 4 : 0) +
-	       (op->ref ? TAPE_REF_BYTES : 0) + (op->ref2 ? TAPE_REF_BYTES : 0) + (op->kind == TAPE_R_NUMBER ? 8 : 0);
+	uint32_t refs = (op->ref ? 1u : 0) + (op->ref2 ? 1u : 0);
+
+	return 8 + (op->kind == TAPE_R_BEGIN || op->kind == TAPE_R_EVENT || op->kind == TAPE_R_VALUE ? 4u : 0) +
+	       refs * (uint32_t)TAPE_REF_BYTES + (op->kind == TAPE_R_NUMBER ? 8u : 0);
 }
 
 /* Size of the record. What is larger than the largest record has its texts cut until it fits. */
@@ -1012,7 +1041,7 @@ tape_1_direct(const struct tape__op *op, uint32_t all, const struct tape_site *s
 	void *map;
 
 	if (bytes > sizeof(small)) {
-		map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, TAPE__MAP_PRIVATE_ANONYMOUS, -1, 0);
 		if (map == MAP_FAILED) {
 			__atomic_fetch_add(&tape_1_module.unplaced, 1, __ATOMIC_RELAXED);
 			errno = e;
@@ -1036,7 +1065,7 @@ tape_1_direct(const struct tape__op *op, uint32_t all, const struct tape_site *s
 		imm->tid = p->tid;
 	} else {
 		imm->pid = (uint32_t)getpid();
-		imm->tid = (uint32_t)syscall(SYS_gettid);
+		imm->tid = (uint32_t)tape__c_syscall(SYS_gettid);
 	}
 	tape__put(to + sizeof(*imm), op, 0);
 	if (all)
@@ -1077,7 +1106,7 @@ TAPE__FN int tape_1_claim_slow(struct tape__tls *t)
 /* Room for `size` bytes and a clock difference of 32 bits: a flush, a PAUSE record. With busy set. 0: never any room. */
 TAPE__FN int tape_1_room(struct tape_page *p, uint32_t size, uint32_t depth, uint64_t now)
 {
-	struct tape__tail *tail = tape__tail(p);
+	struct tape__tail_area *tail = tape__tail(p);
 	uint64_t commit = p->commit;
 	uint32_t len = (uint32_t)commit & 0xffff, head, zero = 0;
 	int e = errno;
@@ -1110,7 +1139,7 @@ TAPE__FN int tape_1_room(struct tape_page *p, uint32_t size, uint32_t depth, uin
 TAPE__IN int tape__append(struct tape__tls *t, const struct tape__op *op)
 {
 	struct tape_page *p = t->page;
-	struct tape__tail *tail;
+	struct tape__tail_area *tail;
 	uint64_t commit, now, d;
 	uint32_t len;
 	int room;
@@ -1346,7 +1375,7 @@ TAPE__FN tape_handle tape_1_number(uint32_t depth)
 	struct tape_page *p = t->page;
 	tape_handle h = tape__no_handle(TAPE__H_ALIAS);
 	const uint8_t *inner;
-	struct tape__tail *tail;
+	struct tape__tail_area *tail;
 	struct tape__walk w;
 	struct tape__at at;
 	struct tape__op op;
@@ -1569,9 +1598,10 @@ TAPE__FN void tape_1_say_name(struct tape__tls *t)
 TAPE__FN void tape_1_name(const char *name)
 {
 	struct tape__tls *t = &tape_1_tls;
-	size_t n = strnlen(name, sizeof(t->name) - 1);
+	size_t n;
 
-	memcpy(t->name, name, n);
+	for (n = 0; n < sizeof(t->name) - 1 && name[n]; n++)
+		t->name[n] = name[n];
 	t->name[n] = 0;
 	if (t->page && t->page->magic == TAPE_PAGE_MAGIC)
 		tape_1_say_name(t);
