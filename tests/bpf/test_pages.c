@@ -138,6 +138,15 @@ static int child_dies(struct run *r)
 	return 0;
 }
 
+static void need_exit_hook(struct run *r)
+{
+	if (r->f.exit_hook != EXIT_HOOK_NONE)
+		return;
+	run__done(r);
+	print_message("no hook on exit here\n");
+	skip();
+}
+
 static void die(int how, const char *disable)
 {
 	struct run r;
@@ -145,11 +154,7 @@ static void die(int how, const char *disable)
 	pid_t pid;
 
 	run__init(&r, &(struct run_opts){.disable = disable});
-	if (r.f.exit_hook == EXIT_HOOK_NONE) {
-		run__done(&r);
-		print_message("no hook on exit here\n");
-		skip();
-	}
+	need_exit_hook(&r);
 	r.shared->stop = how;
 	pid = run__child(&r, child_dies);
 	run__target(&r, pid);
@@ -237,6 +242,7 @@ static void test_exec_from_thread(void **state)
 	pid_t pid;
 
 	run__init(&r, &(struct run_opts){.disable = *state});
+	need_exit_hook(&r);
 	pid = run__child(&r, child_execs_from_thread);
 	run__target(&r, pid);
 	assert_int_equal(WEXITSTATUS(run__wait(&r, pid)), 0);

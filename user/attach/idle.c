@@ -245,7 +245,8 @@ int attach__idle_collect(struct attach *a)
 
 	if (cnt < 0)
 		return cnt;
-	qsort(e, cnt, sizeof(*e), by_pid);
+	if (cnt)
+		qsort(e, cnt, sizeof(*e), by_pid);
 	i->round++;
 	for (from = 0; from < cnt; from = to) {
 		for (to = from; to < cnt && to - from < HEADERS_PER_CALL && e[to].val.pid == e[from].val.pid; to++)

@@ -94,6 +94,12 @@ static int keep(struct site_group *g, bool arming, struct bpf_link *link, int fd
 	return err;
 }
 
+/* Errors that one site causes; others concern them all. */
+static bool one_sites_fault(int err)
+{
+	return err == -EINVAL || err == -ENOTSUPP || err == -EIO || err == -EBUSY;
+}
+
 /* --- uprobe_multi ------------------------------------------------------------------------------------------------------- */
 
 static struct bpf_link *multi_link(struct site_group *g, u32 from, u32 cnt)
@@ -121,28 +127,11 @@ static struct bpf_link *multi_link(struct site_group *g, u32 from, u32 cnt)
 	return bpf_program__attach_uprobe_multi(g->prog, g->o->pid, g->o->path, NULL, &opts);
 }
 
-/* Errors that one site causes; others concern them all. */
-static bool one_sites_fault(int err)
-{
-	return err == -EINVAL || err == -ENOTSUPP || err == -EIO || err == -EBUSY;
-}
-
 static int multi_attach(struct site_group *g, bool arming, u32 from, u32 cnt)
 {
 	struct bpf_link *link = multi_link(g, from, cnt);
-	int err = link ? 0 : -errno;
 
-	if (link)
-		return keep(g, arming, link, -1, -1);
-	if (!one_sites_fault(err))
-		return err;
-	if (cnt == 1) {
-		mark(&g->site[from], err == -EINVAL ? another_tracer : refused);
-		g->busy++;
-		return 0;
-	}
-	err = multi_attach(g, arming, from, cnt / 2);
-	return err ? err : multi_attach(g, arming, from + cnt / 2, cnt - cnt / 2);
+	return link ? keep(g, arming, link, -1, -1) : -errno;
 }
 
 /* --- before 6.6 ----------------------------------------------------------------------------------------------------------- */
@@ -184,9 +173,9 @@ static int perf_attach(struct site_group *g, bool arming)
 	return 0;
 }
 
-static int tracefs_attach(struct site_group *g)
+static int tracefs_attach(struct site_group *g, bool arming, u32 from, u32 cnt)
 {
-	__free_ptr struct tracefs_site *site = calloc(g->cnt, sizeof(*site));
+	__free_ptr struct tracefs_site *site = calloc(cnt, sizeof(*site));
 	__close_fd int fd = open(g->o->path, O_RDONLY | O_CLOEXEC);
 	u32 i;
 
@@ -194,12 +183,29 @@ static int tracefs_attach(struct site_group *g)
 		return -ENOMEM;
 	if (fd < 0)
 		return -errno;
-	for (i = 0; i < g->cnt; i++)
-		site[i] = (struct tracefs_site){g->site[i].offset, g->site[i].ref_ctr};
-	return tracefs__arm(&g->a->events, fd, site, g->cnt);
+	for (i = 0; i < cnt; i++)
+		site[i] = (struct tracefs_site){g->site[from + i].offset, g->site[from + i].ref_ctr};
+	return tracefs__arm(&g->a->events, fd, site, cnt);
 }
 
 /* --- all ------------------------------------------------------------------------------------------------------------------ */
+
+/* Many sites by one call of fn; where that is refused for some site, halve until the bad ones stand alone. */
+static int attach_range(struct site_group *g, bool arming, u32 from, u32 cnt,
+			int (*fn)(struct site_group *g, bool arming, u32 from, u32 cnt))
+{
+	int err = fn(g, arming, from, cnt);
+
+	if (!one_sites_fault(err))
+		return err;
+	if (cnt == 1) {
+		mark(&g->site[from], err == -EINVAL ? another_tracer : refused);
+		g->busy++;
+		return 0;
+	}
+	err = attach_range(g, arming, from, cnt / 2, fn);
+	return err ? err : attach_range(g, arming, from + cnt / 2, cnt - cnt / 2, fn);
+}
 
 static int explain(const struct site_group *g, int err, struct diag *d)
 {
@@ -226,9 +232,9 @@ int site_group__attach(struct site_group *g, bool arming, struct diag *d)
 		return 0;
 	drop_doubles(g);
 	if (g->a->f->uprobe_multi)
-		err = multi_attach(g, arming, 0, g->cnt);
+		err = attach_range(g, arming, 0, g->cnt, multi_attach);
 	else if (g->prog == g->a->skel->progs.tape_idle && g->a->f->arm == ARM_TRACEFS_EVENT)
-		err = tracefs_attach(g);
+		err = attach_range(g, arming, 0, g->cnt, tracefs_attach);
 	else
 		err = perf_attach(g, arming);
 	return explain(g, err, d);
