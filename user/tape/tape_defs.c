@@ -202,16 +202,10 @@ int tape_sink__put_thread(struct tape_sink *s, struct thread *t, struct tape_thr
 	return err;
 }
 
-struct tape_thread *tape_sink__thread(struct tape_sink *s, struct thread *t, int *err)
+struct tape_thread *tape_sink__new_thread(struct tape_sink *s, struct thread *t, int *err)
 {
-	struct tape_thread *tt;
+	struct tape_thread *tt = idmap__find(&s->threads, t->uid);
 
-	*err = 0;
-	if (!t)
-		return NULL;
-	if (s->cached && s->cached->uid == t->uid)
-		return s->cached;
-	tt = idmap__find(&s->threads, t->uid);
 	if (!tt) {
 		tt = calloc(1, sizeof(*tt));
 		if (!tt || idmap__put(&s->threads, t->uid, tt)) {
@@ -225,15 +219,15 @@ struct tape_thread *tape_sink__thread(struct tape_sink *s, struct thread *t, int
 		*err = tape_sink__put_thread(s, t, tt);
 	if (*err)
 		return NULL;
-	return s->cached = tt;
+	return s->near_thread[tt->uid % TAPE_NEAR_THREADS] = tt;
 }
 
 static void free_if_done(struct tape_sink *s, struct tape_thread *t)
 {
 	if (t == &s->nobody || !t->ended || t->cnt || t->refs)
 		return;
-	if (s->cached == t)
-		s->cached = NULL;
+	if (s->near_thread[t->uid % TAPE_NEAR_THREADS] == t)
+		s->near_thread[t->uid % TAPE_NEAR_THREADS] = NULL;
 	idmap__remove(&s->threads, t->uid);
 	free(t->entry);
 	free(t);

@@ -211,7 +211,8 @@ static void exit_entry(struct tape_sink *s, struct tape_thread *t, u32 index, s6
 	struct tape_span *sp = t->entry[index].span;
 	struct tape_ident *ident = t->entry[index].ident;
 
-	lift(s, t, index + 1, time, TAPE_P_ORDER);
+	if (index + 1 < t->cnt)
+		lift(s, t, index + 1, time, TAPE_P_ORDER);
 	/* entered on several threads: a reader that knows the aliases sees one span, and has to be told which entry */
 	if (why || ident->open != sp->open) {
 		struct tape_x_exit *x = tape_group__add(&s->group, TAPE_X_EXIT, sizeof(*x));
@@ -224,10 +225,12 @@ static void exit_entry(struct tape_sink *s, struct tape_thread *t, u32 index, s6
 		}
 	}
 	add_end(s, TAPE_SPAN_EXIT, ident->id, time);
-	memmove(t->entry + index, t->entry + index + 1, (t->cnt - index - 1) * sizeof(*t->entry));
-	t->cnt--;
 	ident->open--;
 	sp->open--;
+	t->cnt--;
+	if (index == t->cnt && ident == &sp->ident) /* nothing above it: nearly always. Its span still names t */
+		return;
+	memmove(t->entry + index, t->entry + index + 1, (t->cnt - index) * sizeof(*t->entry));
 	t->refs++; /* through the next steps */
 	if (ident != &sp->ident && !ident->open)
 		close_alias(s, sp, ident, time);
@@ -356,7 +359,9 @@ void tape_place__close(struct tape_sink *s, struct tape_span *sp, s64 time)
 
 	exit_all(s, sp, time);
 	t = sp->ident.last;
-	if (!parent)
+	if (!parent && t && !t->cnt)
+		add_close(s, sp, time);
+	else if (!parent)
 		close_root(s, sp, time);
 	else if (t && t->cnt && t->entry[t->cnt - 1].span == parent)
 		add_close(s, sp, time);

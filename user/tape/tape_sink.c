@@ -109,10 +109,8 @@ static int sink_thread_end(void *ctx, struct thread *t, u64 time_ns)
 
 static struct tape_span *find_span(struct tape_sink *s, u64 id)
 {
-	struct tape_span *sp = s->recent;
+	struct tape_span *sp = tape_spans__find(&s->spans, id);
 
-	if (!sp || sp->ident.id != id)
-		s->recent = sp = idmap__find(&s->spans, id);
 	return sp && !sp->closing ? sp : NULL;
 }
 
@@ -142,8 +140,6 @@ static struct tape_span *new_span(struct tape_sink *s)
 
 static void free_span(struct tape_sink *s, struct tape_span *sp)
 {
-	if (s->recent == sp)
-		s->recent = NULL;
 	sp->next_free = s->free_spans;
 	s->free_spans = sp;
 }
@@ -183,7 +179,7 @@ static void add_open(struct tape_sink *s, const struct span_open *o, const struc
 static int sink_span_open(void *ctx, const struct span_open *o)
 {
 	struct tape_sink *s = ctx;
-	struct tape_span *parent = o->parent ? idmap__find(&s->spans, o->parent) : NULL;
+	struct tape_span *parent = o->parent ? tape_spans__find(&s->spans, o->parent) : NULL;
 	struct tape_thread *t;
 	struct tape_span *sp;
 	struct tape_site *site;
@@ -191,7 +187,7 @@ static int sink_span_open(void *ctx, const struct span_open *o)
 
 	if (o->thread ? other_process(s, o->thread->process) : s->only && !parent)
 		return 0;
-	if (idmap__find(&s->spans, o->span))
+	if (tape_spans__find(&s->spans, o->span))
 		return -EEXIST;
 	t = tape_sink__thread(s, o->thread, &err);
 	if (err)
@@ -209,17 +205,16 @@ static int sink_span_open(void *ctx, const struct span_open *o)
 	sp->opener = t;
 	add_open(s, o, sp);
 	tape_sink__values(s, site, TAPE_SPAN_VALUE, o->span, o->value, o->value_cnt, &sp->fields);
-	err = idmap__put(&s->spans, o->span, sp);
+	err = tape_spans__put(&s->spans, sp);
 	if (err)
 		s->group.bytes = 0;
 	else
 		err = tape_sink__emit(s);
 	if (err) {
-		idmap__remove(&s->spans, o->span);
+		tape_spans__remove(&s->spans, sp);
 		free_span(s, sp);
 		return err;
 	}
-	s->recent = sp;
 	if (t)
 		t->refs++;
 	if (parent)
@@ -248,11 +243,12 @@ static int sink_span_exit(void *ctx, u64 span, struct thread *t, u64 time_ns, en
 {
 	struct tape_sink *s = ctx;
 	struct tape_span *sp = find_span(s, span);
-	struct tape_thread *tt = !t ? NULL : s->cached && s->cached->uid == t->uid ? s->cached :
-										     idmap__find(&s->threads, t->uid);
+	struct tape_thread *tt = t ? tape_sink__near_thread(s, t->uid) : NULL;
 
 	if (!sp)
 		return no_span(s);
+	if (t && !tt)
+		tt = idmap__find(&s->threads, t->uid);
 	for (u32 i = tt ? tt->cnt : 0; i > 0; i--)
 		if (tt->entry[i - 1].span == sp)
 			return tape_place__exit(s, tt, i - 1, tape_time(s, time_ns), why);
@@ -271,7 +267,7 @@ static int close_chain(struct tape_sink *s, struct tape_span *sp, u64 time_ns)
 		tape_place__close(s, sp, tape_time(s, time_ns));
 		e = tape_sink__emit_last(s);
 		err = err ? err : e;
-		idmap__remove(&s->spans, sp->ident.id);
+		tape_spans__remove(&s->spans, sp);
 		free_span(s, sp);
 		sp = parent && !--parent->children && parent->closing ? parent : NULL;
 	}
@@ -358,7 +354,7 @@ static void add_event_context(struct tape_sink *s, const struct event *e, const 
 		return;
 	x->thread = t ? t->uid : 0;
 	x->parent_kind = tape_parent_kind(e->parent_kind);
-	x->span = idmap__find(&s->spans, e->parent) ? e->parent : 0;
+	x->span = tape_spans__find(&s->spans, e->parent) ? e->parent : 0;
 }
 
 static int sink_event(void *ctx, const struct event *e)
@@ -511,7 +507,7 @@ void tape_sink__free(struct tape_sink *s)
 
 	if (!s)
 		return;
-	while ((sp = idmap__next(&s->spans, &i))) {
+	while ((sp = tape_spans__next(&s->spans, &i))) {
 		tape_place__free_aliases(s, sp);
 		free(sp);
 	}
@@ -519,7 +515,7 @@ void tape_sink__free(struct tape_sink *s)
 		s->free_spans = sp->next_free;
 		free(sp);
 	}
-	idmap__done(&s->spans);
+	idmap__done(&s->spans.far);
 	tape_threads__free(s);
 	tape_sites__free(s);
 	free(s->group.own);

@@ -83,6 +83,63 @@ struct tape_site {
 	UT_hash_handle hh;
 };
 
+/* The spans of the tape that are not closed, by id. Ids are given in sequence and most spans live shortly, so nearly all
+ * are found in `near`, by the low bits; whose place is taken is in the map. */
+#define TAPE_NEAR 256
+struct tape_spans {
+	struct tape_span *near[TAPE_NEAR];
+	struct idmap far;
+	u64 near_cnt;
+};
+
+static inline struct tape_span *tape_spans__find(const struct tape_spans *m, u64 id)
+{
+	struct tape_span *sp = m->near[id % TAPE_NEAR];
+
+	return sp && sp->ident.id == id ? sp : idmap__find(&m->far, id);
+}
+
+static inline int tape_spans__put(struct tape_spans *m, struct tape_span *sp)
+{
+	struct tape_span **near = &m->near[sp->ident.id % TAPE_NEAR];
+
+	if (*near)
+		return idmap__put(&m->far, sp->ident.id, sp);
+	*near = sp;
+	m->near_cnt++;
+	return 0;
+}
+
+static inline void tape_spans__remove(struct tape_spans *m, const struct tape_span *sp)
+{
+	struct tape_span **near = &m->near[sp->ident.id % TAPE_NEAR];
+
+	if (*near != sp) {
+		idmap__remove(&m->far, sp->ident.id);
+		return;
+	}
+	*near = NULL;
+	m->near_cnt--;
+}
+
+/* As idmap__next. */
+static inline struct tape_span *tape_spans__next(const struct tape_spans *m, u64 *i)
+{
+	struct tape_span *sp = NULL;
+	u64 far;
+
+	while (*i < TAPE_NEAR && !sp)
+		sp = m->near[(*i)++];
+	if (sp)
+		return sp;
+	far = *i - TAPE_NEAR;
+	sp = idmap__next(&m->far, &far);
+	*i = far + TAPE_NEAR;
+	return sp;
+}
+
+#define TAPE_NEAR_THREADS 8
+
 struct tape_sink {
 	struct tape_writer *w;
 	const struct process *only;
@@ -91,11 +148,11 @@ struct tape_sink {
 	struct tape_group group;
 	struct tape_group pending; /* exits, closes that found no space; nothing may overtake them */
 
-	struct idmap spans, threads, processes, sites;
+	struct tape_spans spans;
+	struct idmap threads, processes, sites;
 	struct tape_site *site_list; /* by definition (uthash) */
 	struct tape_span *free_spans;
-	struct tape_span *recent; /* the last one looked for: mostly the next one as well */
-	struct tape_thread *cached;
+	struct tape_thread *near_thread[TAPE_NEAR_THREADS]; /* some of threads, by the low bits of the uid */
 	struct tape_thread nobody; /* thread 0: where a span has to be entered and no thread is known */
 	u64 next_site, next_alias;
 
@@ -177,7 +234,23 @@ int tape_sink__put_process(struct tape_sink *s, struct process *p);
 int tape_sink__put_thread(struct tape_sink *s, struct thread *t, struct tape_thread *tt);
 
 /* The thread, written before if need be. NULL for NULL; on errors ERR is set. */
-struct tape_thread *tape_sink__thread(struct tape_sink *s, struct thread *t, int *err);
+struct tape_thread *tape_sink__new_thread(struct tape_sink *s, struct thread *t, int *err);
+
+static inline struct tape_thread *tape_sink__near_thread(const struct tape_sink *s, u64 uid)
+{
+	struct tape_thread *tt = s->near_thread[uid % TAPE_NEAR_THREADS];
+
+	return tt && tt->uid == uid ? tt : NULL;
+}
+
+static inline struct tape_thread *tape_sink__thread(struct tape_sink *s, struct thread *t, int *err)
+{
+	struct tape_thread *tt = t ? tape_sink__near_thread(s, t->uid) : NULL;
+
+	*err = 0;
+	return tt || !t ? tt : tape_sink__new_thread(s, t, err);
+}
+
 /* A reference less; ended threads that nobody names are freed. t may be NULL. */
 void tape_thread__put(struct tape_sink *s, struct tape_thread *t);
 void tape_thread__end(struct tape_sink *s, struct tape_thread *t);
