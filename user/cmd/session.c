@@ -314,8 +314,13 @@ int session__add_pid(struct session *s, u32 pid, struct diag *d)
 	if (err)
 		return err;
 	err = add_maps(s, pid, &a);
-	if (err || !procfs__alive(pid))
+	if (!procfs__alive(pid))
 		return diag__set(d, -ESRCH, "process %u ended before it could be attached", pid);
+	if (err < 0) {
+		diag__set(d, err, "cannot read the memory map of process %u: %s", pid, strerror(-err));
+		diag__hint(d, "run as root, or with CAP_SYS_PTRACE; see tapebpf doctor");
+		return err;
+	}
 	if (a.with_probes)
 		return 0;
 	if (a.diag.text[0]) {
@@ -325,7 +330,8 @@ int session__add_pid(struct session *s, u32 pid, struct diag *d)
 	if (!a.looked) {
 		diag__set(d, a.err ? a.err : -ENOENT, "cannot read the files that process %u maps: %s", pid,
 			  a.err ? strerror(-a.err) : "none is mapped");
-		diag__hint(d, "run as root; see tapebpf doctor");
+		diag__hint(d, a.err ? "run as root, or with CAP_SYS_PTRACE; see tapebpf doctor" :
+				      "a kernel thread or a process that is ending has no program to record");
 		return a.err ? a.err : -ENOENT;
 	}
 	diag__set(d, -ENOENT, "process %u has no probes: looked at %u files; %s", pid, a.looked, a.last);
@@ -364,7 +370,8 @@ static int add_user(void *ctx, u32 pid)
 
 static int open_file(struct session *s, const char *path, struct session_file **f, struct diag *d)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
+	/* not blocking: somebody may name a pipe, which is refused a little later */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), err;
 
 	if (fd < 0) {
 		err = -errno;
@@ -604,6 +611,9 @@ void session__totals(struct session *s, struct session_totals *t)
 		t->lost_sum += t->lost[i];
 	}
 	t->unaccounted = t->emitted - t->stored - t->lost_sum;
+	t->unread_pages = s->counter[WIRE_C_BATCH_LOST_READ];
+	t->untracked = s->counter[WIRE_C_UNTRACKED];
+	t->life_lost = s->counter[WIRE_C_LIFE_LOST];
 }
 
 void session__sites(const struct session *s, u32 *files, u32 *foreign, u32 *tape)

@@ -57,6 +57,10 @@ int session__stop(struct session *s);
 struct session_totals {
 	u64 emitted, stored, lost_sum, lost[LOSS_MAX];
 	u64 unaccounted; /* emitted - stored - lost: 0, or there is a bug */
+	u64 unread_pages; /* of dying threads, gone before they could be read: what they held since the last idle read is
+			   * in no figure, as nobody knows how many records that were */
+	u64 untracked;	  /* pages beyond the map of pages: their last batch is not drained when the thread is killed */
+	u64 life_lost;	  /* forks, execs, exits that did not fit into a ring: names and ends on the tape may be missing */
 	struct model_stats model;
 	struct ingest_stats ingest;
 	struct attach_stats attach;

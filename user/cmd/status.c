@@ -78,11 +78,13 @@ static void json_summary(const struct session_totals *t, const struct tapes *tp,
 	       ",\"unfinished\":%" PRIu64 ",\"before_attach\":%" PRIu64 ",\"pairs\":{\"begins\":%" PRIu64
 	       ",\"ends\":%" PRIu64 ",\"abandoned\":%" PRIu64 ",\"end_without_begin\":%" PRIu64
 	       ",\"begin_without_end\":%" PRIu64 "},\"processes\":%" PRIu64 ",\"threads\":%" PRIu64
-	       ",\"unreadable_args\":%" PRIu64 ",\"bytes\":%" PRIu64 "}\n",
+	       ",\"unreadable_args\":%" PRIu64 ",\"unread_pages\":%" PRIu64 ",\"untracked_pages\":%" PRIu64
+	       ",\"life_records_lost\":%" PRIu64 ",\"bytes\":%" PRIu64 "}\n",
 	       (s64)t->unaccounted, t->model.spans_opened, t->model.events, t->model.unfinished,
 	       t->model.before_attach, t->model.pair_begins, t->model.pair_ends, t->model.pair_abandoned,
 	       t->model.pair_end_without_begin, t->model.pair_begin_without_end, t->model.processes,
-	       t->model.threads, t->model.unreadable_args, tapes__bytes(tp));
+	       t->model.threads, t->model.unreadable_args, t->unread_pages, t->untracked, t->life_lost,
+	       tapes__bytes(tp));
 	fflush(stdout);
 }
 
@@ -115,6 +117,36 @@ static void text_summary(const struct session_totals *t, const struct tapes *tp,
 		fprintf(stderr, "%" PRIu64 " spans were still open and are marked so\n", t->model.unfinished);
 }
 
+/* Attached is not hit. Nothing at all is rarely what was meant: say how far it got. */
+static void text_nothing(struct session *s, const struct session_totals *t)
+{
+	u32 files, foreign, tape;
+
+	if (t->emitted)
+		return;
+	session__sites(s, &files, &foreign, &tape);
+	if (files)
+		fprintf(stderr, "no record: %u plain sites and %u tape.h callsites of %u files were attached, none "
+			"was passed (`tapebpf list PID` shows which wait for a semaphore or an option)\n", foreign, tape, files);
+	else
+		fputs("no record: no file with probes was seen (-b FILE attaches one before it is used)\n", stderr);
+}
+
+/* What no count can be given for is said in words. */
+static void text_limits(const struct session_totals *t)
+{
+	if (t->unread_pages)
+		fprintf(stderr, "%" PRIu64 " buffers could not be read when they were due (paged out or reaped); where the "
+			"thread died with it, what it held since the last idle read (200 ms) is not in these numbers\n",
+			t->unread_pages);
+	if (t->untracked)
+		fprintf(stderr, "%" PRIu64 " thread buffers were more than are kept track of: killed threads among "
+			"them lose their last records\n", t->untracked);
+	if (t->life_lost)
+		fprintf(stderr, "%" PRIu64 " starts and ends of threads or processes did not fit into a ring\n",
+			t->life_lost);
+}
+
 void status__summary(struct status *st, struct session *s, const struct tapes *tp, bool quiet)
 {
 	double seconds = (double)(clock__mono_ns() - st->start_ns) / 1e9;
@@ -126,12 +158,15 @@ void status__summary(struct status *st, struct session *s, const struct tapes *t
 		json_summary(&t, tp, seconds);
 	if (st->json || (quiet && !t.lost_sum && !t.unaccounted))
 		return;
-	if (!quiet)
+	if (!quiet) {
 		text_summary(&t, tp, seconds);
+		text_nothing(s, &t);
+	}
 	for (int i = 0; i < LOSS_MAX; i++)
 		if (t.lost[i])
 			fprintf(stderr, "lost %" PRIu64 ": %s (%s)\n", t.lost[i], loss_cause__label(i),
 				loss_cause__text(i));
+	text_limits(&t);
 	if (t.unaccounted)
 		fprintf(stderr, "unaccounted: %" PRId64 " records: this is a bug of tapebpf, please report it\n",
 			(s64)t.unaccounted);
