@@ -1625,9 +1625,17 @@ TAPE__IN struct tape__val tape__v_int(long long x)
 {
 	return tape__v2((uint64_t)x, 0);
 }
+TAPE__IN struct tape__val tape__v_uint(unsigned long long x)
+{
+	return tape__v2((uint64_t)x, 0);
+}
 TAPE__IN struct tape__val tape__v_wide(tape__u128 x)
 {
 	return tape__v2((uint64_t)x, (uint64_t)(x >> 64));
+}
+TAPE__IN struct tape__val tape__v_swide(tape__s128 x)
+{
+	return tape__v_wide((tape__u128)x);
 }
 TAPE__IN struct tape__val tape__v_float(double x)
 {
@@ -1635,6 +1643,10 @@ TAPE__IN struct tape__val tape__v_float(double x)
 
 	memcpy(&a, &x, 8);
 	return tape__v2(a, 0);
+}
+TAPE__IN struct tape__val tape__v_long(long double x)
+{
+	return tape__v_float((double)x);
 }
 TAPE__IN struct tape__val tape__v_string(const char *s)
 {
@@ -1698,9 +1710,9 @@ TAPE__IN struct tape__val tape_a_value_must_be_a_number_a_string_or_a_pointer(co
 	_Generic((__VA_ARGS__), \
 		_Bool: tape__v_int, char: tape__v_int, signed char: tape__v_int, unsigned char: tape__v_int, \
 		short: tape__v_int, unsigned short: tape__v_int, int: tape__v_int, unsigned int: tape__v_int, \
-		long: tape__v_int, unsigned long: tape__v_int, long long: tape__v_int, \
-		unsigned long long: tape__v_int, tape__s128: tape__v_wide, tape__u128: tape__v_wide, \
-		float: tape__v_float, double: tape__v_float, long double: tape__v_float, \
+		long: tape__v_int, unsigned long: tape__v_uint, long long: tape__v_int, \
+		unsigned long long: tape__v_uint, tape__s128: tape__v_swide, tape__u128: tape__v_wide, \
+		float: tape__v_float, double: tape__v_float, long double: tape__v_long, \
 		char *: tape__v_string, const char *: tape__v_string, tape__strn: tape__v_strn, \
 		tape__bytes: tape__v_bytes, tape__err: tape__v_err, tape__none: tape__v_none, \
 		default: tape_a_value_must_be_a_number_a_string_or_a_pointer)(__VA_ARGS__)
@@ -2215,6 +2227,17 @@ typename tape__if<tape__sort<T>::is_class && tape__kind<T>::value != 1, char (&)
 #define TAPE__TYPES(...) TAPE__H_33(TAPE__F_TYPE, __VA_ARGS__)
 #define TAPE__VALS(...) TAPE__W_33(TAPE__F_VAL, __VA_ARGS__) { 0, 0 }
 
+/* The values, within the expression of the call: C++ temporaries whose text they point to live as long. */
+#ifdef __cplusplus
+template <size_t n> struct tape__vals {
+	struct tape__val v[n];
+	struct tape__val *p() { return v; }
+};
+#define TAPE__ARRAY(n, ...) (tape__vals<(n)>{ { __VA_ARGS__ } }.p())
+#else
+#define TAPE__ARRAY(n, ...) ((struct tape__val[]){ __VA_ARGS__ })
+#endif
+
 TAPE__IN const tape_handle *tape__keep(tape_handle *slot, tape_handle h)
 {
 	*slot = h;
@@ -2231,9 +2254,9 @@ TAPE__IN const tape_handle *tape__keep(tape_handle *slot, tape_handle h)
 			   TAPE__CNT(__VA_ARGS__), TAPE__NOTE2(name), TAPE__END_NOP, TAPE__END_REL); \
 		if (TAPE__ON) { \
 			tape_handle tape__ph; \
-			struct tape__val tape__v_[] = { TAPE__VALS(__VA_ARGS__) }; \
 			(void)tape__ph; \
-			tape__r = tape_1_begin(TAPE__SITE_OF, tape__v_, TAPE_MAX_STR, parent); \
+			tape__r = tape_1_begin(TAPE__SITE_OF, TAPE__ARRAY(TAPE__CNT(__VA_ARGS__) + 1, TAPE__VALS(__VA_ARGS__)), \
+					       TAPE_MAX_STR, parent); \
 		} \
 		tape__r; \
 	})
@@ -2246,8 +2269,8 @@ TAPE__IN const tape_handle *tape__keep(tape_handle *slot, tape_handle h)
 		TAPE__SITE(TAPE_SITE_SPAN, level, TAPE__TEXT(name, TAPE__NAMES(__VA_ARGS__)), TAPE__TYPES(__VA_ARGS__), \
 			   TAPE__CNT(__VA_ARGS__), TAPE__NOTE1(name "__open"), "", ".4byte 0\n"); \
 		if (TAPE__ON) { \
-			struct tape__val tape__v_[] = { TAPE__VALS(__VA_ARGS__) }; \
-			tape__r = tape_1_open(TAPE__SITE_OF, tape__v_, TAPE_MAX_STR, parent); \
+			tape__r = tape_1_open(TAPE__SITE_OF, TAPE__ARRAY(TAPE__CNT(__VA_ARGS__) + 1, TAPE__VALS(__VA_ARGS__)), \
+					      TAPE_MAX_STR, parent); \
 		} else if (TAPE__UNLIKELY(tape_1_module.first)) { \
 			tape__r = tape_1_unarmed(parent); \
 		} else { \
@@ -2265,9 +2288,11 @@ TAPE__IN const tape_handle *tape__keep(tape_handle *slot, tape_handle h)
 			   TAPE__NOTE1(note), "", ".4byte 0\n"); \
 		if (TAPE__ON) { \
 			tape_handle tape__ph; \
-			struct tape__val tape__v_[] = { TAPE__VALS(__VA_ARGS__, TAPE__Z, TAPE__Z) }; \
 			(void)tape__ph; \
-			tape_1_event(TAPE__SITE_OF, tape__v_, TAPE_MAX_STR, parent); \
+			tape_1_event(TAPE__SITE_OF, \
+				     TAPE__ARRAY(TAPE__CNT(__VA_ARGS__, TAPE__Z, TAPE__Z) + 1, \
+						 TAPE__VALS(__VA_ARGS__, TAPE__Z, TAPE__Z)), \
+				     TAPE_MAX_STR, parent); \
 		} \
 	})
 /* With one. */
@@ -2280,10 +2305,11 @@ TAPE__IN const tape_handle *tape__keep(tape_handle *slot, tape_handle h)
 			   1 + TAPE__CNT(__VA_ARGS__, TAPE__Z, TAPE__Z), TAPE__NOTE1(note), "", ".4byte 0\n"); \
 		if (TAPE__ON) { \
 			tape_handle tape__ph; \
-			struct tape__val tape__v_[] = { { 0, 0 }, TAPE__VALS(__VA_ARGS__, TAPE__Z, TAPE__Z) }; \
 			(void)tape__ph; \
-			tape_1_message(TAPE__SITE_OF, tape__v_, TAPE_MAX_STR, parent, \
-				       TAPE__R_33(__VA_ARGS__)); \
+			tape_1_message(TAPE__SITE_OF, \
+				       TAPE__ARRAY(TAPE__CNT(__VA_ARGS__, TAPE__Z, TAPE__Z) + 2, { 0, 0 }, \
+						   TAPE__VALS(__VA_ARGS__, TAPE__Z, TAPE__Z)), \
+				       TAPE_MAX_STR, parent, TAPE__R_33(__VA_ARGS__)); \
 		} \
 	})
 #define TAPE__EV0(parent, level, name) TAPE__EVM0(parent, level, name, name, TAPE__Z)

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: MIT
-# Unit tests of include/tape.h: programs that trace themselves (tests/unit/tape_h/tape_story.h). test_NAME_part.c and _cxx.cc, where they
-# exist, are further translation units of the test's module.
+# Unit tests of include/tape.h: programs that trace themselves (tests/unit/tape_h/tape_story.h). NAME_part.c and NAME_cxx.cc, where they
+# exist, are further translation units of test_NAME's module.
 TAPE_H := $(B)/tests/unit/tape_h
 TAPE_H_LIBS := $(B)/lib/elf.a $(B)/lib/base.a
-
-UNIT := $(filter-out %_part,$(UNIT))
 
 $(TAPE_H)/%.o: tests/unit/tape_h/%.cc include/tape.h
 	@mkdir -p $(@D)
@@ -15,7 +13,7 @@ $(TAPE_H)/%.o: tests/unit/tape_h/%.c tests/unit/tape_h/tape_story.h include/tape
 	$(CC) $(CFLAGS) $(CPPFLAGS) -DTAPE_H_CC='"$(CC)"' -DTAPE_H_CXX='"$(CXX)"' -DTAPE_H_CLANG='"$(CLANG)"' \
 		-DTAPE_H_TOP='"$(CURDIR)"' -c -o $@ $<
 
-tape_h_parts = $(patsubst %.cc,%.o,$(patsubst %.c,%.o,$(addprefix $(B)/,$(wildcard tests/unit/tape_h/test_$(1)_part.c tests/unit/tape_h/test_$(1)_cxx.cc))))
+tape_h_parts = $(patsubst %.cc,%.o,$(patsubst %.c,%.o,$(addprefix $(B)/,$(wildcard tests/unit/tape_h/$(1)_part.c tests/unit/tape_h/$(1)_cxx.cc))))
 
 .SECONDEXPANSION:
 $(TAPE_H)/test_%: $(TAPE_H)/test_%.o $$(call tape_h_parts,$$*) $(TAPE_H_LIBS)

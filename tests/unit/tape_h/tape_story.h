@@ -44,7 +44,7 @@ struct story_entry {
 	uint8_t data[8192];
 };
 
-#define STORY_MAX 4096
+#define STORY_MAX 16384
 struct story_log {
 	uint32_t cnt, big;
 	struct story_entry entry[STORY_MAX];
@@ -137,7 +137,7 @@ static int story_setup(void **state)
 	sa.sa_sigaction = story_on_trap;
 	sa.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
 	sigaction(SIGTRAP, &sa, NULL);
-	story_log = mmap(NULL, sizeof(*story_log), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	story_log = mmap(NULL, sizeof(*story_log), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (story_log == MAP_FAILED)
 		return -1;
 	for (i = 0; i < story_elf->tape_probe_cnt; i++)

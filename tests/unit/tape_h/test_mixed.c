@@ -66,7 +66,7 @@ static void flow(void **state)
 	s = strchr(s, '\n') + 1; /* the thread's batch came first */
 	assert_string_equal(s, "BEGIN 0 template x=1\nEND 0\n"
 			       "BEGIN 0 template x=2.5\nEND 0\n"
-			       "EVENT 0 event tests/unit/tape_h/test_mixed_cxx.cc:27 message='inlined 7' x=7\n"
+			       "EVENT 0 event tests/unit/tape_h/mixed_cxx.cc:27 message='inlined 7' x=7\n"
 			       "BEGIN 0 lambda q=7\nEND 0\n"
 			       "EVENT 0 constructed v=4\nBEGIN 0 method v=4\nEND 0\nEVENT 0 destroyed v=4\n"
 			       "BEGIN 0 thrown\nEND 0\nEVENT 0 caught\n"
