@@ -38,6 +38,24 @@ static void merge__down(struct merge *m, u32 i, struct merge_slot s)
 	merge__set(m, i, s);
 }
 
+/* The top has another key, and there are two besides it at most: what a recorder of two busy threads does at each
+ * record. */
+static void merge__top_of_few(struct merge *m, struct merge_slot s)
+{
+	u32 least = 0;
+
+	m->heap[0].time_ns = s.time_ns;
+	m->heap[0].rank = s.rank;
+	if (m->cnt > 1 && slot__before(&m->heap[1], &m->heap[0]))
+		least = 1;
+	if (m->cnt > 2 && slot__before(&m->heap[2], &m->heap[least]))
+		least = 2;
+	if (!least)
+		return;
+	merge__set(m, 0, m->heap[least]);
+	merge__set(m, least, s);
+}
+
 static int merge__grow(struct merge *m)
 {
 	u32 cap = m->cap ? 2 * m->cap : 64;
@@ -62,7 +80,9 @@ int merge__place(struct merge *m, struct merge_source *s)
 		return 0;
 	}
 	i = s->slot - 1;
-	if (slot__before(&slot, &m->heap[i]))
+	if (!i && m->cnt <= 3)
+		merge__top_of_few(m, slot);
+	else if (slot__before(&slot, &m->heap[i]))
 		merge__up(m, i, slot);
 	else
 		merge__down(m, i, slot);

@@ -202,6 +202,7 @@ struct model {
 	struct proc *procs;
 	u64 next_proc, next_thread;
 	struct task *last_task;	    /* the one the last record was about */
+	struct task *near_task[8];  /* some of tids, by its low bits: the last ones that hits were of */
 	struct loss loss[LOSS_MAX]; /* sums not yet told */
 	/* what the record under way is about, for its loss record */
 	const struct callsite *about;

@@ -57,6 +57,11 @@ static void set_comm(struct proc *p, const char comm[16])
 
 /* --- life --- */
 
+static struct task **near_task(struct model *m, u32 tid)
+{
+	return &m->near_task[tid % ARRAY_SIZE(m->near_task)];
+}
+
 static void end_task(struct model *m, struct task *t, u64 ns, enum sink_why why, bool end)
 {
 	span__end_task(m, t, task__time(t, ns), why, end);
@@ -67,6 +72,8 @@ static void end_task(struct model *m, struct task *t, u64 ns, enum sink_why why,
 		idmap__remove(&m->tids, t->pub.tid);
 	if (m->last_task == t)
 		m->last_task = NULL;
+	if (*near_task(m, t->pub.tid) == t)
+		*near_task(m, t->pub.tid) = NULL;
 	fanout__thread_end(m, t, t->last_ns);
 }
 
@@ -188,13 +195,14 @@ static struct task *get_task(struct model *m, u32 pid, u32 tid, u32 ns_pid, u32 
 
 struct task *tasks__of_tid(struct model *m, u32 pid, u32 tid, u64 ns)
 {
-	struct task *t = m->last_task;
+	struct task *t = *near_task(m, tid);
 
-	if (t && t->pub.tid == tid && t->proc->pub.pid == pid)
-		return t;
-	t = get_task(m, pid, tid, 0, 0, ns);
-	if (t && !t->proc->first_ns)
-		t->proc->first_ns = ns;
+	if (!t || t->pub.tid != tid || t->proc->pub.pid != pid) {
+		t = get_task(m, pid, tid, 0, 0, ns);
+		if (t && !t->proc->first_ns)
+			t->proc->first_ns = ns;
+		*near_task(m, tid) = t;
+	}
 	m->last_task = t;
 	return t;
 }
