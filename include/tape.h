@@ -2164,6 +2164,12 @@ typename tape__if<tape__sort<T>::is_class && tape__kind<T>::value != 1, char (&)
 #define TAPE__LEA "adrp %[at], 971b\nadd %[at], %[at], :lo12:971b\n"
 #endif
 
+#if defined(__code_model_large__) && !defined(__clang__)
+#define TAPE__RAW "p" /* there a symbol is no constant address to gcc, which %c wants */
+#else
+#define TAPE__RAW "c"
+#endif
+
 /* One argument of the note: its sign by its type code (the I32 and I64). */
 #define TAPE__ARG(i, t, shift, off) \
 	".if %c[n] > " #i "\n" \
@@ -2207,7 +2213,7 @@ typename tape__if<tape__sort<T>::is_class && tape__kind<T>::value != 1, char (&)
 		".balign 8\n" \
 		"970: .byte 1, %c[k], %c[l], %c[n]\n" \
 		".4byte %c[line]\n" \
-		".4byte %c[text] - .\n" \
+		".4byte %" TAPE__RAW "[text] - .\n" \
 		".4byte 971b - .\n" \
 		".4byte 972b - .\n" \
 		".4byte 973b - .\n" end_rel ".4byte 0\n" \
