@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# compilers.sh [COMPILER...] - does tape.h keep its word with every compiler that is installed here? compilers_every.c is built as
+# compilers.sh [-a] [COMPILER...] - does tape.h keep its word with every compiler that is installed here? compilers_every.c is built as
 # strict C11 and as C++ in ways that between them cover what the header promises, without a warning under options that are harder
 # than most programs', run, and its notes are read with readelf. For arm64 with the cross compilers, and run under qemu-user.
 #
-# The newest gcc and clang get all the ways, older ones three. COMPILER: a C compiler's name or path (its C++ one stands beside it).
+# COMPILER: a C compiler's name or path (its C++ one stands beside it); gcc, clang and their other versions unless given. -a: each in
+# all ways, not the few that a quick run has (test_tape_builds goes through levels of optimisation and linkers).
 set -u
 cd "$(dirname "$0")/../../.." || exit 1
 
@@ -13,23 +14,22 @@ STRICT="-pedantic -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wcast-q
 SOURCE=tests/unit/tape_h/compilers_every.c
 DIR=$(mktemp -d) || exit 1
 trap 'rm -rf "$DIR"' EXIT
-failed=0
 
-# Standard, then options; the first three are what every compiler gets. Options that a compiler, its linker or its C library does not
+# Standard, then options; a quick run takes the first ones. Options that a compiler, its linker or its C library does not
 # have at all (tried on an empty program) are left out, and said.
 C_WAYS=(
-	"c11 -O0 -g"
 	"c11 -O2 -flto -fvisibility=hidden"
+	"c11 -O2 -fno-pie -no-pie -mcmodel=large"
+	"c11 -O0 -g"
 	"gnu11 -O3 -fPIE -pie -D_GNU_SOURCE -fno-strict-aliasing"
 	"c11 -Os -static -ffunction-sections -fdata-sections"
 	"c11 -O1 -g -fsanitize=address,undefined"
-	"c11 -O2 -fno-pie -no-pie -mcmodel=large"
 	"gnu2x -O2 -static-pie -fPIE"
 )
 CXX_WAYS=(
-	"c++17 -O0 -g"
 	"c++17 -O2 -fno-exceptions -fno-rtti -fvisibility=hidden -fvisibility-inlines-hidden"
-	"c++20 -O3 -flto"
+	"c++20 -O0 -g"
+	"c++17 -O3 -flto"
 	"gnu++17 -Os -static"
 	"c++17 -O1 -g -fsanitize=address,undefined"
 	"c++2b -O2 -fPIE -pie -fstack-protector-all -D_FORTIFY_SOURCE=2"
@@ -38,10 +38,10 @@ X86_WAY="c11 -O2 -fcf-protection=full"
 ARM_WAY="c11 -O2 -mbranch-protection=standard"
 
 ok() { echo "ok - compilers.$1"; }
-not_ok() { # WHAT; why on stdin
-	head -n 20 | sed 's/^/    /'
-	echo "not ok - compilers.$1"
-	failed=1
+not_ok() { # WHAT; why in `log`
+	{ head -n 20 "$dir/log" | sed 's/^/    /'; echo "not ok - compilers.$1"; } | cat >"$dir/said"
+	cat "$dir/said"
+	: >"$DIR/failed"
 }
 left_out() { echo "# compilers.$1: left out: $2"; }
 
@@ -65,32 +65,41 @@ notes() { # PROGRAM ARCH
 }
 
 # RUN: what runs the program ("" itself, "no": nothing here does).
-build() { # COMPILER LANGUAGE ARCH RUN STANDARD OPTIONS...
-	local compiler=$1 language=$2 arch=$3 run=$4 standard=$5 what program=$DIR/every
+build_here() { # COMPILER LANGUAGE ARCH RUN STANDARD OPTIONS...
+	local compiler=$1 language=$2 arch=$3 run=$4 standard=$5 what dir program
 
+	dir=$(mktemp -d "$DIR/XXXXXX")
+	program=$dir/every
 	shift 5
 	what="$(basename "${compiler%% *}") -std=$standard $*"
 	[ "$arch" = arm64 ] && what="arm64 $what"
-	if ! echo 'int main(void) { return 0; }' | $compiler -x "$language" -std="$standard" "$@" -o "$DIR/empty" - >"$DIR/log" 2>&1 ||
-		{ [ "$run" != no ] && ! $run "$DIR/empty" >>"$DIR/log" 2>&1; }; then
-		left_out "$what" "$(tail -n 1 "$DIR/log")"
+	if ! echo 'int main(void) { return 0; }' | $compiler -x "$language" -std="$standard" "$@" -o "$dir/empty" - >"$dir/log" 2>&1 ||
+		{ [ "$run" != no ] && ! $run "$dir/empty" >>"$dir/log" 2>&1; }; then
+		left_out "$what" "$(tail -n 1 "$dir/log")"
 		return
 	fi
-	if ! $compiler -x "$language" -std="$standard" "$@" $STRICT -Iinclude "$SOURCE" -o "$program" >"$DIR/log" 2>&1; then
-		not_ok "$what" <"$DIR/log"
-	elif ! notes "$program" "$arch" >"$DIR/log"; then
-		not_ok "$what" <"$DIR/log"
-	elif [ "$run" != no ] && ! { $run "$program" >"$DIR/log" 2>&1 && [ "$(cat "$DIR/log")" = done ]; }; then
-		not_ok "$what" <"$DIR/log"
+	if ! $compiler -x "$language" -std="$standard" "$@" $STRICT -Iinclude "$SOURCE" -o "$program" >"$dir/log" 2>&1; then
+		not_ok "$what"
+	elif ! notes "$program" "$arch" >"$dir/log"; then
+		not_ok "$what"
+	elif [ "$run" != no ] && ! { $run "$program" >"$dir/log" 2>&1 && [ "$(cat "$dir/log")" = done ]; }; then
+		not_ok "$what"
 	else
 		ok "$what$([ "$run" = no ] && echo ' (not run)')"
 	fi
 }
 
-ways() { # C_COMPILER CXX_COMPILER ALL ARCH RUN
-	local cnt=3 way
+# As many at a time as there are CPUs.
+build() {
+	while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do
+		wait -n
+	done
+	build_here "$@" &
+}
 
-	[ "$3" = all ] && cnt=9
+ways() { # C_COMPILER CXX_COMPILER CNT ARCH RUN
+	local cnt=$3 way
+
 	for way in "${C_WAYS[@]:0:cnt}"; do
 		build "$1" c "$4" "$5" $way
 	done
@@ -123,15 +132,16 @@ installed() {
 }
 
 natively() {
-	local arch=x86 name
+	local arch=x86 name cnt
 
 	[ "$(uname -m)" = aarch64 ] && arch=arm64
 	for name in ${*:-$(installed)}; do
 		case $name in
-		gcc | clang) ways "$name" "$(cxx_of "$name")" all $arch "" ;;
-		*) ways "$name" "$(cxx_of "$name")" some $arch "" ;;
+		gcc | clang) cnt=${all:-2} ;;
+		*) cnt=${all:-1} ;;
 		esac
-		[ $arch = x86 ] && build "$name" c x86 "" $X86_WAY
+		ways "$name" "$(cxx_of "$name")" "$cnt" $arch ""
+		[ $arch = x86 ] && [ "$cnt" -gt 1 ] && build "$name" c x86 "" $X86_WAY
 	done
 }
 
@@ -144,16 +154,18 @@ crossed() {
 	fi
 	qemu=$(command -v qemu-aarch64-static || command -v qemu-aarch64) && run="$qemu -L /usr/$cross"
 	[ "$run" = no ] && echo "# compilers.arm64: no qemu-user: built, not run"
-	ways $cross-gcc $cross-g++ some arm64 "$run"
+	ways $cross-gcc $cross-g++ ${all:-1} arm64 "$run"
 	build $cross-gcc c arm64 "$run" $ARM_WAY
-	build $cross-gcc c arm64 "$run" c11 -Os -static
 	if command -v clang >/dev/null && command -v ld.lld >/dev/null; then
 		build "clang --target=$cross -fuse-ld=lld" c arm64 "$run" c11 -O2
 		build "clang++ --target=$cross -fuse-ld=lld" c++ arm64 "$run" c++17 -O2 -flto
 	fi
 }
 
+all=
+[ "${1:-}" = -a ] && all=9 && shift
 [ -n "$*$(installed)" ] || { echo "no compiler is installed"; exit 77; }
 natively "$@"
 [ -n "$*" ] || crossed
-exit $failed
+wait
+[ ! -e "$DIR/failed" ]

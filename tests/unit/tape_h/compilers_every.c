@@ -193,11 +193,11 @@ int main(void)
 	work(3);
 	bad += expect("nobody records", "");
 	bad += evaluated != 0;
+	tape_1_module.ticks = 1;
 	sites = raise_words(0, 1);
 	work(3);
 	bad += expect("through the nops", "");
 	raise_words(1, 0);
-	tape_1_module.ticks = 1;
 	tape_thread_name("every");
 	work(3);
 #ifdef __cplusplus
