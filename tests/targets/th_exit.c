@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 
 static int record_cnt = 1000, thread_cnt = 2;
-static pthread_barrier_t ready;
+static pthread_barrier_t ready, said;
 static const char *way, *truth_path, *self;
 static int *volatile nowhere;
 
@@ -97,6 +97,7 @@ static void *helper(void *arg)
 	truth__done(s, seq);
 	make_records(s, record_cnt);
 	pthread_barrier_wait(&ready);
+	pthread_barrier_wait(&said);
 	if (last && strstr(way, "_thread"))
 		leave(s);
 	if (!strcmp(way, "pthread_exit")) {
@@ -126,6 +127,7 @@ int main(int argc, char **argv)
 		thread_cnt = atoi(argv[4]);
 	truth__open(truth_path);
 	pthread_barrier_init(&ready, NULL, (unsigned)thread_cnt + 1);
+	pthread_barrier_init(&said, NULL, (unsigned)thread_cnt + 1);
 	s = truth__take();
 	for (i = 0; i < thread_cnt; i++)
 		if (pthread_create(&t, NULL, helper, i == thread_cnt - 1 ? &t : NULL))
@@ -134,6 +136,7 @@ int main(int argc, char **argv)
 	pthread_barrier_wait(&ready);
 	printf("%d done\n", record_cnt);
 	fflush(stdout);
+	pthread_barrier_wait(&said);
 	if (strstr(way, "_thread"))
 		for (;;)
 			pause();
