@@ -771,7 +771,7 @@ TAPE__IN uint32_t tape__pre(struct tape_page *p, uint32_t depth, const struct ta
 	if (tail->numbered >> depth & 1)
 		flags |= TAPE_PRE_NUMBERED;
 	from += at->extra;
-	size = 24 + (flags & TAPE_PRE_NUMBERED ? 8 : 0);
+	size = 24 + (flags & TAPE_PRE_NUMBERED ? 8u : 0);
 	if (size + inner > room) {
 		head = tape__get32(from);
 		keep = 12 + ((head >> 4 & 3) == TAPE_PARENT_EXPLICIT ? TAPE_REF_BYTES : 0);
