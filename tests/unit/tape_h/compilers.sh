@@ -28,12 +28,13 @@ C_WAYS=(
 )
 CXX_WAYS=(
 	"c++17 -O2 -fno-exceptions -fno-rtti -fvisibility=hidden -fvisibility-inlines-hidden"
-	"c++20 -O0 -g"
+	"c++2a -O0 -g"
 	"c++17 -O3 -flto"
 	"gnu++17 -Os -static"
 	"c++17 -O1 -g -fsanitize=address,undefined"
 	"c++2b -O2 -fPIE -pie -fstack-protector-all -D_FORTIFY_SOURCE=2"
 )
+CLANG_WAY="c11 -O2 -flto=thin -fuse-ld=lld -Wl,--gc-sections -Wl,--icf=all"
 X86_WAY="c11 -O2 -fcf-protection=full"
 ARM_WAY="c11 -O2 -mbranch-protection=standard"
 
@@ -141,6 +142,7 @@ natively() {
 		*) cnt=${all:-1} ;;
 		esac
 		ways "$name" "$(cxx_of "$name")" "$cnt" $arch ""
+		case $name in *clang*) [ "$cnt" -gt 1 ] && build "$name" c $arch "" $CLANG_WAY ;; esac
 		[ $arch = x86 ] && [ "$cnt" -gt 1 ] && build "$name" c x86 "" $X86_WAY
 	done
 }
