@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define DEFAULT_HOLD_NS (250 * NSEC_PER_MSEC)
-#define DEFAULT_HELD_BYTES (6u << 20)
+#define DEFAULT_HELD_BYTES (4u << 20)
 #define HELD_LOT 16 /* beyond held_bytes so large a part of it goes at once: not record by record */
 #define DEFAULT_EARLY_BYTES (32u << 20)
 /* A dead page is remembered so long: what was read of it before its end may still come, and must be known as old. */

@@ -33,7 +33,7 @@ struct ingest_ops {
 struct ingest_opts {
 	size_t sz;	   /* sizeof(struct ingest_opts) */
 	u64 hold_ns;	   /* hold-back; 0: 250 ms */
-	size_t held_bytes; /* most bytes of undecoded batches to hold; 0: 6 MiB. Beyond it the oldest are passed on early */
+	size_t held_bytes; /* most bytes of undecoded batches to hold; 0: 4 MiB. Beyond it the oldest are passed on early */
 	size_t early_bytes; /* most bytes of batches that wait for those before them (a thread that changed its CPU left them
 			     * in a ring not drained yet), besides held_bytes; 0: 32 MiB. Beyond it the missing ones count as lost:
 			     * as large as a ring is enough */
