@@ -1034,21 +1034,28 @@ TAPE__FN __attribute__((no_sanitize("undefined"))) void
 tape_1_direct(const struct tape__op *op, uint32_t all, const struct tape_site *site, uint32_t end)
 {
 	struct tape_page *p = tape_1_tls.page;
-	uint32_t bytes = (uint32_t)sizeof(struct tape_imm) + op->size;
-	uint8_t small[512] __attribute__((aligned(8))), *to = small;
+	uint8_t small[1024] __attribute__((aligned(8))), *to = small;
+	uint32_t bytes;
+	struct tape__op cut;
 	struct tape_imm *imm;
 	int e = errno;
 	void *map;
 
-	if (bytes > sizeof(small)) {
-		map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, TAPE__MAP_PRIVATE_ANONYMOUS, -1, 0);
-		if (map == MAP_FAILED) {
-			__atomic_fetch_add(&tape_1_module.unplaced, 1, __ATOMIC_RELAXED);
-			errno = e;
-			return;
+	if (sizeof(*imm) + op->size > sizeof(small)) {
+		map = mmap(NULL, sizeof(*imm) + op->size, PROT_READ | PROT_WRITE, TAPE__MAP_PRIVATE_ANONYMOUS, -1, 0);
+		if (map == MAP_FAILED) { /* no memory: with its texts cut, and flagged so, it fits here */
+			cut = *op;
+			while (sizeof(*imm) + cut.size > sizeof(small) && cut.max_str > 1) {
+				cut.max_str /= 2;
+				/* measured before: the values are only read */
+				cut.size = tape__fixed(&cut) + tape__measure(&cut, (struct tape__val *)(uintptr_t)op->val);
+			}
+			op = &cut;
+		} else {
+			to = (uint8_t *)map;
 		}
-		to = (uint8_t *)map;
 	}
+	bytes = (uint32_t)sizeof(*imm) + op->size;
 	imm = (struct tape_imm *)(void *)to;
 	memset(imm, 0, sizeof(*imm));
 	imm->mono_ns = tape__ns();

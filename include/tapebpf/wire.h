@@ -103,7 +103,7 @@ struct wire_module {
 	__s32 ticks_cold; /* self-relative */
 	__u32 next_id;	  /* numbers handed to pages and handles of this module; run time */
 	__u64 first;	  /* address of the first struct wire_page of this process; run time */
-	__u64 unplaced;	  /* records the program could hand to nobody (no memory for a page): run time, only grows */
+	__u64 unplaced;	  /* 0: without memory a record goes out with its texts cut */
 	__u64 reserved[3];
 };
 WIRE_ASSERT(sizeof(struct wire_module) == 64);

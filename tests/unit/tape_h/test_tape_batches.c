@@ -4,6 +4,8 @@
 #define TAPE_MAX_STR 4096
 #include "tape_story.h"
 
+#include <sys/resource.h>
+
 static int all_on(void **state)
 {
 	story_words(NULL, 1, 0);
@@ -210,6 +212,23 @@ static void large(void **state)
 	assert_int_equal(imm.bytes, story_log->entry[1].bytes - sizeof(imm));
 }
 
+/* No memory to build a large record in: it goes out all the same, its text cut and flagged. */
+static void no_memory(void **state)
+{
+	struct rlimit none = { 1 << 20, RLIM_INFINITY }, had;
+	static char s[5001];
+
+	memset(s, 'm', 5000);
+	tape_event(INFO, "small", (n, 0));
+	story_begin();
+	assert_int_equal(getrlimit(RLIMIT_AS, &had), 0);
+	none.rlim_max = had.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_AS, &none), 0);
+	tape_event(INFO, "poor", (n, 1), (s, s), (m, 2));
+	setrlimit(RLIMIT_AS, &had);
+	assert_non_null(strstr(story(), "imm EVENT 0 poor n=1 s='mmmm..mmmm'#512/5000 m=2\n"));
+}
+
 #define S4(a) (a##0, s), (a##1, s), (a##2, s), (a##3, s)
 /* 32 texts of 4 KiB are more than the largest record: all are cut, and say so. */
 static void larger_than_any(void **state)
@@ -306,7 +325,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		/* the first test makes the page */
 		T(pauses), T(every_record_once), T(preamble), T(preamble_numbers), T(preamble_of_handles), T(preamble_cut), T(too_deep), T(large),
-		T(larger_than_any), T(boundaries), T(clocks), T(seq_and_slots),
+		T(no_memory), T(larger_than_any), T(boundaries), T(clocks), T(seq_and_slots),
 	};
 
 	return story_setup(NULL) ? 1 : (tape_thread_name("t"), story_words(NULL, 1, 0), tape_event(INFO, "first"),
