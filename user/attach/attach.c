@@ -325,8 +325,8 @@ int attach__stop(struct attach *a)
 	tracefs__drop(&a->events);
 	err = idle_round(a);
 	held__drop(&a->probe, &a->probe_cnt, &a->probe_cap);
-	ret = idle_round(a);
-	err = err ? err : ret;
+	/* No reading of pages from here on: what another recorder keeps the target writing is flushed past us now, and would
+	 * look like a gap. What was flushed up to here is in the rings. */
 	held__drop(&a->hook, &a->hook_cnt, &a->hook_cap);
 	ret = rings__drain(a->rings, on_record, a, NULL, NULL);
 	return err ? err : MIN(ret, 0);
