@@ -209,6 +209,7 @@ static int page__resync(struct ingest *in, struct page *p, u64 time_ns)
 	struct rec *r = &in->r;
 
 	p->resync = false;
+	pass__link(in, p); /* a page's very first delivery has not needed it yet */
 	for (i = 0; i < n && !err; i++) {
 		if (batch__pre(&p->b, &in->entries[i], r, &callsite))
 			continue;
