@@ -19,7 +19,7 @@ BPFTOOL ?= bpftool
 CFLAGS ?= -O2 -g
 override CFLAGS += -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wshadow -Wstrict-prototypes -D_GNU_SOURCE
 override CPPFLAGS += -Iuser -Iinclude -I$(B) -MMD -MP
-LDLIBS += -lbpf -lelf -ldw -lz -lm
+LDLIBS += -lbpf -lelf -ldw -lz -lm -lpthread
 
 ARCH := $(shell uname -m)
 BPF_ARCH := $(if $(filter aarch64,$(ARCH)),arm64,x86)
