@@ -173,6 +173,7 @@ RECORDING_LINE='^tapebpf: recording$'
 # start_record ARGS...: RECORDER is its pid; the tape is t.tape. Returns when it records.
 start_record()
 {
+	: >"$WORK/record.err" # what an earlier one said
 	"$TAPEBPF" record -o "$WORK/t.tape" "$@" >"$WORK/record.out" 2>"$WORK/record.err" </dev/null &
 	RECORDER=$!
 	STARTED="$STARTED $RECORDER"
