@@ -155,7 +155,7 @@ crossed() {
 		return
 	fi
 	qemu=$(command -v qemu-aarch64-static || command -v qemu-aarch64) && run="$qemu -L /usr/$cross"
-	[ "$run" = no ] && echo "# compilers.arm64: no qemu-user: built, not run"
+	[ "$run" = no ] && echo "skip - compilers.arm64 run: no qemu-user, so built only"
 	ways $cross-gcc $cross-g++ ${all:-1} arm64 "$run"
 	build $cross-gcc c arm64 "$run" $ARM_WAY
 	if command -v clang >/dev/null && command -v ld.lld >/dev/null; then
