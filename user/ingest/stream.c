@@ -94,13 +94,35 @@ static bool page__is_ours(const struct ingest *in, const struct page *p, const s
 	return p->announced || (!h->adopt && in->since_ns && p->pub.id >= in->since_ns);
 }
 
+/*
+ * The number at which a page begins for us. A page that was there before us, and that its thread flushed before it could
+ * be adopted, may still hold records of an earlier recording.
+ */
+static u64 page__start(struct ingest *in, const struct page *p, const struct held *h)
+{
+	struct batch_cursor c;
+	struct batch b;
+	int more;
+
+	if (page__is_ours(in, p, h))
+		return 0;
+	if (h->adopt)
+		return h->end;
+	if (!in->since_ns || p->pub.id >= in->since_ns || batch__open(&b, h->data, h->bytes, h->time_ns))
+		return h->first;
+	batch__clock(&b, &in->clock);
+	for (more = batch__first(&b, &c); more > 0 && batch__ns(&b, c.ticks) < in->since_ns; more = batch__next(&b, &c))
+		;
+	return more > 0 ? c.number : more ? h->first : h->end;
+}
+
 /* Take a delivery as the page's next, with a gap if it is not. */
 static int page__accept(struct ingest *in, struct page *p, struct held *h)
 {
 	if (p->based || p->announced)
 		h->adopt = false; /* it is a delivery as any other */
 	if (!p->based)
-		page__base(p, page__is_ours(in, p, h) ? 0 : h->adopt ? h->end : h->first);
+		page__base(p, page__start(in, p, h));
 	if (h->end <= p->next_num && !h->adopt) {
 		in->st.duplicates += h->bytes - WIRE_DATA;
 		held__free(in, h);
@@ -182,7 +204,7 @@ static int page__deliver(struct ingest *in, struct page *p, struct held *h)
 
 	/* The very first batch needs no waiting, unless the page has been adopted and that is not decided yet. */
 	if (!p->based && (page__is_ours(in, p, h) || (!h->first && !h->adopt && !p->early)))
-		page__base(p, 0);
+		page__base(p, page__start(in, p, h));
 	if (p->based && h->first <= p->next_num) {
 		err = page__accept(in, p, h);
 		return err ? err : page__release(in, p, 0);
