@@ -100,6 +100,29 @@ unknown_binary()
 	assert_verified
 }
 
+# More is mapped on the machine than the kernel has room to tell of: the targets' own maps are looked at instead.
+lost_mappings()
+{
+	need_root
+	"$TAPEBPF" -o "$WORK/t.tape" -- /bin/sh -c "sleep 1; exec '$TARGETS/usdt_flat' 1 0" >target.out 2>record.err &
+	RECORDER=$!
+	STARTED="$STARTED $RECORDER"
+	wait_until 30 recording || fail "the recorder did not start"
+	kill -STOP "$RECORDER"
+	i=0
+	while [ $i -lt 1500 ]; do
+		/bin/true
+		i=$((i + 1))
+	done
+	wait_until 10 pgrep -f "^$TARGETS/usdt_flat 1 0" >/dev/null || fail "no target"
+	kill -CONT "$RECORDER"
+	sleep 1
+	pkill -TERM -f "^$TARGETS/usdt_flat 1 0"
+	wait_record
+	assert_ge "records" 1000 "$(total emitted)"
+	assert_sum
+}
+
 no_follow()
 {
 	need_root
@@ -209,6 +232,7 @@ run_test several_pids
 run_test others_are_left_out
 run_test children
 run_test unknown_binary
+run_test lost_mappings
 run_test no_follow
 run_test split
 run_test command_that_fails

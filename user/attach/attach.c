@@ -242,6 +242,20 @@ static void on_mapped(void *ctx, u32 pid, u64 addr, u64 offset, u64 dev, u64 ino
 	a->ops.mapped(a->ops.ctx, pid, addr, offset, dev, ino, path);
 }
 
+/* So much was mapped on the machine at once that some of it went unsaid. */
+static void mappings_lost(struct attach *a)
+{
+	int fd = bpf_map__fd(a->skel->maps.targets);
+	u32 key, next;
+	bool more = a->ops.mapped && !bpf_map_get_next_key(fd, NULL, &key);
+
+	while (more) {
+		more = !bpf_map_get_next_key(fd, &key, &next);
+		a->ops.mapped(a->ops.ctx, key, 0, 0, 0, 0, NULL);
+		key = next;
+	}
+}
+
 int attach__poll(struct attach *a, int timeout_ms, u64 *drained_ns)
 {
 	struct epoll_event ev[8];
@@ -249,8 +263,8 @@ int attach__poll(struct attach *a, int timeout_ms, u64 *drained_ns)
 	if (timeout_ms && epoll_wait(a->epoll_fd, ev, ARRAY_SIZE(ev), timeout_ms) < 0 && errno != EINTR)
 		return -errno;
 	/* Mappings first: a probe of a library that is attached now cannot have fired yet. */
-	if (a->mmaps && !a->stopped)
-		mmaps__drain(a->mmaps, on_mapped, a);
+	if (a->mmaps && !a->stopped && mmaps__drain(a->mmaps, on_mapped, a))
+		mappings_lost(a);
 	return rings__drain(a->rings, on_record, a, drained_ns, NULL);
 }
 

@@ -33,7 +33,7 @@ void attach__free(struct attach *a);
 struct attach_ops {
 	int (*ring)(void *ctx, const void *rec, size_t bytes);
 	/* A target mapped an executable file (exec, ld.so, dlopen) that attach__add_file has not seen. path as the target
-	 * sees it. Only with follow. The callee opens it (through /proc/PID/root) and may call attach__add_file. */
+	 * sees it; NULL: mapping events were lost, look at all that this process maps. Only with follow. The callee opens it (through /proc/PID/root) and may call attach__add_file. */
 	void (*mapped)(void *ctx, u32 pid, u64 addr, u64 file_offset, u64 dev, u64 ino, const char *path);
 	void *ctx;
 };

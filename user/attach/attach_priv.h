@@ -88,6 +88,7 @@ int mmaps__new(struct mmaps **out);
 void mmaps__free(struct mmaps *m);
 int mmaps__add_epoll(struct mmaps *m, int epoll_fd);
 typedef void (*mmaps_fn)(void *ctx, u32 pid, u64 addr, u64 offset, u64 dev, u64 ino, const char *path);
-void mmaps__drain(struct mmaps *m, mmaps_fn fn, void *ctx);
+/* true: the kernel had no room for some; look at the targets' maps instead. */
+bool mmaps__drain(struct mmaps *m, mmaps_fn fn, void *ctx);
 
 #endif

@@ -129,9 +129,10 @@ static void on_mmap2(const struct mmap2 *m, mmaps_fn fn, void *ctx)
 	fn(ctx, m->pid, m->addr, m->pgoff, makedev(m->maj, m->min), m->ino, m->filename);
 }
 
-void mmaps__drain(struct mmaps *m, mmaps_fn fn, void *ctx)
+bool mmaps__drain(struct mmaps *m, mmaps_fn fn, void *ctx)
 {
 	struct mmap2 rec;
+	bool lost = false;
 	u64 head, tail;
 	size_t bytes;
 	u32 i;
@@ -147,9 +148,11 @@ void mmaps__drain(struct mmaps *m, mmaps_fn fn, void *ctx)
 			bytes = MIN((size_t)rec.header.size, sizeof(rec) - 1);
 			copy_out(r, m->bytes, tail, &rec, bytes);
 			((char *)&rec)[bytes] = '\0';
+			lost |= rec.header.type == PERF_RECORD_LOST;
 			if (bytes > offsetof(struct mmap2, filename))
 				on_mmap2(&rec, fn, ctx);
 		}
 		__atomic_store_n(&r->page->data_tail, head, __ATOMIC_RELEASE);
 	}
+	return lost;
 }

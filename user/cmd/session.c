@@ -289,9 +289,10 @@ static void on_mapped(void *ctx, u32 pid, u64 addr, u64 file_offset, u64 dev, u6
 	struct session *s = ctx;
 	struct add_ctx a;
 
-	if (session_files__seen(s->files, dev, ino))
+	if (path && session_files__seen(s->files, dev, ino))
 		return;
-	session_files__see(s->files, dev, ino);
+	if (path)
+		session_files__see(s->files, dev, ino);
 	if (!add_maps(s, pid, &a) && a.diag.text[0])
 		note(s, "process %u: %s", pid, a.diag.text);
 }
