@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* session_priv.h - what the two halves of a session share: the round (session.c) and who is recorded (session_targets.c). */
+#ifndef TAPEBPF_SESSION_PRIV_H
+#define TAPEBPF_SESSION_PRIV_H
+
+#include "cmd/session.h"
+#include "cmd/session_files.h"
+
+struct session {
+	struct session_opts opts;
+	struct features features;
+	struct attach *attach;
+	struct ingest *ingest;
+	struct model *model;
+	struct session_files *files;
+	bool forever, running;
+	u64 next_idle_ns, next_loss_ns, last_loss_ns;
+	u64 counter[WIRE_C_MAX]; /* as last told to the model */
+};
+
+/* attach's callback: a target mapped a file, or (path NULL) mapping events were lost. */
+void session__mapped(void *ctx, u32 pid, u64 addr, u64 file_offset, u64 dev, u64 ino, const char *path);
+
+#endif
