@@ -4,16 +4,16 @@
 
 KERNELS ?= 5.10 6.1 6.12
 STATIC := $(B)/static
-STATIC_LDLIBS = $(LDLIBS) -lelf -lzstd -llzma -lbz2 -lz -lpthread -lm
+STATIC_LDLIBS = $(filter-out -ldw,$(LDLIBS)) -lelf -lzstd -lz -lpthread -lm
 
 $(STATIC)/guest_exit: tests/kernels/guest_exit.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -static -o $@ $<
 
-# libelf and libdw call dlopen and getpwnam nowhere that matters here; the linker warns about it all the same.
-$(STATIC)/tapebpf: $(B)/user/cmd/main.o $(foreach r,$(NEEDS_cmd),$(B)/lib/$(r).a)
+# libbpf calls getpwnam nowhere that matters here; the linker warns about it all the same.
+$(STATIC)/tapebpf: $(B)/user/cmd/main.o $(B)/tests/kernels/no_lines.o $(foreach r,$(NEEDS_cmd),$(B)/lib/$(r).a)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -static -o $@ $(B)/user/cmd/main.o -Wl,--start-group $(filter %.a,$^) $(STATIC_LDLIBS) -Wl,--end-group
+	$(CC) $(CFLAGS) $(LDFLAGS) -static -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) $(STATIC_LDLIBS) -Wl,--end-group
 
 # The targets' own rules build them, statically: TARGETS_STATIC leaves out those that need a shared object.
 guest-targets:
