@@ -209,6 +209,7 @@ static int session__init(struct session *s, struct diag *d)
 	s->model = model__new(o->sinks, o->sink_cnt, &mo);
 	if (!s->files || !s->ingest || !s->model)
 		return diag__set(d, -ENOMEM, "not enough memory");
+	give_clock(s); /* the next one, when all is attached, makes a clock of it */
 	err = attach__new(&ao, &s->attach, d);
 	if (err)
 		return err;

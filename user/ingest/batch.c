@@ -99,6 +99,85 @@ static double batch__ratio(const struct batch *b, const struct batch_clock *clk)
 	return ratio__sane(all) ? all : 1;
 }
 
+/* --- the clock that pages share: see batch.h --- */
+
+#define STEER_NS (500 * NSEC_PER_MSEC) /* an error is made good over this time */
+#define STEP_NS NSEC_PER_MSEC	       /* a larger one is not: it is another clock from there on */
+
+static struct clock_line *clock__line(const struct batch_clock *c, u64 i)
+{
+	return (struct clock_line *)&c->line[i % CLOCK_LINES];
+}
+
+static u64 line__ns(const struct clock_line *l, u64 ticks)
+{
+	return l->ns + (u64)((double)(ticks - l->ticks) * l->ratio + 0.5);
+}
+
+static void clock__push(struct batch_clock *c, u64 ticks, u64 ns, double ratio)
+{
+	*clock__line(c, c->cnt++) = (struct clock_line){ ticks, ns, ratio };
+}
+
+void batch_clock__add(struct batch_clock *c, u64 ticks, u64 ns)
+{
+	const struct clock_line *last = clock__line(c, c->cnt - 1);
+	double ratio;
+	s64 error;
+
+	if (!c->first_ns) {
+		c->first_ticks = ticks;
+		c->first_ns = ns;
+	}
+	c->ticks = ticks;
+	c->ns = ns;
+	ratio = ratio__of(c->first_ticks, c->first_ns, ticks, ns);
+	if (ns < c->first_ns + CLOCK_FIRST_NS || !ratio__sane(ratio))
+		return;
+	if (!c->cnt) {
+		clock__push(c, c->first_ticks, c->first_ns, ratio);
+		return;
+	}
+	if (ticks <= last->ticks || ns < last->ns + CLOCK_STEP_NS)
+		return;
+	error = (s64)(ns - line__ns(last, ticks));
+	if (error > (s64)STEP_NS || error < -(s64)STEP_NS) {
+		c->cnt = 0;
+		c->first_ticks = ticks;
+		c->first_ns = ns;
+		return;
+	}
+	clock__push(c, ticks, line__ns(last, ticks), ratio * (1 + (double)error / STEER_NS));
+}
+
+static u64 clock__oldest(const struct batch_clock *c)
+{
+	return clock__line(c, c->cnt > CLOCK_LINES ? c->cnt : 0)->ticks;
+}
+
+/* One more than the number of the line that holds at `ticks`; 0: the clock does not go back so far. */
+static u64 clock__find(const struct batch_clock *c, u64 ticks)
+{
+	u64 i = c->cnt;
+
+	if (!i || ticks < clock__oldest(c))
+		return 0;
+	while (clock__line(c, i - 1)->ticks > ticks)
+		i--;
+	return i;
+}
+
+/* A program whose counter or whose CLOCK_MONOTONIC is not ours (a time namespace) keeps its own pairs. */
+static bool clock__agrees(const struct batch *b, const struct batch_clock *c)
+{
+	u64 i = clock__find(c, b->ticks0), ns;
+
+	if (!i)
+		return c->cnt && clock__oldest(c) > b->ticks0;
+	ns = line__ns(clock__line(c, i - 1), b->ticks0);
+	return MAX(ns, b->ns0) - MIN(ns, b->ns0) < STEP_NS;
+}
+
 void batch__clock(struct batch *b, const struct batch_clock *clk)
 {
 	double d_max;
@@ -106,6 +185,46 @@ void batch__clock(struct batch *b, const struct batch_clock *clk)
 	b->ratio = batch__ratio(b, clk);
 	d_max = (double)(b->max_ns - b->ns0) / b->ratio;
 	b->d_max = d_max < 0x1p52 ? (u64)d_max : 1ULL << 52;
+	b->line_d = 0;
+	b->clk = b->clock && clock__agrees(b, clk) ? clk : NULL;
+}
+
+static void line__set(struct batch *b, u64 ticks, u64 ns, u64 d, double ratio)
+{
+	b->line_ticks = ticks;
+	b->line_ns = ns;
+	b->line_d = d;
+	b->line_ratio = ratio;
+}
+
+static void line__own(struct batch *b, u64 ticks)
+{
+	u64 d = ticks - b->ticks0;
+
+	if ((s64)d < 0)
+		line__set(b, ticks, b->ns0, 1, 0);
+	else if (d >= b->d_max)
+		line__set(b, ticks, b->max_ns, 1, 0);
+	else
+		line__set(b, b->ticks0, b->ns0, b->d_max, b->ratio);
+}
+
+/* The line that holds at `ticks`. */
+void batch__line(struct batch *b, u64 ticks)
+{
+	const struct batch_clock *c = b->clk;
+	u64 i = c ? clock__find(c, ticks) : 0;
+	const struct clock_line *l;
+
+	if (!i) {
+		line__own(b, ticks);
+		if (c && c->cnt) /* not into the shared clock's time */
+			b->line_d = MIN(b->line_d, clock__oldest(c) - b->line_ticks);
+		return;
+	}
+	l = clock__line(c, i - 1);
+	/* The last line holds for now; there may be another tomorrow. */
+	line__set(b, l->ticks, l->ns, (i < c->cnt ? clock__line(c, i)->ticks : ticks + 1) - l->ticks, l->ratio);
 }
 
 /* --- records ------------------------------------------------------------------------------------------- */
@@ -236,7 +355,7 @@ static u32 entries__push(struct batch_entry *out, u32 n, const struct batch_entr
 	return n;
 }
 
-static u32 entries__apply(const struct batch *b, const struct batch_cursor *c,
+static u32 entries__apply(struct batch *b, const struct batch_cursor *c,
 			  struct batch_entry *out, u32 n)
 {
 	u32 depth = WIRE_HEAD_DEPTH(c->head);
@@ -304,7 +423,7 @@ static u32 entries__preamble(const struct batch *b, struct batch_entry *out)
 	return n;
 }
 
-u32 batch__entries(const struct batch *b, u64 number, struct batch_entry *out)
+u32 batch__entries(struct batch *b, u64 number, struct batch_entry *out)
 {
 	u32 n = entries__preamble(b, out);
 	struct batch_cursor c;

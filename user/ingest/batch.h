@@ -13,11 +13,32 @@
 #include <errno.h>
 #include <string.h>
 
-/* Clock pairs of the recorder: the oldest it has, and the latest. Zero: none yet. */
+/*
+ * Clock pairs of the recorder: the oldest it has, and the latest (zero: none yet). Out of them a clock is made that all pages
+ * share: lines that begin where the one before ends, each steered towards the pair that was measured there. What it has said of
+ * some ticks it never takes back, so records of several pages (of one thread in several modules, or of several threads)
+ * come in the order of their ticks. Converted by pairs of their own, which differ by the jitter of taking them, a call
+ * and its return in another module change places; so they do if the pairs are simply joined by lines, as the last line
+ * is another one once its end is known.
+ */
+#define CLOCK_LINES 256
+#define CLOCK_STEP_NS (20 * NSEC_PER_MSEC)
+#define CLOCK_FIRST_NS (2 * NSEC_PER_MSEC) /* two pairs so far apart tell a rate to some 50 ppm, steered away later */
+
+struct clock_line {
+	u64 ticks, ns;
+	double ratio;
+};
+
 struct batch_clock {
 	u64 first_ticks, first_ns;
 	u64 ticks, ns;
+	struct clock_line line[CLOCK_LINES]; /* line[i % CLOCK_LINES] for i below cnt */
+	u64 cnt;
 };
+
+/* Another pair of the recorder's. */
+void batch_clock__add(struct batch_clock *c, u64 ticks, u64 ns);
 
 struct batch {
 	const u8 *data; /* the data area */
@@ -31,9 +52,13 @@ struct batch {
 	u32 too_deep;
 	u16 flags; /* WIRE_PAGE_PRE_CUT */
 	u8 clock;
-	/* ticks -> ns: ns0 + (ticks - ticks0) * ratio, at most max_ns. Beyond d_max it would be more than that. */
+	/* The batch's own line: ns0 + (ticks - ticks0) * ratio, at most max_ns. Beyond d_max it would be more than that. */
 	u64 ticks0, ns0, d_max, max_ns;
 	double ratio;
+	/* The line in use, from line_ticks on and for line_d ticks. */
+	const struct batch_clock *clk;
+	u64 line_ticks, line_ns, line_d;
+	double line_ratio;
 	u64 end_ticks, end_ns; /* 0: no end pair */
 };
 
@@ -46,19 +71,23 @@ struct batch {
  */
 int batch__open(struct batch *b, const void *page, size_t bytes, u64 head_ns);
 
-/* Settle how ticks become time: by the page's own end pair, else by the recorder's pairs, else by the delivery. */
+/* Settle how ticks become time: by the recorder's pairs, else by the page's own end pair, else by the delivery. clk must stay as
+ * long as b is used. */
 void batch__clock(struct batch *b, const struct batch_clock *clk);
 
-/* Time of the records' clock value. Monotone. */
-static inline u64 batch__ns(const struct batch *b, u64 ticks)
-{
-	u64 d = ticks - b->ticks0;
+void batch__line(struct batch *b, u64 ticks);
 
-	if ((s64)d <= 0)
-		return b->ns0;
-	if (d >= b->d_max)
-		return b->max_ns;
-	return b->ns0 + (u64)(s64)((double)(s64)d * b->ratio + 0.5);
+/* Time of the records' clock value. */
+static inline u64 batch__ns(struct batch *b, u64 ticks)
+{
+	u64 d = ticks - b->line_ticks, ns;
+
+	if (__builtin_expect(d >= b->line_d, 0)) {
+		batch__line(b, ticks);
+		d = ticks - b->line_ticks;
+	}
+	ns = b->line_ns + (u64)(s64)((double)(s64)d * b->line_ratio + 0.5);
+	return MIN(ns, b->max_ns);
 }
 
 /* A place in the records of a batch: at the record that comes next. */
@@ -152,7 +181,7 @@ struct batch_entry {
 
 /* The entries open before record `number`, outermost first: what the preamble says, then what the records up to there
  * did to it. out has room for BATCH_MAX_RECS. Returns how many. */
-u32 batch__entries(const struct batch *b, u64 number, struct batch_entry *out);
+u32 batch__entries(struct batch *b, u64 number, struct batch_entry *out);
 
 /* The REC_PRE of an entry, decoded. 0 or -EBADMSG. */
 int batch__pre(const struct batch *b, const struct batch_entry *e, struct rec *r, u32 *callsite);

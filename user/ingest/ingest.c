@@ -44,14 +44,7 @@ void ingest__free(struct ingest *in)
 
 void ingest__clock(struct ingest *in, u64 ticks, u64 mono_ns)
 {
-	struct batch_clock *c = &in->clock;
-
-	if (!c->first_ns) {
-		c->first_ticks = ticks;
-		c->first_ns = mono_ns;
-	}
-	c->ticks = ticks;
-	c->ns = mono_ns;
+	batch_clock__add(&in->clock, ticks, mono_ns);
 }
 
 void ingest__since(struct ingest *in, u64 mono_ns)

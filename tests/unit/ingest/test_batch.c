@@ -146,6 +146,61 @@ static void recorder_clock_stands_in(void **state)
 	assert_in_range(batch__ns(&b, b.ticks0 + 3 * 2000), 2999, 3001);
 }
 
+/* Two pages whose own pairs are off by some 100 ns, each its own way: the same ticks are the same time on both, and later
+ * ticks a later time, across the recorder's pairs and before and behind all of them. */
+static void one_line_for_all(void **state)
+{
+	static struct batch_clock clk; /* three ticks a ns, and a clock that is slewed */
+	const u64 start = NSEC_PER_SEC;
+	struct batch a, b;
+	static struct sim_page t;
+	u64 i, last = 0;
+
+	memset(&clk, 0, sizeof(clk));
+	for (i = 0; i <= 2 * CLOCK_LINES; i++)
+		batch_clock__add(&clk, 3 * (start + i * 20 * NSEC_PER_MSEC), start + i * 20 * NSEC_PER_MSEC + i * 37);
+	assert_int_equal(clk.cnt, 2 * CLOCK_LINES);
+	batch_clock__add(&clk, clk.ticks + 3, clk.ns + 1); /* too close to be kept */
+	assert_int_equal(clk.cnt, 2 * CLOCK_LINES);
+
+	i = (2 * CLOCK_LINES - 10) * 20 * NSEC_PER_MSEC;
+	sim__init(&s, start + i + 100, 1, 2, 1);
+	sim__init(&t, start + i + 9000, 1, 3, 1);
+	s.h.slot[0].ticks = 3 * (start + i);
+	t.h.slot[0].ticks = 3 * (start + i + 9500);
+	open_page(&a, 100 * start, &clk);
+	assert_int_equal(batch__open(&b, t.bytes, WIRE_DATA + sim__len(&t), 100 * start), 0);
+	batch__clock(&b, &clk);
+	for (i = 0; i < 400 * NSEC_PER_MSEC; i += 777777) {
+		u64 ticks = b.ticks0 + 3 * i, ns = batch__ns(&a, ticks);
+
+		assert_int_equal(ns, batch__ns(&b, ticks));
+		assert_true(ns > last);
+		assert_in_range(ns, ticks / 3, ticks / 3 + 60000);
+		last = ns;
+	}
+	/* What has been said is not taken back, whatever the next pair says. */
+	i = clk.ticks + 3 * NSEC_PER_MSEC;
+	last = batch__ns(&a, i);
+	batch_clock__add(&clk, clk.ticks + 90 * NSEC_PER_MSEC, clk.ns + 30 * NSEC_PER_MSEC + 5000);
+	assert_int_equal(clk.cnt, 2 * CLOCK_LINES + 1);
+	assert_int_equal(batch__ns(&b, i), last);
+	assert_true(batch__ns(&b, clk.ticks - 1) <= batch__ns(&a, clk.ticks));
+	/* Older than the history: by its own pairs. */
+	sim__init(&s, start, 1, 2, 1);
+	s.h.slot[0].ticks = 3 * start;
+	s.h.end_ticks = 3 * (start + 1000);
+	s.h.end_ns = start + 1000;
+	s.h.end_seq = 0;
+	open_page(&a, 100 * start, &clk);
+	assert_in_range(batch__ns(&a, 3 * (start + 500)), start + 499, start + 501);
+	/* A clock that is not ours (a time namespace). */
+	sim__init(&s, 5000 * start, 1, 2, 1);
+	s.h.slot[0].ticks = clk.ticks - 3000;
+	open_page(&a, 6000 * start, &clk);
+	assert_in_range(batch__ns(&a, clk.ticks), 5000 * start + 990, 5000 * start + 1010);
+}
+
 static void pause_is_absolute(void **state)
 {
 	u64 later = 1000 + 20 * NSEC_PER_SEC;
@@ -251,6 +306,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(records_in_order),	    cmocka_unit_test(refs_and_values),
 		cmocka_unit_test(ticks_become_ns),	    cmocka_unit_test(recorder_clock_stands_in),
+		cmocka_unit_test(one_line_for_all),
 		cmocka_unit_test(pause_is_absolute),	    cmocka_unit_test(what_is_open),
 		cmocka_unit_test(hostile_headers),
 	};
