@@ -61,6 +61,8 @@ struct lane {
 	u32 module;
 	u32 entry_cnt; /* on the task's stack */
 	u32 pre_depth; /* resync: one more than the deepest entry confirmed */
+	u32 over_depth; /* another page's record abandoned entries of this one from here on, at over_ns */
+	u64 over_ns;
 	bool resyncing;
 	bool seen; /* it has sent a record */
 };

@@ -38,16 +38,31 @@ static int refusal(const struct model *m, int cause)
 	return m->st.spans_open >= m->opts.max_spans ? LOSS_SPANS : LOSS_MEMORY;
 }
 
-/* Leave what tape.h entered above `until` (NULL: everything) */
-static void abandon_above(struct model *m, struct task *t, const struct entry *until, u64 ns)
+/* Leave what tape.h entered above `until` (NULL: everything), because of a record of `lane`. */
+static void abandon_above(struct model *m, struct task *t, const struct lane *lane, const struct entry *until, u64 ns)
 {
 	struct entry *e = t->top, *down;
 
 	for (; e && e != until; e = down) {
 		down = e->down;
-		if (e->kind != ENTRY_FOREIGN)
-			span__leave(m, e, ns, SINK_ABANDONED);
+		if (e->kind == ENTRY_FOREIGN)
+			continue;
+		if (e->lane && e->lane != lane) {
+			e->lane->over_depth = e->lane->over_ns == ns ? MIN(e->lane->over_depth, e->depth) : e->depth;
+			e->lane->over_ns = ns;
+		}
+		span__leave(m, e, ns, SINK_ABANDONED);
 	}
+}
+
+/*
+ * Some CPUs' counters go in steps of 10 ns and more, so the end of a call into another module and the end around it can bear the
+ * same time, and nothing tells which of two pages' records came first. The outer end then closes both; the
+ * inner one, which comes when it is done, is no mistake.
+ */
+static bool ended_by_a_tie(const struct op *op)
+{
+	return op->lane->over_ns == op->ns && op->r->depth >= op->lane->over_depth;
 }
 
 void ops__abandon(struct model *m, struct task *t, const struct lane *lane, u32 depth, u64 ns)
@@ -64,7 +79,7 @@ void ops__abandon(struct model *m, struct task *t, const struct lane *lane, u32 
 		left--;
 	}
 	if (last)
-		abandon_above(m, t, last->down, ns);
+		abandon_above(m, t, lane, last->down, ns);
 }
 
 static int check_callsite(const struct callsite *c, bool span)
@@ -130,13 +145,15 @@ static int op_end(struct model *m, const struct op *op)
 
 	if (!e || e->lane != op->lane || e->depth != op->r->depth)
 		e = stack__at(op->t, op->lane, op->r->depth);
+	if (!e && ended_by_a_tie(op))
+		return STORED;
 	if (!e || e->kind != ENTRY_SCOPED) {
 		ops__abandon(m, op->t, op->lane, op->r->depth, op->ns);
 		m->st.unmatched_close++;
 		return LOSS_UNMATCHED;
 	}
 	if (e != op->t->top)
-		abandon_above(m, op->t, e, op->ns);
+		abandon_above(m, op->t, op->lane, e, op->ns);
 	m->about = e->span ? e->span->callsite : NULL;
 	out = e->span ? span_outcome(e->span) : e->cause;
 	span__leave(m, e, op->ns, SINK_OWN);
