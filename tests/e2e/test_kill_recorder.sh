@@ -33,18 +33,18 @@ assert_upstream_loads()
 	"$B/conformance/target/release/tape-referee" "$1" >upstream.out 2>&1 || fail "upstream reader: $(tail -n 3 upstream.out)"
 }
 
-# The last record on the tape is younger than a second before the kill.
+# What is missing is the last second at most; a second more is allowed for a machine that has other work to do.
 assert_recent()
 {
 	last=$("$TAPEBPF" dump --json "$1" 2>/dev/null | sed -n 's/.*"type":"span_open".*"time_ns":\([0-9]*\).*/\1/p' | tail -n 1)
 	[ -n "$last" ] || fail "$1 is empty, $2 ns after the start of the recording"
-	assert_ge "the last record's time" $(($3 - 1000000000)) "$last"
+	assert_ge "the last record's time" $(($3 - 2000000000)) "$last"
 }
 
 killed_under_load()
 {
 	need_root
-	start_target th_flat 2 0 truth 20000
+	start_target th_flat 2 0 truth 200000
 	seed=$(date +%s)
 	i=0
 	while [ $i -lt $ROUNDS ]; do
@@ -52,7 +52,7 @@ killed_under_load()
 		start_record -p "$TARGET"
 		started=$(wall_ns)
 		sleep "0.$(awk -v s=$((seed + i)) 'BEGIN { srand(s); printf "%03d", rand() * 700 }')"
-		[ $((i % 10)) != 0 ] || sleep 1
+		[ $((i % 10)) != 0 ] || sleep 1.5
 		kill -9 "$RECORDER"
 		at=$(wall_ns)
 		wait "$RECORDER" 2>/dev/null
@@ -61,7 +61,7 @@ killed_under_load()
 			assert_loads t.tape
 			assert_upstream_loads t.tape
 		fi
-		[ $((at - started)) -lt 1000000000 ] || assert_recent t.tape $((at - started)) "$at"
+		[ $((at - started)) -lt 1500000000 ] || assert_recent t.tape $((at - started)) "$at"
 		kill -0 "$TARGET" || fail "the target has died"
 		i=$((i + 1))
 	done

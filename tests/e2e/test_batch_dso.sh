@@ -1,0 +1,43 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Shared objects that each include the header: loaded together, loaded and unloaded again and again.
+. "$(dirname "$0")/batch_lib.sh"
+
+ROUNDS=300
+[ -z "${TEST_QUICK:-}" ] || ROUNDS=50
+
+# loads HOW ROUNDS LIB...
+loads()
+{
+	need_root
+	need_target th_dso
+	how=$1
+	rounds=$2
+	start_record -b "$TARGETS/th_dso" -b "$TARGETS/th_dso_a.so" -b "$TARGETS/th_dso_b.so"
+	shift 2
+	start_target th_dso "$how" truth "$rounds" "$@"
+	wait_target
+	stop_record
+	assert_eq "the target's status" 0 "$TARGET_STATUS"
+	assert_eq "the target's result" "$rounds" "$(cat target.out)"
+	assert_all
+}
+
+# Calls back and forth between three modules. Their pages are ordered by their clocks; spans of one call must not cut those of another.
+together()
+{
+	loads calls $ROUNDS "$TARGETS/th_dso_a.so" "$TARGETS/th_dso_b.so"
+	assert_eq "providers" 3 "$(sed -n 's/.*"type":"callsite".*"target":"\([a-z_]*\)".*/\1/p' t.json | sort -u | wc -l)"
+	assert_eq "spans below those of the program" $((ROUNDS * 6)) \
+		"$(count '"type":"span_open"' '"name":"part"' '"parent":[0-9]')"
+	# Only where two ends bear the same tick: some CPUs count in steps of 10 ns.
+	assert_ge "few are closed by the end around them" "$(count '"type":"span_close"' 'abandoned')" $((ROUNDS / 4))
+}
+
+again_and_again() { loads loop $ROUNDS "$TARGETS/th_dso_a.so"; }
+on_threads() { loads threads $ROUNDS "$TARGETS/th_dso_b.so"; }
+
+run_test together
+run_test again_and_again
+run_test on_threads
