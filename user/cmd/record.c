@@ -145,6 +145,11 @@ static int add_targets(struct record *r, struct diag *d)
 		err = session__add_binary(r->session, o->binary[i], d);
 	if (!err && o->cmd)
 		err = session__add_child(r->session, (u32)r->child.pid, r->child.path, r->child.libs, d);
+	/* The first round says where the recording begins: before anybody is told that it has, and before the command runs. */
+	if (!err)
+		err = session__run(r->session, 0);
+	if (err < 0 && !d->text[0])
+		diag__set(d, err, "cannot begin to record: %s", strerror(-err));
 	if (!err && o->cmd)
 		err = child__go(&r->child, d);
 	return err;
