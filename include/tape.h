@@ -1091,6 +1091,17 @@ tape_1_direct(const struct tape__op *op, uint32_t all, const struct tape_site *s
 	errno = e;
 }
 
+/* An append was left in the middle, perhaps that of a reset: a preamble that was promised may not be there, and the places of
+ * open spans may be of the old batch or of the new one. Forgotten, they miss in preambles until they end; no record is. */
+TAPE__IN void tape__mend(struct tape_page *p)
+{
+	uint64_t commit = p->commit;
+
+	if ((commit & 0xffff) < p->pre_len[commit >> 32 & 1])
+		p->pre_len[commit >> 32 & 1] = 0;
+	memset(tape__tail(p)->open, 0xff, sizeof(tape__tail(p)->open));
+}
+
 /* Mark the page as being appended to. 0: not now. */
 TAPE__FN int tape_1_claim_slow(struct tape__tls *t)
 {
@@ -1101,6 +1112,7 @@ TAPE__FN int tape_1_claim_slow(struct tape__tls *t)
 			return 0;
 		p->busy = tape__sp();
 		TAPE__FENCE();
+		tape__mend(p);
 		return 1;
 	}
 	if (!tape_1_make(t))
