@@ -46,18 +46,24 @@ short_threads()
 jumping_out()
 {
 	handled jump $N
-	assert_lossless
-	check_truth
+	assert_torn_only
 	assert_eq "the thread is right again" 1 "$(count '"type":"event"' '"name":"in_last"')"
+}
+
+# What was cut in the middle may leave an end without its begin; that is all that may be missing.
+assert_torn_only()
+{
+	assert_exact
+	check_truth
+	assert_ge "torn records" 1 "$(truth torn)"
+	assert_ge "records left out, of those torn" "$(total lost)" $(($(truth torn) / 100))
 	assert_verified
 }
 
 jumping_off_another_stack()
 {
 	handled altjump $N
-	assert_lossless
-	check_truth
-	assert_verified
+	assert_torn_only
 }
 
 run_test under_a_timer
