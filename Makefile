@@ -98,7 +98,7 @@ REPLAYS = $(patsubst tests/fuzz/fuzz_%.c,$(B)/tests/fuzz/replay_%,$(wildcard tes
 test: all test-files
 	@B=$(B) UNIT="$(UNIT)" BPF_TESTS="$(BPF_TESTS)" REPLAYS="$(REPLAYS)" KERNELS="$(TEST_KERNELS)" scripts/suite $(GROUPS)
 
-test-files: $(UNIT) $(BPF_TESTS) $(REPLAYS) targets guest-files
+test-files: $(UNIT) $(BPF_TESTS) $(REPLAYS) targets examples guest-files
 
 -include $(wildcard tests/*/*.mk examples/*.mk man/*.mk)
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
