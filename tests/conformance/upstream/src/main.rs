@@ -3,6 +3,7 @@
 //! --tree, the spans as it sees them. Exit status 1 if one could not be read or made the parser panic.
 
 use std::panic::catch_unwind;
+use std::path::Path;
 use tracing_tape_parser::Tape;
 
 fn print_span(tape: &Tape, index: usize, depth: usize) {
@@ -35,12 +36,13 @@ fn print_span(tape: &Tape, index: usize, depth: usize) {
     }
 }
 
-fn load(path: &str, tree: bool) -> Result<(), String> {
+fn load(path: &Path, tree: bool) -> Result<(), String> {
     let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
     let tape = catch_unwind(|| Tape::parse(&bytes)).map_err(|_| "the parser panicked".to_string())?;
 
     println!(
-        "{path}: callsites={} events={} spans={} roots={} threads={}",
+        "{}: callsites={} events={} spans={} roots={} threads={}",
+        path.display(),
         tape.callsites().len(),
         tape.events().len(),
         tape.spans().node_count(),
@@ -70,11 +72,14 @@ fn main() {
     let mut failed = 0;
     let mut loaded = 0;
 
-    for arg in std::env::args().skip(1) {
+    // names of tapes need not be text: they carry the name of the traced program
+    for arg in std::env::args_os().skip(1) {
+        let path = Path::new(&arg);
+
         if arg == "--tree" {
             tree = true;
-        } else if let Err(why) = load(&arg, tree) {
-            eprintln!("{arg}: {why}");
+        } else if let Err(why) = load(path, tree) {
+            eprintln!("{}: {why}", path.display());
             failed += 1;
         } else {
             loaded += 1;
