@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/record_opts.h"
 
+#include "base/units.h"
 #include "cmd/cmd.h"
-#include "cmd/units.h"
 
 #include <argp.h>
 #include <errno.h>

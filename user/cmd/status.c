@@ -2,7 +2,7 @@
 #include "cmd/status.h"
 
 #include "base/text.h"
-#include "cmd/units.h"
+#include "base/units.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -13,93 +13,6 @@
 
 #define LOSS_SUM_NS (100 * NSEC_PER_MSEC)
 
-/* What a sink leaves out. The members differ in their arguments only, so one name a shape is
- * enough. */
-static int skip_callsite(void *ctx, struct callsite *c)
-{
-	return 0;
-}
-
-static int skip_process(void *ctx, struct process *p)
-{
-	return 0;
-}
-
-static int skip_process_end(void *ctx, struct process *p, u64 ns, u32 status, bool known)
-{
-	return 0;
-}
-
-static int skip_thread(void *ctx, struct thread *t)
-{
-	return 0;
-}
-
-static int skip_thread_end(void *ctx, struct thread *t, u64 ns)
-{
-	return 0;
-}
-
-static int skip_open(void *ctx, const struct span_open *o)
-{
-	return 0;
-}
-
-static int skip_enter(void *ctx, u64 span, struct thread *t, u64 ns)
-{
-	return 0;
-}
-
-static int skip_exit(void *ctx, u64 span, struct thread *t, u64 ns, enum sink_why why)
-{
-	return 0;
-}
-
-static int skip_close(void *ctx, u64 span, u64 ns, u64 dropped_ns, enum sink_why why)
-{
-	return 0;
-}
-
-static int skip_value(void *ctx, u64 span, const struct callsite *c, const struct value *v,
-		      struct thread *t, u64 ns)
-{
-	return 0;
-}
-
-static int skip_follows(void *ctx, u64 span, u64 follows, struct thread *t, u64 ns)
-{
-	return 0;
-}
-
-static int skip_event(void *ctx, const struct event *e)
-{
-	return 0;
-}
-
-static int skip_loss(void *ctx, const struct loss *l)
-{
-	return 0;
-}
-
-static struct sink_ops complete(const struct sink_ops *o)
-{
-	return (struct sink_ops){
-		.callsite = o->callsite ?: skip_callsite,
-		.process = o->process ?: skip_process,
-		.process_end = o->process_end ?: skip_process_end,
-		.thread = o->thread ?: skip_thread,
-		.thread_end = o->thread_end ?: skip_thread_end,
-		.span_open = o->span_open ?: skip_open,
-		.span_enter = o->span_enter ?: skip_enter,
-		.span_exit = o->span_exit ?: skip_exit,
-		.span_close = o->span_close ?: skip_close,
-		.span_value = o->span_value ?: skip_value,
-		.span_follows = o->span_follows ?: skip_follows,
-		.event = o->event ?: skip_event,
-		.loss = o->loss ?: skip_loss,
-	};
-}
-
 int fanout__init(struct model *m, const struct sink *sinks, u32 cnt)
 {
 	u32 i;
@@ -109,7 +22,7 @@ int fanout__init(struct model *m, const struct sink *sinks, u32 cnt)
 	if (!m->sink || !m->ops)
 		return -ENOMEM;
 	for (i = 0; i < cnt; i++) {
-		m->ops[i] = complete(sinks[i].ops);
+		m->ops[i] = sink__complete(sinks[i].ops);
 		m->sink[i] = (struct sink){.ops = &m->ops[i], .ctx = sinks[i].ctx};
 	}
 	m->sink_cnt = cnt;

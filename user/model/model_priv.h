@@ -13,6 +13,7 @@
  *	resync.c     the stack after a gap
  *	pairs.c      foreign probes that begin and end spans
  *	fanout.c     calls to the sinks, loss records
+ *	sink.c       what a sink leaves out
  */
 #ifndef TAPEBPF_MODEL_PRIV_H
 #define TAPEBPF_MODEL_PRIV_H

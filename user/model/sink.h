@@ -147,4 +147,7 @@ struct sink {
 	void *ctx;
 };
 
+/* The same calls, with one that does nothing in the place of each that is NULL. */
+struct sink_ops sink__complete(const struct sink_ops *o);
+
 #endif
