@@ -9,7 +9,7 @@
 static int close_rest(struct tape_sink *s, u64 time_ns)
 {
 	struct sink k = tape_sink__sink(s);
-	u64 *id, i = 0, n = 0, cnt = s->spans.near_cnt + s->spans.far.cnt;
+	u64 *id, i = 0, n = 0, cnt = nearmap__cnt(&s->spans);
 	struct tape_span *sp;
 	int err = 0;
 
@@ -18,7 +18,7 @@ static int close_rest(struct tape_sink *s, u64 time_ns)
 	id = malloc(cnt * sizeof(*id));
 	if (!id)
 		return -ENOMEM;
-	while ((sp = tape_spans__next(&s->spans, &i)))
+	while ((sp = nearmap__next(&s->spans, &i)))
 		id[n++] = sp->ident.id;
 	for (i = 0; i < n; i++) {
 		int e = k.ops->span_close(k.ctx, id[i], time_ns, time_ns, SINK_CUT);

@@ -109,7 +109,7 @@ static int sink_thread_end(void *ctx, struct thread *t, u64 time_ns)
 
 static struct tape_span *find_span(struct tape_sink *s, u64 id)
 {
-	struct tape_span *sp = tape_spans__find(&s->spans, id);
+	struct tape_span *sp = nearmap__find(&s->spans, id);
 
 	return sp && !sp->closing ? sp : NULL;
 }
@@ -179,7 +179,7 @@ static void add_open(struct tape_sink *s, const struct span_open *o, const struc
 static int sink_span_open(void *ctx, const struct span_open *o)
 {
 	struct tape_sink *s = ctx;
-	struct tape_span *parent = o->parent ? tape_spans__find(&s->spans, o->parent) : NULL;
+	struct tape_span *parent = o->parent ? nearmap__find(&s->spans, o->parent) : NULL;
 	struct tape_thread *t;
 	struct tape_span *sp;
 	struct tape_site *site;
@@ -187,7 +187,7 @@ static int sink_span_open(void *ctx, const struct span_open *o)
 
 	if (o->thread ? other_process(s, o->thread->process) : s->only && !parent)
 		return 0;
-	if (tape_spans__find(&s->spans, o->span))
+	if (nearmap__find(&s->spans, o->span))
 		return -EEXIST;
 	t = tape_sink__thread(s, o->thread, &err);
 	if (err)
@@ -205,13 +205,13 @@ static int sink_span_open(void *ctx, const struct span_open *o)
 	sp->opener = t;
 	add_open(s, o, sp);
 	tape_sink__values(s, site, TAPE_SPAN_VALUE, o->span, o->value, o->value_cnt, &sp->fields);
-	err = tape_spans__put(&s->spans, sp);
+	err = nearmap__add(&s->spans, sp->ident.id, sp);
 	if (err)
 		s->group.bytes = 0;
 	else
 		err = tape_sink__emit(s);
 	if (err) {
-		tape_spans__remove(&s->spans, sp);
+		nearmap__remove(&s->spans, sp->ident.id);
 		free_span(s, sp);
 		return err;
 	}
@@ -267,7 +267,7 @@ static int close_chain(struct tape_sink *s, struct tape_span *sp, u64 time_ns)
 		tape_place__close(s, sp, tape_time(s, time_ns));
 		e = tape_sink__emit_last(s);
 		err = err ? err : e;
-		tape_spans__remove(&s->spans, sp);
+		nearmap__remove(&s->spans, sp->ident.id);
 		free_span(s, sp);
 		sp = parent && !--parent->children && parent->closing ? parent : NULL;
 	}
@@ -354,7 +354,7 @@ static void add_event_context(struct tape_sink *s, const struct event *e, const 
 		return;
 	x->thread = t ? t->uid : 0;
 	x->parent_kind = tape_parent_kind(e->parent_kind);
-	x->span = tape_spans__find(&s->spans, e->parent) ? e->parent : 0;
+	x->span = nearmap__find(&s->spans, e->parent) ? e->parent : 0;
 }
 
 static int sink_event(void *ctx, const struct event *e)
@@ -507,7 +507,7 @@ void tape_sink__free(struct tape_sink *s)
 
 	if (!s)
 		return;
-	while ((sp = tape_spans__next(&s->spans, &i))) {
+	while ((sp = nearmap__next(&s->spans, &i))) {
 		tape_place__free_aliases(s, sp);
 		free(sp);
 	}
@@ -515,7 +515,7 @@ void tape_sink__free(struct tape_sink *s)
 		s->free_spans = sp->next_free;
 		free(sp);
 	}
-	idmap__done(&s->spans.far);
+	nearmap__done(&s->spans);
 	tape_threads__free(s);
 	tape_sites__free(s);
 	free(s->group.own);

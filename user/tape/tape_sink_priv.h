@@ -11,7 +11,7 @@
 #include <uthash.h>
 
 #include "base/codes.h"
-#include "base/idmap.h"
+#include "base/nearmap.h"
 #include "model/sink.h"
 #include "tape/tape_format.h"
 #include "tape/tape_writer.h"
@@ -83,61 +83,6 @@ struct tape_site {
 	UT_hash_handle hh;
 };
 
-/* The spans of the tape that are not closed, by id. Ids are given in sequence and most spans live shortly, so nearly all
- * are found in `near`, by the low bits; whose place is taken is in the map. */
-#define TAPE_NEAR 256
-struct tape_spans {
-	struct tape_span *near[TAPE_NEAR];
-	struct idmap far;
-	u64 near_cnt;
-};
-
-static inline struct tape_span *tape_spans__find(const struct tape_spans *m, u64 id)
-{
-	struct tape_span *sp = m->near[id % TAPE_NEAR];
-
-	return sp && sp->ident.id == id ? sp : idmap__find(&m->far, id);
-}
-
-static inline int tape_spans__put(struct tape_spans *m, struct tape_span *sp)
-{
-	struct tape_span **near = &m->near[sp->ident.id % TAPE_NEAR];
-
-	if (*near)
-		return idmap__put(&m->far, sp->ident.id, sp);
-	*near = sp;
-	m->near_cnt++;
-	return 0;
-}
-
-static inline void tape_spans__remove(struct tape_spans *m, const struct tape_span *sp)
-{
-	struct tape_span **near = &m->near[sp->ident.id % TAPE_NEAR];
-
-	if (*near != sp) {
-		idmap__remove(&m->far, sp->ident.id);
-		return;
-	}
-	*near = NULL;
-	m->near_cnt--;
-}
-
-/* As idmap__next. */
-static inline struct tape_span *tape_spans__next(const struct tape_spans *m, u64 *i)
-{
-	struct tape_span *sp = NULL;
-	u64 far;
-
-	while (*i < TAPE_NEAR && !sp)
-		sp = m->near[(*i)++];
-	if (sp)
-		return sp;
-	far = *i - TAPE_NEAR;
-	sp = idmap__next(&m->far, &far);
-	*i = far + TAPE_NEAR;
-	return sp;
-}
-
 #define TAPE_NEAR_THREADS 8
 
 struct tape_sink {
@@ -148,7 +93,7 @@ struct tape_sink {
 	struct tape_group group;
 	struct tape_group pending; /* exits, closes that found no space; nothing may overtake them */
 
-	struct tape_spans spans;
+	struct nearmap spans; /* struct tape_span that are not closed, by id */
 	struct idmap threads, processes, sites;
 	struct tape_site *site_list; /* by definition (uthash) */
 	struct tape_span *free_spans;

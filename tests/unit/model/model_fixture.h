@@ -33,6 +33,7 @@ struct fix {
 	struct rec_page page[FIX_PAGES]; /* of threads FIX_PID + i */
 	struct elf_site *probe;		 /* foreign sites, the test's */
 	struct model_opts opts;
+	struct sink first; /* hears each call before the recording; ops NULL: nobody */
 };
 
 static inline void fix__sites(struct fix *f)
@@ -63,15 +64,15 @@ static inline void fix__sites(struct fix *f)
 /* probes: foreign sites, or NULL. The caller may set f->opts and f->rec before. */
 static inline void fix__start(struct fix *f, struct elf_site *probes, u32 probe_cnt)
 {
-	struct sink sink;
-	u32 i;
+	struct sink sinks[2] = {f->first};
+	u32 i, cnt = f->first.ops ? 1 : 0;
 
 	fix__sites(f);
 	f->file.site = probes;
 	f->file.site_cnt = probe_cnt;
 	f->opts.sz = sizeof(f->opts);
-	sink = recording__sink(&f->rec);
-	f->m = model__new(&sink, 1, &f->opts);
+	sinks[cnt++] = recording__sink(&f->rec);
+	f->m = model__new(sinks, cnt, &f->opts);
 	assert_non_null(f->m);
 	assert_int_equal(model__add_file(f->m, &f->file, 0, 0), 0);
 	for (i = 0; i < FIX_PAGES; i++)
