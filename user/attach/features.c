@@ -102,19 +102,24 @@ static bool has_ringbuf(void)
 
 /* --- uprobes ------------------------------------------------------------------------------------------------------------ */
 
-/* File and offset behind an address of ours. Works for executables and shared objects, PIE or not. */
-static int locate(const volatile void *addr, char path[256], u64 *offset)
+/*
+ * The file that we run from, by the kernel's own link: its path may be long, or gone, or somebody else's by now (an
+ * upgrade replaces it under a recorder that is just starting).
+ */
+#define SELF "/proc/self/exe"
+
+/* Offset in that file of an address of ours. */
+static int locate(const volatile void *addr, u64 *offset)
 {
 	unsigned long start, end, off, a = (unsigned long)addr;
-	char line[512];
+	char line[8192];
 	int err = -ENOENT;
 	FILE *f = fopen("/proc/self/maps", "re");
 
 	if (!f)
 		return -errno;
 	while (err && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%lx-%lx %*s %lx %*s %*s %255[^\n]", &start, &end, &off, path) != 4 || a < start ||
-		    a >= end)
+		if (sscanf(line, "%lx-%lx %*s %lx", &start, &end, &off) != 3 || a < start || a >= end)
 			continue;
 		*offset = a - start + off;
 		err = 0;
@@ -136,13 +141,13 @@ static int uprobe_type(void)
 	return type;
 }
 
-static int perf_uprobe(const char *path, u64 offset, u64 ref_ctr)
+static int perf_uprobe(u64 offset, u64 ref_ctr)
 {
 	struct perf_event_attr attr = {
 		.type = uprobe_type(),
 		.size = sizeof(attr),
 		.config = ref_ctr << 32, /* PERF_UPROBE_REF_CTR_OFFSET_SHIFT */
-		.uprobe_path = (u64)(uintptr_t)path,
+		.uprobe_path = (u64)(uintptr_t)SELF,
 		.probe_offset = offset,
 	};
 	int fd;
@@ -153,12 +158,12 @@ static int perf_uprobe(const char *path, u64 offset, u64 ref_ctr)
 	return fd < 0 ? -errno : fd;
 }
 
-static bool has_uprobe(const char *path, u64 offset)
+static bool has_uprobe(u64 offset)
 {
-	return closed(perf_uprobe(path, offset, 0));
+	return closed(perf_uprobe(offset, 0));
 }
 
-static int multi_uprobe(const char *path, u64 offset, u64 ref_ctr)
+static int multi_uprobe(u64 offset, u64 ref_ctr)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts);
 	int prog = try_simple(0, ATTACH_UPROBE_MULTI), link;
@@ -166,7 +171,7 @@ static int multi_uprobe(const char *path, u64 offset, u64 ref_ctr)
 
 	if (prog < 0)
 		return prog;
-	opts.uprobe_multi.path = path;
+	opts.uprobe_multi.path = SELF;
 	opts.uprobe_multi.offsets = &off;
 	opts.uprobe_multi.ref_ctr_offsets = ref_ctr ? &ref : NULL;
 	opts.uprobe_multi.cnt = 1;
@@ -180,16 +185,15 @@ static int multi_uprobe(const char *path, u64 offset, u64 ref_ctr)
  * Does the counter rise while the probe is in place, and fall after it? By the way that will be used: CAP_BPF with
  * CAP_PERFMON is enough for a multi link, a uprobe of perf asks for CAP_SYS_ADMIN.
  */
-static bool has_ref_ctr(const char *path, u64 offset, bool multi)
+static bool has_ref_ctr(u64 offset, bool multi)
 {
-	char data_path[256];
 	u64 ref_ctr;
 	u16 before = not_bss[1], during;
 	int fd;
 
-	if (locate(&not_bss[1], data_path, &ref_ctr) || strcmp(path, data_path))
+	if (locate(&not_bss[1], &ref_ctr))
 		return false;
-	fd = multi ? multi_uprobe(path, offset, ref_ctr) : perf_uprobe(path, offset, ref_ctr);
+	fd = multi ? multi_uprobe(offset, ref_ctr) : perf_uprobe(offset, ref_ctr);
 	if (fd < 0)
 		return false;
 	during = not_bss[1];
@@ -199,14 +203,13 @@ static bool has_ref_ctr(const char *path, u64 offset, bool multi)
 
 static void probe_uprobes(struct features *f)
 {
-	char path[256];
 	u64 offset;
 
-	if (locate((void *)uprobe_here, path, &offset))
+	if (locate((void *)uprobe_here, &offset))
 		return;
-	f->uprobe_multi = !disabled("uprobe_multi") && closed(multi_uprobe(path, offset, 0));
-	f->uprobes = f->uprobe_multi || has_uprobe(path, offset);
-	f->ref_ctr = !disabled("ref_ctr") && has_ref_ctr(path, offset, f->uprobe_multi);
+	f->uprobe_multi = !disabled("uprobe_multi") && closed(multi_uprobe(offset, 0));
+	f->uprobes = f->uprobe_multi || has_uprobe(offset);
+	f->ref_ctr = !disabled("ref_ctr") && has_ref_ctr(offset, f->uprobe_multi);
 	f->uprobe_cookie = f->uprobe_multi || (!disabled("uprobe_cookie") && has_cookie());
 	/* Sleepable ones came later than cookies (6.0 against 5.15), and perf_link.c does not copy them. */
 	f->sleepable_uprobe = !disabled("sleepable") && f->uprobe_cookie && has_sleepable();

@@ -243,8 +243,11 @@ int attach__add_file(struct attach *a, struct elf_file *f, const struct attach_f
 	err = remember_file(a, f);
 	if (err)
 		return diag__set(d, err, "out of memory");
-	if (a->f->arm == ARM_NONE)
-		return diag__set(d, -EOPNOTSUPP, "this kernel offers no way to attach to %s", f->path);
+	if (a->f->arm == ARM_NONE) {
+		diag__set(d, -EOPNOTSUPP, "this kernel offers no way to attach to %s", f->path);
+		diag__hint(d, "tapebpf doctor says what is missing");
+		return -EOPNOTSUPP;
+	}
 	err = add_tape_probes(a, f, &o, d);
 	if (err)
 		return err;

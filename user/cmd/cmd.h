@@ -23,6 +23,15 @@ int cmd_doctor(int argc, char **argv);
 /* "tapebpf: TEXT" and "  try: HINT" on standard error, made safe for terminals. Returns status. */
 int cmd__fail(int status, const struct diag *d);
 
+/* Flush standard output: 0, or the errno of a write that failed, now or before. */
+int cmd__output_error(void);
+
+/* "cannot write WHAT: ERR", once for the whole run. EXIT_FAILED. */
+int cmd__output_failed(const char *what, int err);
+
+/* Flush and tell: EXIT_DONE, also where a reader closed the pipe (it has seen enough), or EXIT_FAILED. */
+int cmd__output_done(const char *what);
+
 #define TAPEBPF_VERSION "0.1.0"
 
 #endif

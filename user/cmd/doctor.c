@@ -239,7 +239,7 @@ int cmd_doctor(int argc, char **argv)
 	fire(&doc);
 	if (!doc.json)
 		printf("\n%u ok, %u notes, %u bad\n", doc.count[OK], doc.count[NOTE], doc.count[BAD]);
-	if (fflush(stdout))
+	if (cmd__output_done("the findings"))
 		return EXIT_FAILED;
 	return doc.count[BAD] ? EXIT_FAILED : EXIT_DONE;
 }

@@ -149,15 +149,6 @@ static int fail(const char *what, const char *path, int err)
 	return cmd__fail(EXIT_FAILED, &d);
 }
 
-/* 0, or the errno of a failed write. */
-static int output_error(void)
-{
-	errno = 0;
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return 0;
-	return errno ? errno : EIO;
-}
-
 static int report_damage(const char *path, const struct damage *dm)
 {
 	struct diag d;
@@ -179,16 +170,16 @@ static int run(struct tape_reader *r, const struct view *v, const char *path)
 
 	do {
 		more = tape_reader__run(r, &v->sink, CHUNK_BYTES);
-		err = output_error();
+		err = cmd__output_error();
 	} while (more > 0 && !err);
 	if (!err && more == 0 && v->finish) {
 		v->finish(v->sink.ctx);
-		err = output_error();
+		err = cmd__output_error();
 	}
 	if (err == EPIPE)
 		return -EPIPE; /* whoever read has seen enough */
 	if (err)
-		return fail("cannot write the dump of", path, -err);
+		return cmd__output_failed("the dump", err);
 	return more < 0 ? fail("cannot read", path, more) : EXIT_DONE;
 }
 

@@ -234,7 +234,7 @@ static int list_target(struct list *l, const char *target)
 	l->files = l->with_probes = l->seen_cnt = l->pid = 0;
 	l->blind = false;
 	err = is_pid(target, &pid) ? list_pid(l, pid, &d) : list_file(l, target, &d);
-	fflush(stdout);
+	cmd__output_error(); /* before what may follow on standard error */
 	if (err)
 		return cmd__fail(EXIT_FAILED, &d);
 	if (l->blind) {
@@ -311,15 +311,7 @@ int cmd_list(int argc, char **argv)
 		if (!l.json && i + 1 < l.target_cnt)
 			putchar('\n');
 	}
-	if (fflush(stdout) || ferror(stdout)) {
-		struct diag d = { 0 };
-
-		if (errno == EPIPE)
-			goto out;
-		diag__set(&d, -errno, "cannot write the list: %s", strerror(errno));
-		status = cmd__fail(EXIT_FAILED, &d);
-	}
-out:
+	status = MAX(status, cmd__output_done("the list"));
 	free(l.seen);
 	sig_set__free(l.sigs);
 	return status;

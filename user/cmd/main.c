@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct command {
@@ -49,17 +50,21 @@ int cmd__fail(int status, const struct diag *d)
 
 /*
  * Somebody may start us with standard streams closed: the next file opened, the tape, would take their number and
- * receive our messages. Not passed on to a command, which finds them closed as it would without us.
+ * receive our messages. What takes their place cannot be read where we read, nor written where we write: an output that
+ * goes nowhere is a failure. Not passed on to a command, which finds them closed as it would without us.
  */
 static void fill_standard_streams(void)
 {
-	int fd;
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)!open("/dev/null", (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+}
 
-	do
-		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd >= 0)
-		close(fd);
+/* Whoever calls exit: a command that returns here, or argp behind its help. */
+static void close_output(void)
+{
+	if (cmd__output_done("to standard output"))
+		_exit(EXIT_FAILED);
 }
 
 int main(int argc, char **argv)
@@ -67,18 +72,18 @@ int main(int argc, char **argv)
 	const char *name = argc > 1 ? argv[1] : NULL;
 
 	fill_standard_streams();
-
+	atexit(close_output);
 	if (!name) {
 		print_help(stderr);
 		return EXIT_USAGE;
 	}
 	if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
 		print_help(stdout);
-		return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+		return EXIT_DONE;
 	}
 	if (!strcmp(name, "--version") || !strcmp(name, "-V")) {
 		puts("tapebpf " TAPEBPF_VERSION);
-		return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+		return EXIT_DONE;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(name, commands[i].name))

@@ -276,7 +276,7 @@ static int record(struct record *r)
 		status__clear(&r->status);
 		cmd__fail(EXIT_FAILED, &d);
 	}
-	if (finish(r, &later))
+	if (finish(r, &later) || cmd__output_done("the status lines"))
 		return EXIT_FAILED;
 	return err ? EXIT_FAILED : exit_status(r);
 }

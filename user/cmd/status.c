@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "base/units.h"
+#include "cmd/cmd.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -47,7 +48,7 @@ void status__update(struct status *st, struct session *s, const struct tapes *tp
 		       t.model.spans_open, t.model.events);
 		json_loss(&t);
 		printf(",\"bytes\":%" PRIu64 ",\"targets\":%u}\n", tapes__bytes(tp), session__targets(s));
-		fflush(stdout);
+		cmd__output_error();
 		return;
 	}
 	fprintf(stderr, "\r\033[K%5.0f s  %s records/s  %s spans  %s lost  %s  %u targets",
@@ -85,7 +86,7 @@ static void json_summary(const struct session_totals *t, const struct tapes *tp,
 	       t->model.pair_end_without_begin, t->model.pair_begin_without_end, t->model.processes,
 	       t->model.threads, t->model.unreadable_args, t->unread_pages, t->untracked, t->life_lost,
 	       tapes__bytes(tp));
-	fflush(stdout);
+	cmd__output_error();
 }
 
 static void text_pairs(const struct model_stats *m)

@@ -175,7 +175,6 @@ int cmd_verify(int argc, char **argv)
 	struct verify v = { .max = DEFAULT_MAX };
 	char name[] = "tapebpf verify";
 	int i, status = EXIT_DONE, one;
-	struct diag d;
 
 	argp_err_exit_status = EXIT_USAGE;
 	argv[0] = name;
@@ -186,12 +185,5 @@ int cmd_verify(int argc, char **argv)
 		one = verify_file(&v, v.file[i]);
 		status = MAX(status, one);
 	}
-	errno = 0;
-	if (fflush(stdout) || ferror(stdout)) {
-		if (errno == EPIPE)
-			return status;
-		diag__set(&d, 0, "cannot write the result: %s", strerror(errno ? errno : EIO));
-		return cmd__fail(EXIT_FAILED, &d);
-	}
-	return status;
+	return MAX(status, (int)cmd__output_done("the result"));
 }

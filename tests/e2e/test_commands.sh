@@ -1,0 +1,47 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# The commands as programs among others: where their output goes, where they lie, what they leave to their command.
+. "$(dirname "$0")/lib.sh"
+
+# An output that cannot be written is a failure, said once: with a full disk, and with none at all.
+full_output()
+{
+	need_root
+	[ -c /dev/full ] || skip "no /dev/full"
+	need_target usdt_flat
+	"$TAPEBPF" -q -o f.tape -- "$TARGETS/usdt_flat" 1 20 >/dev/null || fail "record: status $?"
+	: >commands
+	for c in --help --version 'record --help' 'list --help' 'dump --usage' 'verify --help' 'doctor --help' doctor \
+		'doctor --json' 'dump f.tape' 'dump --tree f.tape' 'dump --json f.tape' 'verify f.tape' \
+		'verify --json f.tape' "list $TARGETS/usdt_flat" "list --json $TARGETS/usdt_flat" \
+		"record --json -o g.tape --force -- $TARGETS/usdt_flat 1 20"; do
+		# words of $c are arguments
+		"$TAPEBPF" $c >/dev/full 2>err
+		assert_eq "exit status of $c with a full disk" 1 $?
+		assert_match "$c with a full disk" 'cannot write .*: No space left' err
+		assert_eq "messages of $c" 1 "$(grep -c 'cannot write' err)"
+		"$TAPEBPF" $c >&- 2>err
+		assert_eq "exit status of $c without standard output" 1 $?
+	done
+	"$TAPEBPF" verify g.tape >out || fail "the tape behind a full standard output: $(cat out)"
+}
+
+# A recorder that was replaced on disk, or lies deep, finds what the kernel can do all the same.
+from_anywhere()
+{
+	need_root
+	need_target usdt_flat
+	d=$(printf '%0100d' 0)
+	mkdir -p "$d/$d/$d"
+	cp "$TAPEBPF" "$d/$d/$d/tapebpf"
+	"$d/$d/$d/tapebpf" -o deep.tape -- "$TARGETS/usdt_flat" 1 10 >out 2>err || fail "deep: status $?: $(cat err)"
+	cp "$TAPEBPF" gone
+	exec 7<gone
+	rm gone
+	/proc/self/fd/7 -o gone.tape -- "$TARGETS/usdt_flat" 1 10 >out 2>err || fail "deleted: status $?: $(cat err)"
+	exec 7<&-
+}
+
+run_test full_output
+run_test from_anywhere
