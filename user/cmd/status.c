@@ -6,8 +6,12 @@
 #include "cmd/cmd.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+
+#define PLURAL(n) ((n) == 1 ? "" : "s")
 
 void status__init(struct status *st, bool json, bool quiet)
 {
@@ -25,6 +29,20 @@ static void json_loss(const struct session_totals *t)
 		first = 0;
 	}
 	printf("}");
+}
+
+/* A line that wraps could not be taken back: it is cut at the edge of the terminal, whatever that is now. */
+static __attribute__((format(printf, 1, 2))) void print_line(const char *fmt, ...)
+{
+	struct winsize ws = { 0 };
+	int room = ioctl(STDERR_FILENO, TIOCGWINSZ, &ws) || !ws.ws_col ? 80 : ws.ws_col;
+	char line[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "\r\033[K%.*s", room - 1, line);
 }
 
 void status__update(struct status *st, struct session *s, const struct tapes *tp)
@@ -51,11 +69,12 @@ void status__update(struct status *st, struct session *s, const struct tapes *tp
 		cmd__output_error();
 		return;
 	}
-	fprintf(stderr, "\r\033[K%5.0f s  %s records/s  %s spans  %s lost  %s  %u targets",
-		(double)(now - st->start_ns) / 1e9, units__show_count(rate, sizeof(rate), per_s),
-		units__show_count(spans, sizeof(spans), (double)t.model.spans_opened),
-		units__show_count(lost, sizeof(lost), (double)t.lost_sum),
-		units__show_bytes(size, sizeof(size), tapes__bytes(tp)), session__targets(s));
+	print_line("%5.0f s  %s records/s  %s spans  %s lost  %s  %u target%s", (double)(now - st->start_ns) / 1e9,
+		   units__show_count(rate, sizeof(rate), per_s),
+		   units__show_count(spans, sizeof(spans), (double)t.model.spans_opened),
+		   units__show_count(lost, sizeof(lost), (double)t.lost_sum),
+		   units__show_bytes(size, sizeof(size), tapes__bytes(tp)), session__targets(s),
+		   PLURAL(session__targets(s)));
 	st->shown = true;
 }
 
@@ -109,10 +128,11 @@ static void text_summary(const struct session_totals *t, const struct tapes *tp,
 		text__print(stderr, tapes__path(tp, i), strlen(tapes__path(tp, i)));
 		fputc('\n', stderr);
 	}
-	fprintf(stderr, "%.1f s, %" PRIu64 " spans, %" PRIu64 " events, %" PRIu64 " threads of %" PRIu64
-		" processes, %s\n",
-		seconds, t->model.spans_opened, t->model.events, t->model.threads, t->model.processes,
-		units__show_bytes(size, sizeof(size), tapes__bytes(tp)));
+	fprintf(stderr, "%.1f s, %" PRIu64 " span%s, %" PRIu64 " event%s, %" PRIu64 " thread%s of %" PRIu64
+		" process%s, %s\n",
+		seconds, t->model.spans_opened, PLURAL(t->model.spans_opened), t->model.events,
+		PLURAL(t->model.events), t->model.threads, PLURAL(t->model.threads), t->model.processes,
+		t->model.processes == 1 ? "" : "es", units__show_bytes(size, sizeof(size), tapes__bytes(tp)));
 	text_pairs(&t->model);
 	if (t->model.unfinished)
 		fprintf(stderr, "%" PRIu64 " spans were still open and are marked so\n", t->model.unfinished);
