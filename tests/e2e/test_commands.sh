@@ -56,6 +56,30 @@ narrow_terminal()
 	assert_eq "status lines that wrap" 0 "$(grep -c '.\{30\}' lines)"
 }
 
+# What became of the command is told; it is not the recorder's own status.
+fate_of_the_command()
+{
+	need_root
+	need_target usdt_flat
+	for how in 'exit 7' 'kill -SEGV $$'; do
+		run_record -- sh -c "'$TARGETS/usdt_flat' 1 5; $how" || fail "$how: status $?"
+		cat record.err >>told
+		"$TAPEBPF" record --force --json -o j.tape -- sh -c "'$TARGETS/usdt_flat' 1 5; $how" >out 2>err || fail "$how: status $?"
+		cat out >>told.json
+	done
+	run_record -- "$TARGETS/usdt_flat" 1 5 || fail "status $?"
+	assert_eq "nothing to tell" 0 "$(grep -c 'exited with' record.err)"
+	assert_match "a status" '/sh exited with status 7$' told
+	assert_match "a signal" '/sh was killed by signal 11' told
+	assert_match "a status, as JSON" '"command":{"pid":[0-9]+,"exit_code":7}' told.json
+	assert_match "a signal, as JSON" '"command":{"pid":[0-9]+,"signal":11}' told.json
+	echo 'exit 0' >script
+	"$TAPEBPF" -- ./script >out 2>err
+	assert_eq "exit status without permission" 1 $?
+	assert_match "no permission" 'script: it is not an executable file' err
+}
+
 run_test full_output
+run_test fate_of_the_command
 run_test narrow_terminal
 run_test from_anywhere

@@ -154,6 +154,11 @@ int child__start(struct child *c, char **argv, struct diag *d)
 
 	*c = (struct child){ .go_fd = -1, .fail_fd = -1 };
 	c->path = find_command(argv[0]);
+	if (!c->path && strchr(argv[0], '/') && !access(argv[0], F_OK)) {
+		diag__set(d, -EACCES, "cannot run %s: it is not an executable file", argv[0]);
+		diag__hint(d, "chmod +x, if it is a program");
+		return -EACCES;
+	}
 	if (!c->path) {
 		diag__set(d, -ENOENT, "cannot run %s: no such command", argv[0]);
 		diag__hint(d, "give its path, or check PATH");
@@ -207,6 +212,16 @@ bool child__ended(struct child *c)
 	if (c->pid && !c->reaped && waitpid(c->pid, &c->status, WNOHANG) == c->pid)
 		c->reaped = true;
 	return c->pid && c->reaped;
+}
+
+char *child__fate(const struct child *c, char *dst, size_t bytes)
+{
+	if (WIFSIGNALED(c->status))
+		snprintf(dst, bytes, "was killed by signal %d (%s)%s", WTERMSIG(c->status), strsignal(WTERMSIG(c->status)),
+			 WCOREDUMP(c->status) ? ", core dumped" : "");
+	else
+		snprintf(dst, bytes, "exited with status %d", WEXITSTATUS(c->status));
+	return dst;
 }
 
 void child__done(struct child *c)

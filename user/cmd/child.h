@@ -23,6 +23,8 @@ int child__start(struct child *c, char **argv, struct diag *d);
 int child__go(struct child *c, struct diag *d);
 /* Has it ended? Never blocks. */
 bool child__ended(struct child *c);
+/* Of one that has ended: "exited with status 7". Returns dst. */
+char *child__fate(const struct child *c, char *dst, size_t bytes);
 /* Give up on a child that has not been let go (it leaves without running), free what start allocated. */
 void child__done(struct child *c);
 

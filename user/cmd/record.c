@@ -235,8 +235,9 @@ static int finish(struct record *r, struct diag *d)
 	status__clear(&r->status);
 	if (err)
 		cmd__fail(EXIT_FAILED, d);
+	child__ended(&r->child); /* its end was seen before it could be waited for */
 	/* last of all, whatever happened: emitted = stored + lost */
-	status__summary(&r->status, r->session, r->tapes, r->opts.verbose < 0);
+	status__summary(&r->status, r->session, r->tapes, &r->child, r->opts.verbose < 0);
 	return err;
 }
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 
 #define PLURAL(n) ((n) == 1 ? "" : "s")
 
@@ -85,7 +86,15 @@ void status__clear(struct status *st)
 	st->shown = false;
 }
 
-static void json_summary(const struct session_totals *t, const struct tapes *tp, double seconds)
+static void json_command(const struct child *c)
+{
+	if (!c->reaped)
+		return;
+	printf(",\"command\":{\"pid\":%d,\"%s\":%d}", c->pid, WIFSIGNALED(c->status) ? "signal" : "exit_code",
+	       WIFSIGNALED(c->status) ? WTERMSIG(c->status) : WEXITSTATUS(c->status));
+}
+
+static void json_summary(const struct session_totals *t, const struct tapes *tp, const struct child *c, double seconds)
 {
 	printf("{\"type\":\"summary\",\"seconds\":%.3f,\"tapes\":[", seconds);
 	for (u32 i = 0; i < tapes__cnt(tp); i++) {
@@ -99,13 +108,26 @@ static void json_summary(const struct session_totals *t, const struct tapes *tp,
 	       ",\"ends\":%" PRIu64 ",\"abandoned\":%" PRIu64 ",\"end_without_begin\":%" PRIu64
 	       ",\"begin_without_end\":%" PRIu64 "},\"processes\":%" PRIu64 ",\"threads\":%" PRIu64
 	       ",\"unreadable_args\":%" PRIu64 ",\"unread_pages\":%" PRIu64 ",\"untracked_pages\":%" PRIu64
-	       ",\"life_records_lost\":%" PRIu64 ",\"bytes\":%" PRIu64 "}\n",
+	       ",\"life_records_lost\":%" PRIu64 ",\"bytes\":%" PRIu64,
 	       (s64)t->unaccounted, t->model.spans_opened, t->model.events, t->model.unfinished,
 	       t->model.before_attach, t->model.pair_begins, t->model.pair_ends, t->model.pair_abandoned,
 	       t->model.pair_end_without_begin, t->model.pair_begin_without_end, t->model.processes,
 	       t->model.threads, t->model.unreadable_args, t->unread_pages, t->untracked, t->life_lost,
 	       tapes__bytes(tp));
+	json_command(c);
+	puts("}");
 	cmd__output_error();
+}
+
+/* Not our failure, and not our exit status: but whoever records a crash wants to know that it was one. */
+static void text_command(const struct child *c)
+{
+	char fate[80];
+
+	if (!c->reaped || !c->status)
+		return;
+	text__print(stderr, c->path, strlen(c->path));
+	fprintf(stderr, " %s\n", child__fate(c, fate, sizeof(fate)));
 }
 
 static void text_pairs(const struct model_stats *m)
@@ -168,7 +190,7 @@ static void text_limits(const struct session_totals *t)
 			t->life_lost);
 }
 
-void status__summary(struct status *st, struct session *s, const struct tapes *tp, bool quiet)
+void status__summary(struct status *st, struct session *s, const struct tapes *tp, const struct child *c, bool quiet)
 {
 	double seconds = (double)(clock__mono_ns() - st->start_ns) / 1e9;
 	struct session_totals t;
@@ -176,10 +198,11 @@ void status__summary(struct status *st, struct session *s, const struct tapes *t
 	status__clear(st);
 	session__totals(s, &t);
 	if (st->json)
-		json_summary(&t, tp, seconds);
+		json_summary(&t, tp, c, seconds);
 	if (st->json || (quiet && !t.lost_sum && !t.unaccounted))
 		return;
 	if (!quiet) {
+		text_command(c);
 		text_summary(&t, tp, seconds);
 		text_nothing(s, &t);
 	}

@@ -3,6 +3,7 @@
 #ifndef TAPEBPF_STATUS_H
 #define TAPEBPF_STATUS_H
 
+#include "cmd/child.h"
 #include "cmd/session.h"
 #include "cmd/tapes.h"
 
@@ -19,7 +20,7 @@ void status__init(struct status *st, bool json, bool quiet);
 void status__update(struct status *st, struct session *s, const struct tapes *t);
 /* Take the line off the screen, so that something else can be printed. */
 void status__clear(struct status *st);
-/* The end: what was recorded where, and emitted = stored + lost. */
-void status__summary(struct status *st, struct session *s, const struct tapes *t, bool quiet);
+/* The end: what became of the command, what was recorded where, and emitted = stored + lost. */
+void status__summary(struct status *st, struct session *s, const struct tapes *t, const struct child *c, bool quiet);
 
 #endif
