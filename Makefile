@@ -29,7 +29,7 @@ BPF_ARCH := $(if $(filter aarch64,$(ARCH)),arm64,x86)
 .DEFAULT_GOAL := all
 
 # The rooms, in the one direction that arrows may run (see tests/unit/rooms.sh).
-ROOMS := base elf ingest model attach tape cmd
+ROOMS := base elf ingest model attach tape flight cmd
 # What a room's archive needs behind it when a unit test of that room is linked.
 NEEDS_base := base
 NEEDS_elf := elf base
@@ -37,7 +37,8 @@ NEEDS_ingest := ingest base
 NEEDS_model := model elf ingest base
 NEEDS_attach := attach elf base
 NEEDS_tape := tape model ingest elf base
-NEEDS_cmd := cmd tape attach model ingest elf base
+NEEDS_flight := flight tape model ingest elf base
+NEEDS_cmd := cmd flight tape attach model ingest elf base
 
 room_objs = $(patsubst %.c,$(B)/%.o,$(filter-out user/cmd/main.c,$(wildcard user/$(1)/*.c)))
 

@@ -148,7 +148,7 @@ enum {
 };
 enum { TAPE_PARENT_CURRENT = 0, TAPE_PARENT_ROOT = 1, TAPE_PARENT_EXPLICIT = 2 };
 enum { TAPE_TEXT_TRUNCATED = 1, TAPE_TEXT_NULL = 2 };
-enum { TAPE_PRE_NO_FIELDS = 1, TAPE_PRE_NUMBERED = 2, TAPE_PAGE_PRE_CUT = 1 };
+enum { TAPE_PRE_NO_FIELDS = 1, TAPE_PRE_NUMBERED = 2, TAPE_PAGE_PRE_CUT = 1, TAPE_PAGE_NAMED = 2 };
 enum {
 	TAPE_VERSION = 1, TAPE_PAGE_BYTES = 4096, TAPE_DATA = 128, TAPE_DATA_END = 3936, TAPE_REF_BYTES = 28,
 	TAPE_MAX_DEPTH = 4094, TAPE_MAX_REC_BYTES = 65532, TAPE_MAX_FIELDS = 32, TAPE_OPEN_CNT = 64,
@@ -1611,6 +1611,9 @@ TAPE__FN void tape_1_say_name(struct tape__tls *t)
 	val.b = ~0ULL;
 	tape__set_size(&op, &val);
 	tape__emit(t, &op, TAPE__ON_PAGE, NULL, 0);
+	/* A recorder that decodes nothing looks for names in the batches that say so. */
+	if (t->page && t->page->magic == TAPE_PAGE_MAGIC)
+		t->page->flags |= TAPE_PAGE_NAMED;
 }
 
 /* Kept, so that it goes out with each page that the thread gets. */

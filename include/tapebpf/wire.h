@@ -166,6 +166,7 @@ struct wire_page {
 WIRE_ASSERT(sizeof(struct wire_page) == 128);
 
 #define WIRE_PAGE_PRE_CUT 1 /* flags: the preamble of this batch leaves out fields or inner spans */
+#define WIRE_PAGE_NAMED 2   /* flags: there is a THREAD_NAME in this batch. Set behind the record, so a page read in between lacks it */
 
 /*
  * A record: 4-aligned, `head` and `ticks`, then by kind. head = kind:4 | parent:2 | depth:12 | size/4:14, from

@@ -24,6 +24,7 @@ struct attach_opts {
 	bool immediate;	   /* tape.h sites through their own nops instead of the pages */
 	bool follow;	   /* children by fork and exec, files mapped later */
 	u32 max_pages;	   /* known thread pages; 0: 32768 */
+	bool empty_pages;  /* idle reads hand out pages without a new record too, for the entries that are open in them */
 };
 
 int attach__new(const struct attach_opts *opts, struct attach **out, struct diag *d);

@@ -178,7 +178,7 @@ static int collect_body(struct idle *i, const struct page_entry *e, const struct
 	return 1;
 }
 
-static int collect_page(struct idle *i, const struct page_entry *e, const struct wire_page *h)
+static int collect_page(struct idle *i, const struct page_entry *e, const struct wire_page *h, bool empty)
 {
 	struct idle_page *p;
 	int ret;
@@ -191,7 +191,7 @@ static int collect_page(struct idle *i, const struct page_entry *e, const struct
 	p->round = i->round;
 	if (p->commit == h->commit)
 		return 0;
-	if (!WIRE_COMMIT_CNT(h->commit)) {
+	if (!WIRE_COMMIT_CNT(h->commit) && (!empty || !WIRE_COMMIT_LEN(h->commit))) {
 		p->commit = h->commit;
 		return 0;
 	}
@@ -202,7 +202,7 @@ static int collect_page(struct idle *i, const struct page_entry *e, const struct
 }
 
 /* Pages of one process. */
-static int collect_process(struct idle *i, const struct page_entry *e, u32 cnt)
+static int collect_process(struct idle *i, const struct page_entry *e, u32 cnt, bool empty)
 {
 	struct wire_page header[HEADERS_PER_CALL];
 	void *dst[HEADERS_PER_CALL];
@@ -221,7 +221,7 @@ static int collect_process(struct idle *i, const struct page_entry *e, u32 cnt)
 	if (remote__read(e->val.pid, dst, src, bytes, got, cnt) < 0)
 		return 0; /* it is gone; exit has drained it */
 	for (k = 0; k < cnt; k++) {
-		ret = got[k] ? collect_page(i, &e[k], &header[k]) : 0;
+		ret = got[k] ? collect_page(i, &e[k], &header[k], empty) : 0;
 		if (ret < 0)
 			return ret;
 		n += ret;
@@ -251,7 +251,7 @@ int attach__idle_collect(struct attach *a)
 	for (from = 0; from < cnt; from = to) {
 		for (to = from; to < cnt && to - from < HEADERS_PER_CALL && e[to].val.pid == e[from].val.pid; to++)
 			;
-		ret = collect_process(i, e + from, to - from);
+		ret = collect_process(i, e + from, to - from, a->o.empty_pages);
 		if (ret < 0)
 			return ret;
 		n += ret;

@@ -147,7 +147,8 @@ void batch_clock__add(struct batch_clock *c, u64 ticks, u64 ns)
 		c->first_ns = ns;
 		return;
 	}
-	clock__push(c, ticks, line__ns(last, ticks), ratio * (1 + (double)error / STEER_NS));
+	/* the pairs of a replay can be further apart than that: no line may overshoot */
+	clock__push(c, ticks, line__ns(last, ticks), ratio * (1 + (double)error / MAX(STEER_NS, 2 * (ns - last->ns))));
 }
 
 static u64 clock__oldest(const struct batch_clock *c)
@@ -158,13 +159,22 @@ static u64 clock__oldest(const struct batch_clock *c)
 /* One more than the number of the line that holds at `ticks`; 0: the clock does not go back so far. */
 static u64 clock__find(const struct batch_clock *c, u64 ticks)
 {
-	u64 i = c->cnt;
+	u64 i = c->cnt, low = c->cnt > CLOCK_LINES ? c->cnt - CLOCK_LINES : 0, mid;
 
 	if (!i || ticks < clock__oldest(c))
 		return 0;
-	while (clock__line(c, i - 1)->ticks > ticks)
-		i--;
-	return i;
+	/* nearly always one of the newest; not so in a replay */
+	for (mid = 0; mid < 4; mid++, i--)
+		if (clock__line(c, i - 1)->ticks <= ticks)
+			return i;
+	while (low + 1 < i) { /* line low begins at `ticks` or before, line i after it */
+		mid = low + (i - low) / 2;
+		if (clock__line(c, mid)->ticks <= ticks)
+			low = mid;
+		else
+			i = mid;
+	}
+	return low + 1;
 }
 
 /* A program whose counter or whose CLOCK_MONOTONIC is not ours (a time namespace) keeps its own pairs. */

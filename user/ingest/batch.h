@@ -21,7 +21,7 @@
  * and its return in another module change places; so they do if the pairs are simply joined by lines, as the last line
  * is another one once its end is known.
  */
-#define CLOCK_LINES 256
+#define CLOCK_LINES 4096
 #define CLOCK_STEP_NS (20 * NSEC_PER_MSEC)
 #define CLOCK_FIRST_NS (2 * NSEC_PER_MSEC) /* two pairs so far apart tell a rate to some 50 ppm, steered away later */
 

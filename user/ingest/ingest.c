@@ -24,6 +24,7 @@ struct ingest *ingest__new(const struct ingest_ops *ops, const struct ingest_opt
 	in->hold_ns = o.hold_ns ? o.hold_ns : DEFAULT_HOLD_NS;
 	in->held_max = o.held_bytes ? o.held_bytes : DEFAULT_HELD_BYTES;
 	in->held_low = in->held_max - in->held_max / HELD_LOT;
+	in->borrow = o.borrow;
 	in->early_max = o.early_bytes ? o.early_bytes : DEFAULT_EARLY_BYTES;
 	return in;
 }
@@ -123,6 +124,13 @@ int ingest__advance(struct ingest *in, u64 drained_ns, u64 now_ns)
 int ingest__mark(struct ingest *in, u32 pid, u32 tid, u64 id, u64 seen, int cause, bool dead)
 {
 	return stream__mark(in, pid, tid, id, seen, cause, dead);
+}
+
+bool ingest__knows(struct ingest *in, u32 pid, u32 tid, u64 id)
+{
+	const struct page *p = pages__find_host(in, id, pid, tid);
+
+	return p && (p->based || p->early);
 }
 
 int ingest__finish(struct ingest *in)

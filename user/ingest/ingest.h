@@ -37,6 +37,7 @@ struct ingest_opts {
 	size_t early_bytes; /* most bytes of batches that wait for those before them (a thread that changed its CPU left them
 			     * in a ring not drained yet), besides held_bytes; 0: 32 MiB. Beyond it the missing ones count as lost:
 			     * as large as a ring is enough */
+	bool borrow; /* what is pushed stays where it is, unchanged, until ingest__free, with a zero byte behind it: not copied */
 };
 
 struct ingest *ingest__new(const struct ingest_ops *ops, const struct ingest_opts *opts);
@@ -74,6 +75,9 @@ int ingest__advance(struct ingest *in, u64 drained_ns, u64 now_ns);
  * the loss at the end of a page's life known. cause: enum loss_cause. Call it after draining. dead: no more deliveries
  * will come: the page is forgotten once passed on. */
 int ingest__mark(struct ingest *in, u32 pid, u32 tid, u64 id, u64 seen, int cause, bool dead);
+
+/* Has a delivery or an announcement of this page come, so that a mark can be compared with what has arrived? */
+bool ingest__knows(struct ingest *in, u32 pid, u32 tid, u64 id);
 
 /* Pass on everything held, in order, regardless of time, with open gaps declared lost. */
 int ingest__finish(struct ingest *in);

@@ -78,6 +78,10 @@ static void *single__keep(struct ingest *in, const void *rec, u32 bytes)
 	struct single_chunk *c = in->chunk;
 	u8 *to;
 
+	if (in->borrow) {
+		in->st.held_bytes += room + sizeof(struct single);
+		return (void *)rec;
+	}
 	if (!c || room > c->bytes - c->used) {
 		c = chunk__new(in, room + sizeof(*c));
 		if (!c)
@@ -100,7 +104,7 @@ static void single__drop(struct ingest *in, const struct wire_head *rec)
 	struct single_chunk *c = chunk__of(rec);
 
 	in->st.held_bytes -= single__room(rec->bytes) + sizeof(struct single);
-	if (--c->live)
+	if (in->borrow || --c->live)
 		return;
 	if (c != in->chunk)
 		chunk__free(in, c);
@@ -217,9 +221,11 @@ static int cpu__add(struct ingest *in, struct cpu_source *c, const void *rec, u3
 	l = single__keep(in, rec, bytes);
 	if (!l)
 		return -ENOMEM;
-	l->head.bytes = bytes; /* what there is, if it says more */
-	if (l->head.kind != WIRE_HIT)
-		l->comm[15] = '\0';
+	if (!in->borrow) {
+		l->head.bytes = bytes; /* what there is, if it says more */
+		if (l->head.kind != WIRE_HIT)
+			l->comm[15] = '\0';
+	}
 	return cpu__insert(in, c, &l->head);
 }
 

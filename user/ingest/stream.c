@@ -47,7 +47,8 @@
 
 struct held *held__new(struct ingest *in, enum held_type type, const void *data, size_t bytes)
 {
-	u32 alloc = sizeof(struct held) + bytes + 1; /* a NUL behind the data: texts at its end are terminated */
+	/* a NUL behind the data: texts at its end are terminated */
+	u32 alloc = sizeof(struct held) + (in->borrow ? 0 : bytes + 1);
 	struct held *h = malloc(alloc);
 
 	if (!h)
@@ -56,9 +57,12 @@ struct held *held__new(struct ingest *in, enum held_type type, const void *data,
 	h->type = type;
 	h->alloc = alloc;
 	h->bytes = bytes;
-	if (bytes)
-		memcpy(h->data, data, bytes);
-	h->data[bytes] = 0;
+	h->data = in->borrow ? data : h->own;
+	if (!in->borrow) {
+		if (bytes)
+			memcpy(h->own, data, bytes);
+		h->own[bytes] = 0;
+	}
 	in->st.held_bytes += alloc;
 	return h;
 }

@@ -36,7 +36,8 @@ struct held {
 	u8 adopt;     /* BATCH: of ingest__adopt */
 	u8 cause;     /* LOSS */
 	u8 pad[3];
-	_Alignas(8) u8 data[]; /* BATCH: page image; SINGLE: the ring record */
+	const u8 *data; /* BATCH: page image; SINGLE: the ring record. In `own`, or the caller's (ingest_opts.borrow) */
+	_Alignas(8) u8 own[];
 };
 
 struct page {
@@ -118,6 +119,7 @@ struct ingest {
 	struct ingest_ops ops;
 	u64 hold_ns, since_ns;
 	size_t held_max, early_max;
+	bool borrow;
 	size_t early_bytes; /* of st.held_bytes: in early lists */
 	struct batch_clock clock;
 	struct merge merge;

@@ -25,6 +25,8 @@ struct model_opts {
 	void (*describe)(void *ctx, struct process *p);
 	/* Name of a thread (comm) into 16 bytes, "" if unknown. May be NULL. */
 	void (*comm)(void *ctx, u32 pid, u32 tid, char comm[16]);
+	/* The name that a thread has given itself before the first record: valid during the call, NULL: none. May be NULL. */
+	const char *(*name)(void *ctx, u32 pid, u32 tid);
 	void *ctx;
 };
 
@@ -37,6 +39,10 @@ void model__free(struct model *m);
  * starting at first_site. The file must outlive the model. Callsites reach the sinks at their first use.
  */
 int model__add_file(struct model *m, const struct elf_file *f, u32 module, u32 first_site);
+
+/* What a foreign site is to the rule that makes spans of pairs. *pair: same for the begins and ends of one pair. */
+enum model_pair_role { MODEL_PAIR_NONE, MODEL_PAIR_BEGIN, MODEL_PAIR_END };
+enum model_pair_role model__pair_role(const struct model *m, u32 site, const void **pair);
 
 /* ingest's callback. Every program record is either stored or counted under one cause. */
 int model__rec(struct model *m, const struct rec *r);

@@ -95,6 +95,16 @@ void pairs__find(struct probe **probe, u32 cnt, struct model *m)
 	}
 }
 
+enum model_pair_role model__pair_role(const struct model *m, u32 site, const void **pair)
+{
+	const struct probe *p = site < m->cs.site_cnt ? m->cs.site[site].probe : NULL;
+
+	*pair = p ? p->pair : NULL;
+	if (!*pair)
+		return MODEL_PAIR_NONE;
+	return p->is_end ? MODEL_PAIR_END : MODEL_PAIR_BEGIN;
+}
+
 /* --- hits --- */
 
 struct hit {

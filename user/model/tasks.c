@@ -152,6 +152,7 @@ static struct task *new_task(struct model *m, struct proc *p, u32 tid, u32 ns_ti
 {
 	struct task *t = calloc(1, sizeof(*t));
 	char buf[16] = "";
+	const char *own;
 
 	if (!t || idmap__put(&m->tids, tid, t)) {
 		free(t);
@@ -170,6 +171,9 @@ static struct task *new_task(struct model *m, struct proc *p, u32 tid, u32 ns_ti
 				 .name = "",
 				 .process = &p->pub};
 	set_name(t, buf, strnlen(buf, sizeof(buf)));
+	own = m->opts.name ? m->opts.name(m->opts.ctx, p->pub.pid, tid) : NULL;
+	if (own)
+		set_name(t, own, strlen(own));
 	t->proc = p;
 	t->stray.task = t;
 	t->last_ns = ns;

@@ -80,6 +80,7 @@ static void in_memory(void **state)
 	SAME(TAPE_DATA, WIRE_DATA);
 	SAME(TAPE_DATA_END, WIRE_DATA_END);
 	SAME(TAPE_PAGE_PRE_CUT, WIRE_PAGE_PRE_CUT);
+	SAME(TAPE_PAGE_NAMED, WIRE_PAGE_NAMED);
 }
 
 static void records(void **state)

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * generations.c - the ring of a flight recorder.
+ *
+ * Problem. A record may cost about 2 ns in steady state, and at any moment the newest ones have to be handed to somebody who reads them
+ * for seconds, while more arrive, without a pause and without a copy.
+ *
+ * Design. Nothing is decoded: a record is copied behind the one before it, into chunks of 256 KiB. Chunks belong to a generation; one
+ * generation is active, sealed ones never change. A snapshot holds references to sealed generations; what leaves the ring meanwhile
+ * stays in memory until the last reference goes. Chunks of a generation that has gone are used again, as fresh memory costs a page
+ * fault each 4 KiB, more than the copy.
+ *
+ * When a generation starts. Records of several CPUs arrive nearly in the order of their times, not exactly. start_ns is a time for which one thing
+ * is certain: what was emitted after it is here or in later generations. That is the later of the latest time in any older generation,
+ * and the time up to which the rings had been drained when the older one ended. A reader that begins here leaves out deliveries up to
+ * start_ns: those are stragglers whose neighbours went with the older generation.
+ *
+ * Bounds. A generation that crosses the limit is kept (keep.h), and the active one is not counted, so the ring holds up to max_bytes + two
+ * generations. generation_bytes is therefore an eighth of the size, but at most 4 MiB (the caller's default): the ring stays within size + 8 MiB.
+ *
+ * Rejected. One ring of bytes with wrap-around: a reader would have to pin a moving tail, and eviction by record needs the record's length
+ * read again. Cutting generations by rounds of the session alone: a round can bring whole kernel rings.
+ */
+#include "flight/generations.h"
+#include "flight/keep.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#define CHUNK_BYTES (256u << 10)
+#define FREE_CHUNKS 4 /* more than those are given back */
+
+struct generations {
+	struct generations_opts o;
+	struct generation *active;
+	struct generation *newest, *oldest; /* sealed */
+	struct chunk *free;
+	u32 free_cnt;
+	u64 last_ns;	/* latest time of any record */
+	u64 drained_ns; /* as last told */
+	u64 begun_ns;	/* of the active one, by the clock */
+	u64 next_no;
+	struct generations_stats st;
+};
+
+/* --- chunks ---------------------------------------------------------------------------------------------- */
+
+static struct chunk *chunk__new(struct generations *g, u32 need)
+{
+	struct chunk *c = g->free;
+
+	if (c && need <= c->cap) {
+		g->free = c->next;
+		g->free_cnt--;
+		c->next = NULL;
+		c->used = 0;
+		return c;
+	}
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->cap = ALIGN_UP(MAX(need, CHUNK_BYTES), 4096);
+	c->data = mmap(NULL, c->cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (c->data == MAP_FAILED) {
+		free(c);
+		return NULL;
+	}
+	g->st.memory_bytes += c->cap;
+	return c;
+}
+
+static void chunk__release(struct generations *g, struct chunk *c)
+{
+	g->st.memory_bytes -= c->cap;
+	munmap(c->data, c->cap);
+	free(c);
+}
+
+static void chunk__free(struct generations *g, struct chunk *c)
+{
+	if (c->cap != CHUNK_BYTES || g->free_cnt >= FREE_CHUNKS) {
+		chunk__release(g, c);
+		return;
+	}
+	c->next = g->free;
+	g->free = c;
+	g->free_cnt++;
+}
+
+/* --- generations ------------------------------------------------------------------------------------------- */
+
+static struct generation *generation__new(struct generations *g, u64 start_ns, u64 now_ns)
+{
+	struct generation *gen = calloc(1, sizeof(*gen));
+
+	if (!gen)
+		return NULL;
+	gen->no = ++g->next_no;
+	gen->start_ns = start_ns;
+	gen->refs = 1; /* the ring's own */
+	g->begun_ns = now_ns;
+	return gen;
+}
+
+static void generation__free(struct generations *g, struct generation *gen)
+{
+	struct chunk *c, *next;
+
+	for (c = gen->first; c; c = next) {
+		next = c->next;
+		chunk__free(g, c);
+	}
+	free(gen);
+}
+
+void generation__hold(struct generation *gen)
+{
+	gen->refs++;
+}
+
+void generations__drop(struct generations *g, struct generation *gen)
+{
+	if (--gen->refs)
+		return;
+	g->st.held_bytes -= gen->bytes;
+	generation__free(g, gen);
+}
+
+static void evict(struct generations *g, struct generation *gen)
+{
+	if (g->o.evicted)
+		g->o.evicted(g->o.ctx, gen);
+	g->st.cnt--;
+	g->st.evicted++;
+	g->st.bytes -= gen->bytes;
+	g->st.held_bytes += gen->bytes;
+	generations__drop(g, gen);
+}
+
+static void apply_rule(struct generations *g, u64 now_ns, u64 extra_bytes)
+{
+	struct keep k = { .max_bytes = g->o.max_bytes, .period_ns = g->o.period_ns, .now_ns = now_ns };
+	struct generation *gen = g->newest, *kept = NULL, *newer;
+
+	for (; gen && keep__next(&k, gen->bytes + (kept ? 0 : extra_bytes), gen->start_ns); gen = gen->older)
+		kept = gen;
+	if (!gen)
+		return;
+	/* oldest first, so that whoever listens sees them in order */
+	for (gen = g->oldest; gen != kept; gen = newer) {
+		newer = gen->newer;
+		newer->older = NULL;
+		g->oldest = newer;
+		gen->newer = NULL;
+		evict(g, gen);
+	}
+}
+
+struct generations *generations__new(const struct generations_opts *o, u64 now_ns)
+{
+	struct generations *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return NULL;
+	g->o = *o;
+	g->drained_ns = now_ns;
+	g->active = generation__new(g, now_ns, now_ns);
+	if (!g->active) {
+		free(g);
+		return NULL;
+	}
+	return g;
+}
+
+void generations__free(struct generations *g)
+{
+	struct generation *gen, *older;
+	struct chunk *c;
+
+	if (!g)
+		return;
+	for (gen = g->newest; gen; gen = older) {
+		older = gen->older;
+		generation__free(g, gen);
+	}
+	generation__free(g, g->active);
+	while ((c = g->free)) {
+		g->free = c->next;
+		chunk__release(g, c);
+	}
+	free(g);
+}
+
+void generations__seal(struct generations *g, u64 now_ns, u64 extra_bytes)
+{
+	struct generation *gen = g->active;
+	struct generation *next = generation__new(g, MAX(g->last_ns, g->drained_ns), now_ns);
+
+	if (!next)
+		return; /* it goes on growing until there is memory for another */
+	g->active = next;
+	gen->end_ns = now_ns;
+	gen->older = g->newest;
+	if (g->newest)
+		g->newest->newer = gen;
+	else
+		g->oldest = gen;
+	g->newest = gen;
+	g->st.cnt++;
+	g->st.sealed++;
+	apply_rule(g, now_ns, extra_bytes);
+}
+
+bool generations__full(const struct generations *g)
+{
+	return g->active->bytes >= g->o.generation_bytes;
+}
+
+void generations__tick(struct generations *g, u64 now_ns, u64 drained_ns, u64 extra_bytes)
+{
+	g->drained_ns = MAX(g->drained_ns, drained_ns);
+	if (generations__full(g) || now_ns - g->begun_ns >= g->o.generation_ns)
+		generations__seal(g, now_ns, extra_bytes);
+}
+
+/* --- appending ----------------------------------------------------------------------------------------------- */
+
+static struct chunk *add_chunk(struct generations *g, u32 need)
+{
+	struct generation *gen = g->active;
+	struct chunk *c = chunk__new(g, need);
+
+	if (!c) {
+		g->st.failed++;
+		return NULL;
+	}
+	if (gen->last)
+		gen->last->next = c;
+	else
+		gen->first = c;
+	gen->last = c;
+	return c;
+}
+
+void *generations__append(struct generations *g, const void *rec, u32 bytes)
+{
+	u32 room = ALIGN_UP(bytes + 1, 8);
+	struct generation *gen = g->active;
+	struct chunk *c = gen->last;
+	struct wire_head *h;
+
+	if (__builtin_expect(!c || room > c->cap - c->used, 0)) {
+		c = add_chunk(g, room);
+		if (!c)
+			return NULL;
+	}
+	h = (void *)(c->data + c->used);
+	memset(c->data + c->used + room - 8, 0, 8);
+	memcpy(h, rec, bytes);
+	h->bytes = bytes;
+	c->used += room;
+	gen->bytes += bytes;
+	gen->rec_cnt++;
+	g->st.bytes += bytes;
+	if (h->time_ns > gen->last_ns)
+		gen->last_ns = h->time_ns;
+	if (h->time_ns > g->last_ns)
+		g->last_ns = h->time_ns;
+	return h;
+}
+
+/* --- looking ------------------------------------------------------------------------------------------------- */
+
+const struct generation *generations__newest(const struct generations *g)
+{
+	return g->newest;
+}
+
+const struct generation *generations__oldest(const struct generations *g)
+{
+	return g->oldest;
+}
+
+const struct generation *generations__active(const struct generations *g)
+{
+	return g->active;
+}
+
+void generations__stats(const struct generations *g, struct generations_stats *st)
+{
+	*st = g->st;
+	st->active_bytes = g->active->bytes;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * generations.h - the ring of a flight recorder: records as they came, grouped into generations. Essay in generations.c.
+ *
+ * A record is a struct wire_head with what follows it, head.bytes long, or one of the recorder's own (enum flight_kind). In a chunk
+ * it is followed by at least one zero byte and starts at a multiple of 8. Not thread-safe; what is in a sealed generation does not
+ * change and may be read by another thread as long as a reference is held.
+ */
+#ifndef TAPEBPF_FLIGHT_GENERATIONS_H
+#define TAPEBPF_FLIGHT_GENERATIONS_H
+
+#include "base/util.h"
+#include "tapebpf/wire.h"
+
+/* Kinds beyond enum wire_kind, made by the recorder. Append-only: recover reads them from files. */
+enum flight_kind {
+	FLIGHT_CLOCK = 0x4001, /* struct flight_clock */
+	FLIGHT_ADOPT = 0x4002, /* struct wire_batch and page bytes, as a page was found at late attach */
+	FLIGHT_LOSS = 0x4003,  /* struct flight_loss */
+	FLIGHT_MARK = 0x4004,  /* struct flight_mark */
+};
+
+struct flight_clock {
+	struct wire_head head;
+	u64 ticks, mono_ns;
+};
+
+/* Records that the BPF side counted as lost, between two moments; head.time_ns is the later one. */
+struct flight_loss {
+	struct wire_head head;
+	u64 from_ns, count;
+	u32 cause; /* enum loss_cause */
+	u32 pad;
+};
+
+/* The kernel's mark of a page: its records up to `seen` were emitted. */
+struct flight_mark {
+	struct wire_head head; /* pid, tid: the owner */
+	u64 id, seen;
+	u64 next; /* number just past the last one that had arrived by then */
+	u32 cause;
+	u32 dead;
+};
+
+struct chunk {
+	struct chunk *next;
+	u32 used, cap;
+	u8 *data;
+};
+
+struct generation {
+	struct generation *older, *newer;
+	u64 no;
+	/* Everything emitted after this CLOCK_MONOTONIC time is in this generation or a later one. */
+	u64 start_ns;
+	u64 end_ns; /* when it was sealed; 0: active */
+	u64 bytes;  /* of records */
+	u64 rec_cnt;
+	u64 last_ns; /* latest time of a record in it */
+	struct chunk *first, *last;
+	u32 refs;
+};
+
+struct generations;
+
+struct generations_opts {
+	u64 max_bytes, period_ns; /* the keep rule */
+	u64 generation_ns;	  /* a generation ends at this age ... */
+	u64 generation_bytes;	  /* ... or size, whichever comes first */
+	/* A generation leaves the ring; it can still be read. May be NULL. */
+	void (*evicted)(void *ctx, const struct generation *g);
+	void *ctx;
+};
+
+struct generations *generations__new(const struct generations_opts *o, u64 now_ns);
+void generations__free(struct generations *g);
+
+/* Append to the active generation. bytes is what head.bytes will say. Where it was put, or NULL without memory. */
+void *generations__append(struct generations *g, const void *rec, u32 bytes);
+
+/* The rings have been drained up to drained_ns: ends the active generation if its time has come or it is full. extra_bytes: held
+ * besides, counted as if it were of the newest generation. */
+void generations__tick(struct generations *g, u64 now_ns, u64 drained_ns, u64 extra_bytes);
+/* End the active generation now, even if it is empty. */
+void generations__seal(struct generations *g, u64 now_ns, u64 extra_bytes);
+/* The active one has as many bytes as a generation should have: call tick. */
+bool generations__full(const struct generations *g);
+
+/* Newest sealed one, NULL: none; walk with ->older. */
+const struct generation *generations__newest(const struct generations *g);
+const struct generation *generations__oldest(const struct generations *g);
+const struct generation *generations__active(const struct generations *g);
+
+/* A reference keeps a sealed generation after it has left the ring. Give back from the thread that appends. */
+void generation__hold(struct generation *gen);
+void generations__drop(struct generations *g, struct generation *gen);
+
+struct generations_stats {
+	u32 cnt;	   /* sealed, in the ring */
+	u64 bytes;	   /* of their records, and the active one's */
+	u64 active_bytes;
+	u64 memory_bytes;  /* chunks, free ones and those that only references keep included */
+	u64 held_bytes;	   /* records of generations that only references keep */
+	u64 sealed, evicted; /* so far */
+	u64 failed;	   /* appends without memory */
+};
+void generations__stats(const struct generations *g, struct generations_stats *st);
+
+/* Walk the records of a generation: for (c = gen->first; c; c = c->next) for (off = 0; (h = chunk__rec(c, &off)); ) */
+static inline const struct wire_head *chunk__rec(const struct chunk *c, u32 *off)
+{
+	const struct wire_head *h = (const void *)(c->data + *off);
+
+	if (*off >= c->used)
+		return NULL;
+	*off += ALIGN_UP(h->bytes + 1, 8);
+	return h;
+}
+
+#endif
