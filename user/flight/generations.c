@@ -261,6 +261,7 @@ void *generations__append(struct generations *g, const void *rec, u32 bytes)
 	c->used += room;
 	gen->bytes += bytes;
 	gen->rec_cnt++;
+	gen->hits += h->kind == WIRE_HIT;
 	g->st.bytes += bytes;
 	if (h->time_ns > gen->last_ns)
 		gen->last_ns = h->time_ns;

@@ -56,6 +56,7 @@ struct generation {
 	u64 end_ns; /* when it was sealed; 0: active */
 	u64 bytes;  /* of records */
 	u64 rec_cnt;
+	u64 hits; /* of plain probes, among them */
 	u64 last_ns; /* latest time of a record in it */
 	struct chunk *first, *last;
 	u32 refs;

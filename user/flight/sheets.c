@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+#include "flight/sheets.h"
+
+#include "flight/generations.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define MAX_SAME_ID 64
+
+void sheets__init(struct sheets *s, void (*keep)(void *ctx, const struct wire_batch *b, u32 bytes), void *ctx)
+{
+	memset(s, 0, sizeof(*s));
+	s->keep = keep;
+	s->ctx = ctx;
+}
+
+void partial__put(struct partial *p)
+{
+	if (p && !--p->refs)
+		free(p);
+}
+
+static void drop_partial(struct sheets *s, struct sheet *sh)
+{
+	if (!sh->partial)
+		return;
+	s->st.partials--;
+	s->st.partial_bytes -= sh->partial->bytes;
+	partial__put(sh->partial);
+	sh->partial = NULL;
+}
+
+void sheets__done(struct sheets *s)
+{
+	struct sheet *sh, *next;
+	u64 i = 0;
+
+	while ((sh = idmap__next(&s->by_id, &i))) {
+		for (; sh; sh = next) {
+			next = sh->same;
+			drop_partial(s, sh);
+			free(sh);
+		}
+	}
+	idmap__done(&s->by_id);
+	idmap__done(&s->by_tid);
+}
+
+/* --- finding ------------------------------------------------------------------------------------------------- */
+
+static struct sheet *find(const struct sheets *s, u32 pid, u32 tid, u64 id)
+{
+	struct sheet *sh = idmap__find(&s->by_id, id);
+
+	while (sh && (sh->tid != tid || sh->pid != pid))
+		sh = sh->same;
+	return sh;
+}
+
+static struct sheet *add(struct sheets *s, u32 pid, u32 tid, u64 id)
+{
+	struct sheet *sh = calloc(1, sizeof(*sh)), *chain = idmap__find(&s->by_id, id), *c;
+	u32 n = 0;
+
+	for (c = chain; c; c = c->same)
+		n++;
+	if (!sh || n >= MAX_SAME_ID)
+		goto fail;
+	*sh = (struct sheet){ .id = id, .pid = pid, .tid = tid, .same = chain, .mates = idmap__find(&s->by_tid, tid) };
+	if (idmap__put(&s->by_id, id, sh))
+		goto fail;
+	if (idmap__put(&s->by_tid, tid, sh)) {
+		if (chain)
+			idmap__put(&s->by_id, id, chain);
+		else
+			idmap__remove(&s->by_id, id);
+		goto fail;
+	}
+	s->st.pages++;
+	return sh;
+fail:
+	s->st.failed++;
+	free(sh);
+	return NULL;
+}
+
+static struct sheet *get(struct sheets *s, u32 pid, u32 tid, u64 id)
+{
+	struct sheet *sh = find(s, pid, tid, id);
+
+	return sh ? sh : add(s, pid, tid, id);
+}
+
+/* --- deliveries ---------------------------------------------------------------------------------------------- */
+
+struct claim {
+	u64 id, first, end;
+	u32 seq, len;
+};
+
+/* What a delivery says of itself. false: not a page. */
+static bool claim__of(const struct wire_batch *b, u32 bytes, struct claim *c)
+{
+	const struct wire_page *h = (const void *)(b + 1);
+	u64 commit;
+
+	if (bytes < sizeof(*b) + WIRE_DATA || h->magic != WIRE_PAGE_MAGIC || h->version != WIRE_VERSION)
+		return false;
+	commit = h->commit;
+	c->id = h->id;
+	c->seq = WIRE_COMMIT_SEQ(commit);
+	c->len = WIRE_COMMIT_LEN(commit);
+	c->first = h->slot[c->seq & 1].first;
+	c->end = c->first + WIRE_COMMIT_CNT(commit);
+	return !(c->first >> 48);
+}
+
+static void account(struct sheets *s, struct sheet *sh, const struct claim *c, bool idle)
+{
+	u64 first = c->first, fill;
+
+	if (!sh->known) {
+		sh->known = true;
+		sh->next_num = first;
+	}
+	if (c->end > sh->next_num) {
+		if (first > sh->next_num)
+			s->st.missing += first - sh->next_num;
+		s->st.records += c->end - MAX(first, sh->next_num);
+		sh->next_num = c->end;
+	} else if (!idle) { /* from the ring of a CPU that its thread has left: fills a gap */
+		fill = MIN(s->st.missing, c->end - first);
+		s->st.missing -= fill;
+		s->st.records += fill;
+	}
+}
+
+static void keep_partial(struct sheets *s, struct sheet *sh, const struct wire_batch *b, u32 bytes)
+{
+	struct partial *p = malloc(sizeof(*p) + bytes + 1);
+
+	if (!p) {
+		s->st.failed++;
+		return; /* the one before stays: less, and true */
+	}
+	drop_partial(s, sh);
+	p->refs = 1;
+	p->bytes = bytes;
+	memcpy(p->rec, b, bytes);
+	p->rec[bytes] = 0;
+	sh->partial = p;
+	s->st.partials++;
+	s->st.partial_bytes += bytes;
+}
+
+static bool covers(const struct claim *c, const struct partial *p)
+{
+	struct claim old;
+
+	if (!claim__of((const void *)p->rec, p->bytes, &old))
+		return true;
+	return c->seq - old.seq < 1u << 31 && (c->seq != old.seq || c->len >= old.len);
+}
+
+bool sheets__batch(struct sheets *s, const struct wire_batch *b, u32 bytes)
+{
+	bool idle = b->why == WIRE_WHY_IDLE;
+	struct sheet *sh;
+	struct claim c;
+
+	if (!claim__of(b, bytes, &c))
+		return true; /* its replay will count it as malformed */
+	sh = get(s, b->head.pid, b->head.tid, c.id);
+	if (!sh)
+		return true;
+	if (idle && sh->dead_ns && sh->known && c.end <= sh->next_num)
+		return false; /* read before its end, applied behind it */
+	account(s, sh, &c, idle);
+	if (idle && !sh->dead_ns) {
+		if (!sh->partial || covers(&c, sh->partial))
+			keep_partial(s, sh, b, bytes);
+		return false;
+	}
+	if (sh->partial && covers(&c, sh->partial))
+		drop_partial(s, sh);
+	if (b->why == WIRE_WHY_GONE)
+		sh->dead_ns = b->head.time_ns;
+	return true;
+}
+
+void sheets__adopt(struct sheets *s, const struct wire_batch *b, u32 bytes)
+{
+	struct sheet *sh;
+	struct claim c;
+
+	if (!claim__of(b, bytes, &c))
+		return;
+	sh = get(s, b->head.pid, b->head.tid, c.id);
+	if (!sh || sh->known)
+		return;
+	sh->known = true;
+	sh->next_num = c.end;
+	keep_partial(s, sh, b, bytes); /* for what is open in it; its records are of before */
+	if (sh->partial)
+		((struct wire_batch *)sh->partial->rec)->head.kind = FLIGHT_ADOPT;
+}
+
+void sheets__announce(struct sheets *s, const struct wire_announce *a)
+{
+	struct sheet *sh = get(s, a->head.pid, a->head.tid, a->id);
+
+	if (sh && !sh->known)
+		sh->known = true; /* from number 0 on */
+}
+
+/* --- the end of a page --------------------------------------------------------------------------------------- */
+
+static void sheet__end(struct sheets *s, struct sheet *sh, u64 ns)
+{
+	sh->dead_ns = ns;
+	if (!sh->partial)
+		return;
+	if (s->keep)
+		s->keep(s->ctx, (const void *)sh->partial->rec, sh->partial->bytes);
+	drop_partial(s, sh);
+}
+
+void sheets__exit(struct sheets *s, u32 pid, u32 tid, u64 ns)
+{
+	struct sheet *sh = idmap__find(&s->by_tid, tid);
+
+	/* a later thread may have got the same tid: its pages are younger than this end */
+	for (; sh; sh = sh->mates)
+		if (sh->pid == pid && !sh->dead_ns && sh->id <= ns)
+			sheet__end(s, sh, ns);
+}
+
+static void unlink_sheet(struct sheets *s, struct sheet *sh)
+{
+	struct sheet *chain = idmap__find(&s->by_id, sh->id), **at;
+
+	if (chain == sh) {
+		if (sh->same)
+			idmap__put(&s->by_id, sh->id, sh->same);
+		else
+			idmap__remove(&s->by_id, sh->id);
+	} else {
+		for (at = &chain->same; *at != sh;)
+			at = &(*at)->same;
+		*at = sh->same;
+	}
+	chain = idmap__find(&s->by_tid, sh->tid);
+	if (chain == sh) {
+		if (sh->mates)
+			idmap__put(&s->by_tid, sh->tid, sh->mates);
+		else
+			idmap__remove(&s->by_tid, sh->tid);
+	} else {
+		for (at = &chain->mates; *at != sh;)
+			at = &(*at)->mates;
+		*at = sh->mates;
+	}
+}
+
+#define SWEEP_AT_ONCE 256
+
+void sheets__sweep(struct sheets *s, u64 before_ns)
+{
+	struct sheet *gone[SWEEP_AT_ONCE], *sh;
+	u32 n, i;
+	u64 at;
+
+	do {
+		n = 0;
+		for (at = 0; n < SWEEP_AT_ONCE && (sh = idmap__next(&s->by_id, &at));)
+			for (; sh && n < SWEEP_AT_ONCE; sh = sh->same)
+				if (sh->dead_ns && sh->dead_ns < before_ns)
+					gone[n++] = sh;
+		for (i = 0; i < n; i++) {
+			unlink_sheet(s, gone[i]);
+			drop_partial(s, gone[i]);
+			s->st.pages--;
+			free(gone[i]);
+		}
+	} while (n == SWEEP_AT_ONCE);
+}
+
+/* --- marks ----------------------------------------------------------------------------------------------------- */
+
+bool sheets__mark(struct sheets *s, u32 pid, u32 tid, u64 id, u64 seen, bool dead, u64 *next)
+{
+	struct sheet *sh = find(s, pid, tid, id);
+	bool news;
+
+	if (seen >> 48 || !seen)
+		return false;
+	if (!sh && !(sh = add(s, pid, tid, id)))
+		return false;
+	/* A mark without any delivery or adoption: the kernel knows the page from its announcement. */
+	sh->known = true;
+	news = seen > sh->next_num && seen > sh->marked;
+	*next = MAX(sh->next_num, sh->marked);
+	if (news)
+		sh->marked = seen;
+	if (dead && !sh->dead_ns)
+		sheet__end(s, sh, 1);
+	return news;
+}
+
+int sheets__take(const struct sheets *s, struct partial ***out)
+{
+	struct partial **list = malloc(MAX(s->st.partials, (u64)1) * sizeof(*list));
+	struct sheet *sh;
+	u64 i = 0;
+	int n = 0;
+
+	if (!list)
+		return -ENOMEM;
+	while ((sh = idmap__next(&s->by_id, &i))) {
+		for (; sh; sh = sh->same) {
+			if (!sh->partial)
+				continue;
+			sh->partial->refs++;
+			list[n++] = sh->partial;
+		}
+	}
+	*out = list;
+	return n;
+}

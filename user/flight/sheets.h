@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sheets.h - the pages of living threads: what each was last found to hold, and by its numbers what has arrived of it.
+ *
+ * Idle reads come five times a second and bring a page as it is, again and again until its thread flushes it. Of each page only the
+ * latest such image is kept, beside the ring, and only until a delivery covers it. So a thread that blocks for an hour with
+ * spans open costs one page, and is in every snapshot.
+ *
+ * The numbers are a light ledger for `status` and for the kernel's marks, which are about everything since the page was made: what is lost
+ * within a snapshot is found by the snapshot's own replay. Not thread-safe.
+ */
+#ifndef TAPEBPF_FLIGHT_SHEETS_H
+#define TAPEBPF_FLIGHT_SHEETS_H
+
+#include "base/idmap.h"
+#include "tapebpf/wire.h"
+
+/* An image of a page, as a whole ring record with a zero byte behind it. */
+struct partial {
+	u32 refs; /* given back by the thread that records */
+	u32 bytes;
+	_Alignas(8) u8 rec[]; /* struct wire_batch */
+};
+
+struct sheet {
+	u64 id;
+	u32 pid, tid;
+	u64 next_num; /* just past the last record that has arrived */
+	u64 marked;   /* the kernel's mark, as last stored */
+	u64 dead_ns;  /* its thread has ended, or given it back; 0: it lives */
+	bool known;   /* next_num is valid */
+	struct partial *partial;
+	struct sheet *same;  /* next with the same key */
+	struct sheet *mates; /* next of the same thread */
+};
+
+struct sheets_stats {
+	u64 pages;	   /* known */
+	u64 partials, partial_bytes;
+	u64 records;	   /* arrived, each once */
+	u64 missing;	   /* by the numbers: lost, or not arrived yet */
+	u64 failed;	   /* no memory */
+};
+
+struct sheets {
+	struct idmap by_id, by_tid;
+	struct sheets_stats st;
+	/* A thread has ended, and this is all that came of its last records: keep it in the ring. */
+	void (*keep)(void *ctx, const struct wire_batch *b, u32 bytes);
+	void *ctx;
+};
+
+void sheets__init(struct sheets *s, void (*keep)(void *ctx, const struct wire_batch *b, u32 bytes), void *ctx);
+void sheets__done(struct sheets *s);
+
+/* A delivery, `bytes` long as its head says, of whatever kind. true: it is to be stored; false: it is an idle read, kept here. */
+bool sheets__batch(struct sheets *s, const struct wire_batch *b, u32 bytes);
+/* A page as it was found at late attach. */
+void sheets__adopt(struct sheets *s, const struct wire_batch *b, u32 bytes);
+void sheets__announce(struct sheets *s, const struct wire_announce *a);
+void sheets__exit(struct sheets *s, u32 pid, u32 tid, u64 ns);
+/* Forget the pages of threads that ended before this time. */
+void sheets__sweep(struct sheets *s, u64 before_ns);
+
+/* The kernel's mark. true: it tells of records that have not arrived, and had not been told; *next as in struct flight_mark. */
+bool sheets__mark(struct sheets *s, u32 pid, u32 tid, u64 id, u64 seen, bool dead, u64 *next);
+
+/* All partial pages, a reference each. Returns the number, or -ENOMEM; *out is malloc'ed. */
+int sheets__take(const struct sheets *s, struct partial ***out);
+void partial__put(struct partial *p);
+
+#endif
