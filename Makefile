@@ -29,16 +29,17 @@ BPF_ARCH := $(if $(filter aarch64,$(ARCH)),arm64,x86)
 .DEFAULT_GOAL := all
 
 # The rooms, in the one direction that arrows may run (see tests/unit/rooms.sh).
-ROOMS := base elf ingest model attach tape flight cmd
+ROOMS := base elf ingest model expr attach tape flight cmd
 # What a room's archive needs behind it when a unit test of that room is linked.
 NEEDS_base := base
 NEEDS_elf := elf base
 NEEDS_ingest := ingest base
 NEEDS_model := model elf ingest base
+NEEDS_expr := expr model elf ingest base
 NEEDS_attach := attach elf base
 NEEDS_tape := tape model ingest elf base
-NEEDS_flight := flight tape model ingest elf base
-NEEDS_cmd := cmd flight tape attach model ingest elf base
+NEEDS_flight := flight expr tape model ingest elf base
+NEEDS_cmd := cmd flight tape attach expr model ingest elf base
 
 room_objs = $(patsubst %.c,$(B)/%.o,$(filter-out user/cmd/main.c,$(wildcard user/$(1)/*.c)))
 
@@ -108,6 +109,7 @@ install: tapebpf
 	install -D -m 755 tapebpf $(DESTDIR)$(PREFIX)/bin/tapebpf
 	install -D -m 644 include/tape.h $(DESTDIR)$(PREFIX)/include/tape.h
 	for m in man/*.1; do install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man1/$$(basename $$m); done
+	for m in man/*.7; do install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man7/$$(basename $$m); done
 
 clean:
 	rm -rf $(B) tapebpf

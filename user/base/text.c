@@ -215,6 +215,30 @@ void text__json(FILE *f, const char *s, size_t bytes)
 	fputc('"', f);
 }
 
+/* How many columns the cleaned text takes, each character for one. */
+static size_t columns(const char *s, size_t bytes)
+{
+	size_t room = 4 * bytes + 1, n = 0; /* \x1b is four for one, nothing is more */
+	char *clean = malloc(room);
+
+	if (!clean)
+		return bytes;
+	text__clean(clean, room, s, bytes);
+	for (const char *c = clean; *c; c++)
+		n += (*c & 0xc0) != 0x80;
+	free(clean);
+	return n;
+}
+
+void text__point(FILE *f, const char *s, size_t column)
+{
+	size_t bytes = strlen(s);
+
+	fputs("  ", f);
+	text__print(f, s, bytes);
+	fprintf(f, "\n%*s^\n", (int)columns(s, MIN(column, bytes)) + 2, "");
+}
+
 bool text__is_utf8(const char *s, size_t bytes)
 {
 	size_t n;

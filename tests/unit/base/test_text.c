@@ -55,6 +55,34 @@ static void quotes(void **state)
 	QUOTES("a\nb", "\"a\\nb\"");
 }
 
+static void points(void **state)
+{
+	static const struct {
+		const char *in;
+		size_t column;
+		const char *want;
+	} cases[] = {
+		{"level>=eror", 7, "  level>=eror\n         ^\n"},
+		{"", 0, "  \n  ^\n"},
+		{"a", 5, "  a\n   ^\n"},
+		{"gr\xc3\xbc\xc3\x9f x", 7, "  gr\xc3\xbc\xc3\x9f x\n       ^\n"},
+		{"\x1b[x", 2, "  \\x1b[x\n       ^\n"},
+		{"\xff\xff!", 2, "  " FFFD FFFD "!\n    ^\n"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char *got = NULL;
+		size_t n = 0;
+		FILE *f = open_memstream(&got, &n);
+
+		assert_non_null(f);
+		text__point(f, cases[i].in, cases[i].column);
+		fclose(f);
+		assert_string_equal(got, cases[i].want);
+		free(got);
+	}
+}
+
 static void jsons(void **state)
 {
 	JSONS("", "\"\"");
@@ -152,6 +180,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(prints),  cmocka_unit_test(quotes),
+		cmocka_unit_test(points),
 		cmocka_unit_test(jsons),   cmocka_unit_test(invalid),
 		cmocka_unit_test(is_utf8), cmocka_unit_test(clean_cuts_at_borders),
 		cmocka_unit_test(utf8_repairs), cmocka_unit_test(every_pair_is_harmless),

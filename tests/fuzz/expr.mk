@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+$(eval $(call FUZZ_TARGET,expr,expr base))

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * expr.c - what an expression says of a span or event.
+ *
+ * Most of an expression is about the callsite, and there are few callsites: for each one a plan is made at its first use,
+ * which holds the indices of the fields and the nodes that are true or false for all of its spans and events. Most
+ * expressions are false for most callsites as a whole, which costs a look into a small table.
+ */
+#include "expr/expr_priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct expr *expr__new(const char *text, size_t bytes, struct expr_error *err)
+{
+	struct expr *e = calloc(1, sizeof(*e));
+	struct expr_error ignored;
+	int e_no;
+
+	if (!err)
+		err = &ignored;
+	if (!e) {
+		expr_error__set(err, 0, "not enough memory");
+		return NULL;
+	}
+	e_no = expr__parse(e, text, bytes, err);
+	if (!e_no)
+		return e;
+	expr__free(e);
+	errno = -e_no;
+	return NULL;
+}
+
+void expr__forget(struct expr *e)
+{
+	struct plan *p;
+
+	while ((p = e->all)) {
+		e->all = p->next;
+		free(p);
+	}
+	idmap__done(&e->plans);
+	memset(e->near, 0, sizeof(e->near));
+}
+
+void expr__free(struct expr *e)
+{
+	if (!e)
+		return;
+	expr__forget(e);
+	for (u32 i = 0; i < e->node_cnt; i++) {
+		if (e->node[i].has_regex)
+			regfree(&e->node[i].regex);
+		if (e->node[i].has_literal)
+			literal__done(&e->node[i].literal);
+	}
+	for (u32 i = 0; i < e->field_cnt; i++)
+		free(e->field[i]);
+	free(e->scratch);
+	free(e->field);
+	free(e->node);
+	free(e);
+}
+
+/* --- one comparison ---------------------------------------------------------------------------------------- */
+
+#define UNORDERED 2 /* NaN */
+
+static bool holds(enum token_kind op, int order)
+{
+	switch (op) {
+	case TOKEN_EQ:
+		return order == 0;
+	case TOKEN_NE:
+		return order != 0;
+	case TOKEN_LT:
+		return order < 0;
+	case TOKEN_LE:
+		return order <= 0;
+	case TOKEN_GT:
+		return order == 1;
+	default:
+		return order == 0 || order == 1;
+	}
+}
+
+static int order_float(long double a, long double b)
+{
+	return a < b ? -1 : a > b ? 1 : a == b ? 0 : UNORDERED;
+}
+
+static int order_number(const struct operand_value *v, const struct literal *l)
+{
+	if (v->type != TYPE_FLOAT && l->is_int)
+		return v->i < l->i ? -1 : v->i > l->i;
+	return order_float(v->type == TYPE_FLOAT ? (long double)v->f : (long double)v->i,
+			   l->is_int ? (long double)l->i : (long double)l->f);
+}
+
+static int order_text(const char *a, size_t a_bytes, const char *b, size_t b_bytes)
+{
+	int c = memcmp(a, b, MIN(a_bytes, b_bytes));
+
+	if (!c)
+		return a_bytes < b_bytes ? -1 : a_bytes > b_bytes;
+	return c < 0 ? -1 : 1;
+}
+
+static bool search(const struct expr *e, const struct node *n, const struct operand_value *v)
+{
+	char tmp[OPERAND_TEXT_BYTES];
+	const char *text;
+	u32 bytes = operand_value__text(v, tmp, &text);
+	regmatch_t range = {.rm_so = 0};
+
+	if (n->op == TOKEN_REGEX) {
+		/* the end is told beside it, as there may be NULs in it; one behind it is wanted all the same */
+		range.rm_eo = (regoff_t)MIN(bytes, EXPR_SCRATCH_BYTES - 1);
+		memcpy(e->scratch, text, (size_t)range.rm_eo);
+		e->scratch[range.rm_eo] = '\0';
+		return !regexec(&n->regex, e->scratch, 1, &range, REG_STARTEND);
+	}
+	return !!memmem(text, bytes, n->literal.text, n->literal.bytes) == (n->op == TOKEN_IN);
+}
+
+static bool is_order(enum token_kind op)
+{
+	return op != TOKEN_EQ && op != TOKEN_NE;
+}
+
+static bool compare_text(const struct node *n, const struct operand_value *v)
+{
+	const struct literal *l = &n->literal;
+	char tmp[OPERAND_TEXT_BYTES];
+	const char *text;
+	u32 bytes;
+	double f;
+
+	if (v->type != TYPE_TEXT && is_order(n->op))
+		return false; /* a number and a text */
+	bytes = operand_value__text(v, tmp, &text);
+	if (is_order(n->op) && l->is_number)
+		return literal__number(text, bytes, &f) && holds(n->op, order_float(f, l->f));
+	return holds(n->op, order_text(text, bytes, l->text, l->bytes));
+}
+
+static bool compare(const struct expr *e, const struct node *n, const struct operand_value *v)
+{
+	const struct literal *l = &n->literal;
+
+	if (v->type == TYPE_ABSENT)
+		return false;
+	if (n->op >= TOKEN_IN)
+		return search(e, n, v);
+	if (v->type == TYPE_BOOL && l->boolean >= 0)
+		return holds(n->op, v->i < l->boolean ? -1 : v->i > l->boolean);
+	if (v->type != TYPE_TEXT && l->is_number)
+		return holds(n->op, order_number(v, l));
+	return compare_text(n, v);
+}
+
+/* --- plans ------------------------------------------------------------------------------------------------- */
+
+static s16 find_field(const struct callsite *c, const char *name)
+{
+	for (u32 i = 0; i < c->field_cnt; i++)
+		if (!strcmp(c->field[i].name, name))
+			return (s16)i;
+	return -1;
+}
+
+static s16 field_of(const struct expr *e, const struct plan *p, const struct callsite *c, const struct operand *o)
+{
+	if (o->kind != OPERAND_FIELD)
+		return -1;
+	return p ? p->field[o->slot] : find_field(c, e->field[o->slot]);
+}
+
+static bool ask(const struct expr *e, const struct plan *p, const struct node *n, const struct expr_subject *s)
+{
+	struct operand_value v;
+
+	operand__read(&n->operand, field_of(e, p, s->callsite, &n->operand), s, &v);
+	return n->kind == NODE_HAS ? v.type != TYPE_ABSENT : compare(e, n, &v);
+}
+
+static enum state leaf_state(const struct expr *e, const struct plan *p, const struct node *n)
+{
+	struct expr_subject s = {.callsite = p->callsite};
+	enum operand_kind kind = n->operand.kind;
+
+	if (kind <= OPERAND_CALLSITE_LAST)
+		return ask(e, p, n, &s) ? STATE_TRUE : STATE_FALSE;
+	if (kind == OPERAND_FIELD && p->field[n->operand.slot] < 0)
+		return STATE_FALSE;
+	return operand_kind__type(kind) == TYPE_TIME && !p->callsite->is_span ? STATE_FALSE : STATE_ASK;
+}
+
+/* `decides`: the state of one side that decides for both. */
+static enum state join(enum state a, enum state b, enum state decides)
+{
+	if (a == decides || b == decides)
+		return decides;
+	return a == STATE_ASK || b == STATE_ASK ? STATE_ASK : a;
+}
+
+static enum state settle(const struct expr *e, struct plan *p, u32 at)
+{
+	const struct node *n = &e->node[at];
+	enum state a, b, out;
+
+	if (n->kind == NODE_NOT) {
+		a = settle(e, p, n->left);
+		out = a == STATE_ASK ? a : a == STATE_TRUE ? STATE_FALSE : STATE_TRUE;
+	} else if (n->kind == NODE_AND || n->kind == NODE_OR) {
+		a = settle(e, p, n->left);
+		b = settle(e, p, n->right);
+		out = join(a, b, n->kind == NODE_AND ? STATE_FALSE : STATE_TRUE);
+	} else {
+		out = leaf_state(e, p, n);
+	}
+	return p->state[at] = out;
+}
+
+static struct plan *make_plan(struct expr *e, const struct callsite *c)
+{
+	size_t states = ALIGN_UP(e->node_cnt, sizeof(s16));
+	struct plan *p = malloc(sizeof(*p) + states + e->field_cnt * sizeof(s16));
+
+	if (!p)
+		return NULL;
+	p->callsite = c;
+	p->field = (s16 *)(p->state + states);
+	for (u32 i = 0; i < e->field_cnt; i++)
+		p->field[i] = find_field(c, e->field[i]);
+	settle(e, p, e->root);
+	if (idmap__put(&e->plans, c->id, p)) {
+		free(p);
+		return NULL;
+	}
+	p->next = e->all;
+	e->all = p;
+	return p;
+}
+
+/* NULL without memory: then everything is asked each time. */
+static struct plan *plan_of(struct expr *e, const struct callsite *c)
+{
+	struct plan **near = &e->near[c->id % EXPR_NEAR], *p = *near;
+
+	if (__builtin_expect(p && p->callsite == c, 1))
+		return p;
+	p = idmap__find(&e->plans, c->id);
+	if (!p || p->callsite != c)
+		p = make_plan(e, c);
+	if (p)
+		*near = p;
+	return p;
+}
+
+/* --- the whole --------------------------------------------------------------------------------------------- */
+
+static bool eval(const struct expr *e, const struct plan *p, u32 at, const struct expr_subject *s)
+{
+	const struct node *n = &e->node[at];
+
+	if (p && p->state[at] != STATE_ASK)
+		return p->state[at] == STATE_TRUE;
+	switch (n->kind) {
+	case NODE_AND:
+		return eval(e, p, n->left, s) && eval(e, p, n->right, s);
+	case NODE_OR:
+		return eval(e, p, n->left, s) || eval(e, p, n->right, s);
+	case NODE_NOT:
+		return !eval(e, p, n->left, s);
+	default:
+		return ask(e, p, n, s);
+	}
+}
+
+bool expr__match(struct expr *e, const struct expr_subject *s)
+{
+	return eval(e, plan_of(e, s->callsite), e->root, s);
+}
+
+enum expr_verdict expr__callsite(struct expr *e, const struct callsite *c)
+{
+	const struct plan *p = plan_of(e, c);
+
+	if (!p || p->state[e->root] == STATE_ASK)
+		return EXPR_MAYBE;
+	return p->state[e->root] == STATE_TRUE ? EXPR_ALWAYS : EXPR_NEVER;
+}
+
+static bool asks(const struct expr *e, enum operand_kind from, enum operand_kind to, u32 *column)
+{
+	for (u32 i = 0; i < e->node_cnt; i++) {
+		const struct node *n = &e->node[i];
+
+		if ((n->kind != NODE_COMPARE && n->kind != NODE_HAS) || n->operand.kind < from || n->operand.kind > to)
+			continue;
+		if (column)
+			*column = n->column;
+		return true;
+	}
+	return false;
+}
+
+bool expr__asks_times(const struct expr *e, u32 *column)
+{
+	return asks(e, OPERAND_DURATION, OPERAND_IDLE, column);
+}
+
+bool expr__asks_fields(const struct expr *e)
+{
+	return asks(e, OPERAND_FIELD, OPERAND_FIELD, NULL);
+}

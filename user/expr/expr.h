@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * expr.h - expressions about spans and events: the one language of triggers, filters and groupings (man 7 tapebpf-expr).
+ *
+ *	level>=warn and (name==order or path~"/api") and not code==200 and duration>50ms
+ *
+ * Typed: a comparison asks for the value as the program recorded it. A value that is not there, or could not be read, makes
+ * each comparison false, `!=` too. Not thread-safe; an expression remembers what it has found out about callsites, so it
+ * serves one stream: expr__forget before another one.
+ */
+#ifndef TAPEBPF_EXPR_H
+#define TAPEBPF_EXPR_H
+
+#include "model/sink.h"
+
+struct expr;
+
+#define EXPR_MAX_BYTES 4096
+
+/* What is wrong with a text, and where. */
+struct expr_error {
+	u32 column; /* byte in the text, from 0; text__point shows it */
+	char text[240];
+};
+
+/* Parse `bytes` bytes of text. NULL: *err (may be NULL) says why; errno is EINVAL or ENOMEM. */
+struct expr *expr__new(const char *text, size_t bytes, struct expr_error *err);
+void expr__free(struct expr *e);
+
+/* What is looked at: an event, or a span with the values that it has by now. */
+struct expr_subject {
+	const struct callsite *callsite; /* never NULL */
+	const struct thread *thread;	 /* NULL: unknown */
+	const struct value *value;
+	u32 value_cnt;
+	bool timed; /* a span of which these are known */
+	u64 duration_ns, busy_ns;
+};
+
+bool expr__match(struct expr *e, const struct expr_subject *s);
+
+/* What can be said of all spans or events of a callsite. */
+enum expr_verdict { EXPR_NEVER, EXPR_ALWAYS, EXPR_MAYBE };
+enum expr_verdict expr__callsite(struct expr *e, const struct callsite *c);
+
+/* Callsites may be others from now on. */
+void expr__forget(struct expr *e);
+
+/* Does it look at times (duration, busy, idle)? *column (may be NULL): where it does first. */
+bool expr__asks_times(const struct expr *e, u32 *column);
+/* Does it look at values of fields? */
+bool expr__asks_fields(const struct expr *e);
+
+#endif

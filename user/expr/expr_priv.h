@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* expr_priv.h - inside an expression: expr_parse.c makes the tree, expr.c walks it. */
+#ifndef TAPEBPF_EXPR_PRIV_H
+#define TAPEBPF_EXPR_PRIV_H
+
+#include "base/idmap.h"
+#include "expr/literal.h"
+#include "expr/operand.h"
+
+#include <regex.h>
+
+enum node_kind { NODE_AND, NODE_OR, NODE_NOT, NODE_HAS, NODE_COMPARE };
+
+struct node {
+	enum node_kind kind;
+	enum token_kind op;
+	u32 left, right; /* NOT: left */
+	u32 column;
+	struct operand operand;
+	struct literal literal;
+	regex_t regex;
+	bool has_literal, has_regex;
+};
+
+/* What is known of a node, or of all, for a callsite. */
+enum state { STATE_FALSE, STATE_TRUE, STATE_ASK };
+
+/* An expression on one callsite: found out once. */
+struct plan {
+	const struct callsite *callsite;
+	struct plan *next;
+	s16 *field; /* by slot: index in the callsite, -1: none */
+	u8 state[]; /* by node, enum state */
+};
+
+#define EXPR_NEAR 64
+#define EXPR_SCRATCH_BYTES 65536 /* no text of a record is longer */
+
+struct expr {
+	struct node *node;
+	u32 node_cnt, node_cap, root;
+	char **field; /* names, by slot */
+	u32 field_cnt;
+	struct plan *near[EXPR_NEAR]; /* some of plans, by the low bits of the callsite's id */
+	struct idmap plans;
+	struct plan *all;
+	char *scratch; /* EXPR_SCRATCH_BYTES, if there is a regular expression */
+};
+
+/* expr_parse.c: into e, which is empty. 0, -EINVAL, -ENOMEM with *err filled. */
+int expr__parse(struct expr *e, const char *text, size_t bytes, struct expr_error *err);
+
+#endif
