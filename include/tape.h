@@ -1541,14 +1541,30 @@ TAPE__IN uint32_t tape__entry_of(struct tape__tls *t, uint64_t id)
 	return ~0u;
 }
 
+/* The topmost entry that the page does not name: it may be anybody's. The depth itself: all of them are known. */
+TAPE__IN uint32_t tape__nameless_entry(struct tape__tls *t)
+{
+	struct tape_page *p = t->page;
+	uint32_t d = t->depth;
+
+	if (!d || d > TAPE_OPEN_CNT || !p || p->magic != TAPE_PAGE_MAGIC)
+		return d ? d - 1 : 0;
+	while (d--)
+		if (tape__tail(p)->open[d] == 0xffff && !(t->holes >> d & 1))
+			return d;
+	return t->depth;
+}
+
 TAPE__FN void tape_1_exit(const tape_handle *h)
 {
 	struct tape__tls *t = &tape_1_tls;
 	uint32_t d = tape__entry_of(t, h->id);
 
 	if (d == ~0u)
-		d = t->depth ? t->depth - 1 : 0;
+		d = tape__nameless_entry(t);
 	tape_1_op(TAPE_R_EXIT, h, NULL, d);
+	if (d >= t->depth)
+		return; /* not entered on this thread: the entries that are stay */
 	if (d + 1 >= t->depth)
 		tape__leave(t, d);
 	else if (d < 64)

@@ -189,6 +189,26 @@ static void out_of_order(void **state)
 	assert_int_equal(tape_1_tls.holes, 0);
 }
 
+/* An exit of what is not entered here leaves what is alone: the next span does not take its place. */
+static void exit_of_nothing(void **state)
+{
+	tape_handle h = tape_open(INFO, "h");
+
+	{
+		tape_span(INFO, "outer");
+		tape_exit(h);
+		{
+			tape_span(INFO, "inner");
+		}
+		tape_exit(h);
+		tape_event(INFO, "inside");
+	}
+	tape_drop(h);
+	assert_string_equal(story(), "OPEN 0 A:h\nBEGIN 0 outer\nEXIT 1 A:h\nBEGIN 1 inner\nEND 1\nEXIT 1 A:h\n"
+				     "EVENT 1 inside\nEND 0\nDROP 0 A:h\n");
+	assert_int_equal(tape_1_tls.depth, 0);
+}
+
 static void parents(void **state)
 {
 	tape_handle a = tape_open(INFO, "a");
@@ -360,7 +380,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, all_on, all_off)
 	const struct CMUnitTest tests[] = {
 		T(off_costs_no_argument), T(scoped), T(compact), T(all_types), T(messages), T(truncated), T(thirty_two), T(by_hand),
-		T(out_of_order), T(parents), T(numbered), T(unarmed_handles), T(immediate), T(armed_in_between), T(thread_names),
+		T(out_of_order), T(exit_of_nothing), T(parents), T(numbered), T(unarmed_handles), T(immediate), T(armed_in_between), T(thread_names),
 		T(begun_before),
 		cmocka_unit_test(site_table),
 	};
