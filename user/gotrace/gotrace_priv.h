@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* gotrace_priv.h - what the files of this room share. See gotrace.c. */
+#ifndef TAPEBPF_GOTRACE_PRIV_H
+#define TAPEBPF_GOTRACE_PRIV_H
+
+#include "base/idmap.h"
+#include "export/slices.h"
+#include "export/value_text.h"
+#include "gotrace/go_wire.h"
+#include "gotrace/gotrace.h"
+
+/* A callsite's texts, cleaned and cut, and their ids in the generation in hand. */
+struct gsite {
+	char *text; /* spans: the name; events: level and target */
+	char *func, *file;
+	u32 text_bytes, func_bytes, file_bytes, line;
+	u64 pc;
+	u64 text_gen, text_id; /* the id is valid in that generation */
+	u64 stack_gen, stack_id;
+};
+
+/* A region that is open on a goroutine. */
+struct region {
+	u64 task; /* its own, or that of the innermost task around it */
+	struct gsite *site;
+	bool left; /* ended by the end of the recording only: stays open, if nothing follows */
+};
+
+/* A process: its control goroutine and root task. */
+struct gproc {
+	struct process *process; /* NULL: unknown */
+	u64 g, g_seq, root;
+	u32 live_cnt; /* threads that have a goroutine */
+	bool born;    /* the goroutine is there */
+	bool ended;
+	struct gproc *next; /* in order of appearance */
+};
+
+/* A thread: its goroutine. (User memory of struct slice_thread.) */
+struct gthread {
+	struct gproc *proc;
+	u64 g, g_seq;
+	u32 slot; /* proc number */
+	bool told, born, ended;
+	struct go_stream stream;
+	struct region *region;
+	u32 region_cnt, region_cap;
+	struct gthread *prev, *next; /* of those that have a goroutine */
+	struct gthread *all;	     /* of all */
+};
+
+/* A proc. */
+struct gslot {
+	u64 seq, status_gen;
+	bool taken;
+};
+
+enum task_state { TASK_NONE, TASK_BEGUN, TASK_ENDED };
+
+/* A span. (User memory of struct slice_span.) */
+struct gspan {
+	struct gsite *site;
+	struct slice_span *prev, *next; /* of those that were not entered yet */
+	u64 task;
+	u8 state; /* enum task_state */
+	bool pending, forced;
+};
+
+enum item_kind {
+	ITEM_PROC, ITEM_PROC_END, ITEM_THREAD, ITEM_THREAD_END, ITEM_RENAME,
+	ITEM_BEGIN, ITEM_END, ITEM_TASK_BEGIN, ITEM_TASK_END,
+	ITEM_LOG,  /* on a thread; on the control goroutine of proc if thread is NULL */
+};
+
+#define ITEM_EARLY 1 /* before the trace's beginning, drawn from there */
+#define ITEM_LEFT  2 /* END: by the end of the recording */
+#define ITEM_OPEN  4 /* LOG: fields of an opening, which go behind the first begin if that follows at once */
+
+/* A call of the slices stage, waiting for its generation. */
+struct item {
+	u64 time_ns;
+	struct slice_thread *thread;
+	union {
+		struct slice_span *span; /* held */
+		struct gproc *proc;	 /* PROC, PROC_END; LOG without a thread */
+	};
+	u32 text; /* offset in texts; 0: none */
+	u16 text_bytes;
+	u8 kind, flags;
+};
+
+/* In front of each text. */
+struct text_head {
+	struct gsite *site;
+};
+
+enum note { NOTE_LOSS, NOTE_PROCESS, NOTE_RECORDING, NOTE_MAX };
+
+struct gotrace {
+	struct gotrace_opts opts;
+	gotrace_write_fn write;
+	void *ctx;
+	struct slices *slices;
+	int err;
+
+	/* waiting: gotrace.c */
+	struct item *item, *spare;
+	u32 item_cnt, item_cap, item_max;
+	bool displaced; /* not in order of time */
+	u64 first_ns, max_ns; /* of what waits */
+	u64 last_ns;	      /* of all so far */
+	struct go_bytes texts, texts_next;
+	struct slice_span *pending;
+
+	/* names: gotrace_site.c */
+	struct idmap sites; /* by callsite->id */
+	struct gsite *note[NOTE_MAX];
+	struct idmap name_pcs; /* by hash of the name */
+	u64 name_pc_cnt;
+
+	/* the reader's state as of the last event written: gotrace_encode.c */
+	struct go_wire wire;
+	u64 clock;    /* raw, of the last event */
+	u64 start_ns; /* of the trace */
+	u64 shift_ns; /* raw = ns - shift */
+	u64 gen_start;
+	u64 cut_ns; /* what came before is written */
+	bool started, header_written;
+	struct gproc *procs, **procs_last;
+	struct gproc nobody;	/* control goroutine of no process */
+	struct idmap procs_by_uid;
+	struct gthread *live, *threads;
+	struct idmap tid_uses;	/* tid -> times it had a goroutine */
+	struct idmap live_m;	/* thread numbers in use */
+	struct go_stream control, none;
+	struct gslot *slot;
+	u32 slot_cnt, slot_cap, slot_free, slots_told, slots_hint;
+	u64 extra_g, next_task;
+	bool left_open;
+
+	struct gotrace_stats st;
+};
+
+static inline struct gspan *gspan(struct slice_span *s)
+{
+	return (struct gspan *)s->user;
+}
+
+static inline bool is_task(struct slice_span *s)
+{
+	return s->async || gspan(s)->forced;
+}
+
+/* --- gotrace.c --- */
+/* Takes over a hold on the item's span. 0 or the trace's error. */
+int gotrace__add(struct gotrace *g, const struct item *i);
+/* The same, without the cut that it may call for. */
+int gotrace__append(struct gotrace *g, const struct item *i);
+/* A text for an item: the writer fills buf, at most GO_MAX_TEXT, and says how much. NULL: no memory. */
+char *gotrace__text(struct gotrace *g, struct gsite *site);
+int gotrace__add_text(struct gotrace *g, struct item *i, const struct text_buf *b);
+
+/* --- gotrace_feed.c --- */
+extern const struct slices_ops gotrace_feed_ops;
+/* Of a process, made if need be; NULL: no memory. p may be NULL. */
+struct gproc *gotrace__proc(struct gotrace *g, struct process *p);
+/* A span that has waited for its first entry as long as it may becomes a task. */
+int gotrace__force(struct gotrace *g, struct slice_span *s);
+int gotrace__note(struct gotrace *g, struct gproc *p, enum note n, u64 time_ns, const char *text);
+
+/* --- gotrace_site.c --- */
+struct gsite *gotrace__site(struct gotrace *g, const struct callsite *c);
+int gotrace__make_notes(struct gotrace *g);
+void gotrace__free_sites(struct gotrace *g);
+/* Ids in the generation in hand. */
+u64 gsite__text(struct gotrace *g, struct gsite *s);
+u64 gsite__stack(struct gotrace *g, struct gsite *s);
+/* The stack that names a goroutine. */
+u64 gotrace__name_stack(struct gotrace *g, const char *name);
+/* "comm[pid]"; returns dst. */
+const char *gproc__name(const struct gproc *p, char dst[96]);
+
+/* --- gotrace_encode.c --- */
+/* Where the first generation begins; before anything is encoded. */
+void gotrace__start(struct gotrace *g, u64 first_ns, u32 threads);
+void gotrace__begin_generation(struct gotrace *g, u64 first_ns);
+void gotrace__encode(struct gotrace *g, const struct item *i);
+void gthread__done(struct gthread *t);
+
+#endif
