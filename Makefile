@@ -29,7 +29,7 @@ BPF_ARCH := $(if $(filter aarch64,$(ARCH)),arm64,x86)
 .DEFAULT_GOAL := all
 
 # The rooms, in the one direction that arrows may run (see tests/unit/rooms.sh).
-ROOMS := base elf ingest model expr attach tape export gotrace flight cmd
+ROOMS := base elf ingest model expr attach tape export gotrace flight fold cmd
 # What a room's archive needs behind it when a unit test of that room is linked.
 NEEDS_base := base
 NEEDS_elf := elf base
@@ -41,7 +41,8 @@ NEEDS_tape := tape model ingest elf base
 NEEDS_export := export model elf ingest base
 NEEDS_gotrace := gotrace export model elf ingest base
 NEEDS_flight := flight gotrace export expr tape model ingest elf base
-NEEDS_cmd := cmd flight gotrace export tape attach expr model ingest elf base
+NEEDS_fold := fold model elf ingest base
+NEEDS_cmd := cmd fold flight gotrace export tape attach expr model ingest elf base
 
 room_objs = $(patsubst %.c,$(B)/%.o,$(filter-out user/cmd/main.c,$(wildcard user/$(1)/*.c)))
 
@@ -61,6 +62,9 @@ tapebpf: $(B)/user/cmd/main.o $(foreach r,$(NEEDS_cmd),$(B)/lib/$(r).a)
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(CPPFLAGS) -c -o $@ $<
+
+# .incbin, which the compiler's dependencies do not know
+$(B)/user/fold/page.o: user/fold/page.css user/fold/page.js
 
 # --- BPF -------------------------------------------------------------------------------------------------
 BPF_SRC := $(wildcard bpf/*.bpf.c)

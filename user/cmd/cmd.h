@@ -18,6 +18,7 @@ int cmd_record(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
+int cmd_flame(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 
 /* "tapebpf: TEXT" and "  try: HINT" on standard error, made safe for terminals. Returns status. */

@@ -18,6 +18,7 @@ static const struct command {
 	{ "list", cmd_list, "show the probe sites and callsites of a process or file" },
 	{ "dump", cmd_dump, "print a tape as text, tree or JSON" },
 	{ "verify", cmd_verify, "audit a tape" },
+	{ "flame", cmd_flame, "show where the time went: a flame graph or folded lines" },
 	{ "doctor", cmd_doctor, "say what works on this machine, and what to do about the rest" },
 };
 

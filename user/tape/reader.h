@@ -95,6 +95,7 @@ struct tape_reader {
 	u64 last_ns; /* latest time read */
 	int error;  /* no memory, or from the sink */
 	bool ended;
+	struct tape_raw peeked; /* with bytes: a record that run has still to take */
 
 	bool own;	   /* a tape of tapebpf: ids are never re-used */
 	bool ignore_extensions;

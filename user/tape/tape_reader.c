@@ -258,6 +258,58 @@ static void dispatch(struct tape_reader *r, const struct tape_raw *raw)
 		record(r, raw);
 }
 
+static int next_record(struct tape_reader *r, struct tape_raw *raw)
+{
+	if (!r->peeked.bytes)
+		return tape_scan__next(r->scan, raw);
+	*raw = r->peeked;
+	r->peeked.bytes = 0;
+	return 1;
+}
+
+/* Where a record's time stands; 0: it has none that orders it. */
+static u32 time_at(u8 kind)
+{
+	switch (kind) {
+	case TAPE_EVENT:
+		return offsetof(struct tape_event, time);
+	case TAPE_SPAN_OPEN:
+		return offsetof(struct tape_span_open, time);
+	case TAPE_SPAN_ENTER:
+		return offsetof(struct tape_span_enter, time);
+	case TAPE_SPAN_EXIT:
+	case TAPE_SPAN_CLOSE:
+		return offsetof(struct tape_span_end, time);
+	case TAPE_X_LOSS:
+		return offsetof(struct tape_x_loss, to);
+	case TAPE_X_LATE:
+		return offsetof(struct tape_x_late, time);
+	case TAPE_X_LIFE:
+		return offsetof(struct tape_x_life, end);
+	default:
+		return 0;
+	}
+}
+
+int tape_reader__peek(struct tape_reader *r, u64 *time_ns)
+{
+	int got = r->ended ? 0 : r->peeked.bytes ? 1 : tape_scan__next(r->scan, &r->peeked);
+	u32 at;
+	s64 time;
+
+	*time_ns = r->last_ns;
+	if (got <= 0) {
+		r->peeked.bytes = 0;
+		return got;
+	}
+	at = time_at(r->peeked.kind);
+	if (at) {
+		memcpy(&time, r->peeked.data + at, sizeof(time));
+		*time_ns = (u64)time + READER_TIME_OFFSET;
+	}
+	return 1;
+}
+
 int tape_reader__run(struct tape_reader *r, const struct sink *sink, u64 bytes)
 {
 	static const struct sink_ops deaf;
@@ -270,7 +322,7 @@ int tape_reader__run(struct tape_reader *r, const struct sink *sink, u64 bytes)
 	if (until < bytes)
 		until = UINT64_MAX;
 	while (!r->ended && !r->error) {
-		got = tape_scan__next(r->scan, &raw);
+		got = next_record(r, &raw);
 		if (got < 0)
 			return got;
 		if (!got) {
@@ -304,6 +356,15 @@ s64 tape_reader__unix_ns(const struct tape_reader *r, u64 time_ns)
 	if (__builtin_add_overflow(base, (s64)(time_ns - READER_TIME_OFFSET), &sum))
 		return base < 0 ? INT64_MIN : INT64_MAX;
 	return sum;
+}
+
+u64 tape_reader__time_ns(const struct tape_reader *r, s64 unix_ns)
+{
+	s64 base = tape_scan__intro(r->scan)->base_unix_ns, diff;
+
+	if (__builtin_sub_overflow(unix_ns, base, &diff))
+		return unix_ns < base ? 0 : UINT64_MAX;
+	return (u64)diff + READER_TIME_OFFSET;
 }
 
 u64 tape_reader__offset(const struct tape_reader *r)

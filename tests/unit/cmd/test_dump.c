@@ -7,22 +7,13 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include <fcntl.h>
 #include <math.h>
-#include <sys/wait.h>
 
 #include "base/text.h"
-#include "cmd/cmd.h"
 #include "cmd/show.h"
 #include "tape/tape_build.h"
 #include "tape/tape_reader.h"
-
-/* What a command says for humans goes to standard error: main.c's part, which is not linked here. */
-int cmd__fail(int status, const struct diag *d)
-{
-	fprintf(stderr, "tapebpf: %s\n", d->text);
-	return status;
-}
+#include "run_cmd.h"
 
 static s64 unix_ns(void *ctx, u64 time_ns)
 {
@@ -331,28 +322,6 @@ static void terminals_are_safe(void **state)
 }
 
 /* --- the commands ------------------------------------------------------------------------------------------- */
-
-static int run(int (*cmd)(int, char **), int out, int argc, char **argv)
-{
-	int status, null;
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (!pid) {
-		null = open("/dev/null", O_WRONLY);
-		dup2(out >= 0 ? out : null, STDOUT_FILENO);
-		dup2(null, STDERR_FILENO);
-		status = cmd(argc, argv);
-		fflush(NULL);
-		_exit(status);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
-
-#define RUN(cmd, out, ...) \
-	run(cmd, out, sizeof((char *[]){ "x", __VA_ARGS__ }) / sizeof(char *), (char *[]){ "x", __VA_ARGS__, NULL })
 
 static void exit_status(void **state)
 {

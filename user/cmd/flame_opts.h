@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* flame_opts.h - the command line of `flame`. */
+#ifndef TAPEBPF_FLAME_OPTS_H
+#define TAPEBPF_FLAME_OPTS_H
+
+#include "cmd/input.h"
+#include "fold/fold.h"
+#include "fold/page.h"
+
+#define FLAME_MAX_PIDS 64
+
+struct flame_opts {
+	struct fold_opts fold;
+	struct input_opts input;
+	struct page_opts page;
+	bool chart;	  /* over time, not merged */
+	char **file;
+	u32 file_cnt;
+	u32 pid[FLAME_MAX_PIDS];
+	u32 pid_cnt;
+	u64 duration_ns; /* 0: until the end */
+	bool folded;	 /* lines, not a picture */
+	bool in_order;	 /* as they come, not merged */
+	bool reverse;	 /* leaf first */
+	bool diff;	 /* two files: before, after */
+	bool normalize;
+	const char *output; /* NULL: standard output */
+};
+
+/* Parse; prints its own usage errors. 0, or -1 with *status set (help, usage error). */
+int flame_opts__parse(struct flame_opts *o, int argc, char **argv, int *status);
+
+#endif
