@@ -4,7 +4,7 @@
  * per record of the program; asserts nothing. For counts that do not depend on the machine's mood:
  *	valgrind --tool=callgrind --toggle-collect=go build/tests/bench/bench_recorder FILE
  *
- *	bench_recorder FILE [spans|hits|both [ROUNDS]]	FILE: the tape, overwritten (on the disk that counts)
+ *	bench_recorder FILE [one|spans|hits|all [ROUNDS]]	FILE: the tape, overwritten (on the disk that counts)
  */
 #include "../unit/ingest/page_sim.h"
 #include "ingest/ingest.h"
@@ -28,7 +28,7 @@ struct bench {
 	struct tape_writer *w;
 	struct sim_page page[2];
 	u64 now, value, spent, made;
-	u32 turn;
+	u32 turn, threads;
 };
 
 static u32 rounds = 200;
@@ -65,15 +65,16 @@ __attribute__((noinline)) void go(struct bench *b, const u8 *rec, u32 cnt, u32 s
 	b->spent += cpu_ns() - t;
 }
 
-/* Two threads, flat out, that fill their pages in the same time. */
+/* Threads, flat out, that fill their pages in the same time. */
 static void spans(struct bench *b)
 {
 	static struct sim_delivery d[GO];
 	u32 i;
 
 	for (i = 0; i < GO; i++) {
-		struct sim_page *p = &b->page[b->turn & 1];
-		u64 at = b->now + (b->turn & 1) * 7;
+		u32 t = b->turn++ % b->threads;
+		struct sim_page *p = &b->page[t];
+		u64 at = b->now + t * 7;
 
 		sim__reset(p, at);
 		for (;; at += 14) {
@@ -82,8 +83,8 @@ static void spans(struct bench *b)
 			b->made++;
 		}
 		sim__end(p, at);
-		sim__deliver(p, &d[i], WIRE_WHY_FLUSH, b->turn & 1, 1, (b->turn & 1) + 2, at);
-		if (b->turn++ & 1)
+		sim__deliver(p, &d[i], WIRE_WHY_FLUSH, t, 1, t + 2, at);
+		if (t == b->threads - 1)
 			b->now = at;
 	}
 	go(b, (const u8 *)d, GO, sizeof(d[0]));
@@ -115,7 +116,7 @@ static void hits(struct bench *b)
 	go(b, (const u8 *)h, HITS, sizeof(h[0]));
 }
 
-static void run(const char *name, const char *path, void (*round)(struct bench *), u64 hold_ns)
+static void run(const char *name, const char *path, void (*round)(struct bench *), u32 threads, u64 hold_ns)
 {
 	struct bench *b = calloc(1, sizeof(*b));
 	struct tape_writer_opts wo = { .sz = sizeof(wo), .base_mono_ns = 1, .force = true };
@@ -136,6 +137,7 @@ static void run(const char *name, const char *path, void (*round)(struct bench *
 	b->in = ingest__new(&ops, &io);
 	b->m = model__new(&k, 1, NULL);
 	b->now = NSEC_PER_SEC;
+	b->threads = threads;
 	model__add_file(b->m, &f, 0, 0);
 	for (i = 0; i < 2; i++)
 		sim__init(&b->page[i], b->now + i, 1, i + 2, 1);
@@ -155,20 +157,23 @@ static void run(const char *name, const char *path, void (*round)(struct bench *
 
 int main(int argc, char **argv)
 {
-	const char *what = argc > 2 ? argv[2] : "both";
+	const char *what = argc > 2 ? argv[2] : "all";
+	bool all = !strcmp(what, "all");
 
 	if (argc < 2)
 		return 2;
 	if (argc > 3)
 		rounds = strtoul(argv[3], NULL, 0);
 	/* held until memory is short, as under a flood; and held for a moment only */
-	if (strcmp(what, "hits")) {
-		run("spans", argv[1], spans, 1000);
-		run("spans, memory short", argv[1], spans, 1000 * NSEC_PER_SEC);
+	if (all || !strcmp(what, "one"))
+		run("spans of one thread", argv[1], spans, 1, 1000);
+	if (all || !strcmp(what, "spans")) {
+		run("spans of two", argv[1], spans, 2, 1000);
+		run("spans, memory short", argv[1], spans, 2, 1000 * NSEC_PER_SEC);
 	}
-	if (strcmp(what, "spans")) {
-		run("hits", argv[1], hits, 1000);
-		run("hits, memory short", argv[1], hits, 1000 * NSEC_PER_SEC);
+	if (all || !strcmp(what, "hits")) {
+		run("hits", argv[1], hits, 2, 1000);
+		run("hits, memory short", argv[1], hits, 2, 1000 * NSEC_PER_SEC);
 	}
 	return 0;
 }

@@ -40,6 +40,7 @@ struct recording {
 	char *text; /* NUL-terminated; NULL until the first call */
 	size_t bytes, room;
 	bool quiet;
+	bool whole; /* offer span_begin and span_end as well: the lines are the same */
 	int fail;
 };
 
@@ -269,8 +270,21 @@ static inline int recording__loss(void *ctx, const struct loss *l)
 	return r->fail;
 }
 
+static inline int recording__begin(void *ctx, const struct span_open *o)
+{
+	recording__open(ctx, o);
+	return recording__enter(ctx, o->span, o->thread, o->time_ns);
+}
+
+static inline int recording__end(void *ctx, u64 span, struct thread *t, u64 ns)
+{
+	recording__exit(ctx, span, t, ns, SINK_OWN);
+	return recording__close(ctx, span, ns, ns, SINK_OWN);
+}
+
 static inline struct sink recording__sink(struct recording *r)
 {
+	static struct sink_ops whole;
 	static const struct sink_ops ops = {
 		.callsite = recording__callsite,
 		.process = recording__process,
@@ -287,7 +301,10 @@ static inline struct sink recording__sink(struct recording *r)
 		.loss = recording__loss,
 	};
 
-	return (struct sink){.ops = &ops, .ctx = r};
+	whole = ops;
+	whole.span_begin = recording__begin;
+	whole.span_end = recording__end;
+	return (struct sink){.ops = r->whole ? &whole : &ops, .ctx = r};
 }
 
 static inline void recording__clear(struct recording *r)

@@ -35,13 +35,16 @@ void fanout__done(struct model *m)
 	free(m->ops);
 }
 
+static inline void took(struct model *m, int err)
+{
+	if (__builtin_expect(err < 0, 0) && !m->err)
+		m->err = err;
+}
+
 #define FANOUT(m, call, ...)                                                                       \
 	do {                                                                                       \
-		for (u32 fan_ = 0; fan_ < (m)->sink_cnt; fan_++) {                                 \
-			int err_ = (m)->ops[fan_].call((m)->sink[fan_].ctx, ##__VA_ARGS__);        \
-			if (__builtin_expect(err_ < 0, 0) && !(m)->err)                            \
-				(m)->err = err_;                                                   \
-		}                                                                                  \
+		for (u32 fan_ = 0; fan_ < (m)->sink_cnt; fan_++)                                   \
+			took(m, (m)->ops[fan_].call((m)->sink[fan_].ctx, ##__VA_ARGS__));          \
 	} while (0)
 
 void fanout__callsite(struct model *m, struct callsite *c)
@@ -72,6 +75,40 @@ void fanout__thread_end(struct model *m, struct task *t, u64 ns)
 void fanout__open(struct model *m, const struct span_open *o)
 {
 	FANOUT(m, span_open, o);
+}
+
+static int begin(const struct sink *k, const struct span_open *o)
+{
+	int err, and;
+
+	if (k->ops->span_begin)
+		return k->ops->span_begin(k->ctx, o);
+	err = k->ops->span_open(k->ctx, o);
+	and = k->ops->span_enter(k->ctx, o->span, o->thread, o->time_ns);
+	return err < 0 ? err : and;
+}
+
+static int end(const struct sink *k, u64 span, struct thread *t, u64 ns)
+{
+	int err, and;
+
+	if (k->ops->span_end)
+		return k->ops->span_end(k->ctx, span, t, ns);
+	err = k->ops->span_exit(k->ctx, span, t, ns, SINK_OWN);
+	and = k->ops->span_close(k->ctx, span, ns, ns, SINK_OWN);
+	return err < 0 ? err : and;
+}
+
+void fanout__begin(struct model *m, const struct span_open *o)
+{
+	for (u32 i = 0; i < m->sink_cnt; i++)
+		took(m, begin(&m->sink[i], o));
+}
+
+void fanout__end(struct model *m, u64 span, struct task *t, u64 ns)
+{
+	for (u32 i = 0; i < m->sink_cnt; i++)
+		took(m, end(&m->sink[i], span, &t->pub, ns));
 }
 
 void fanout__enter(struct model *m, u64 span, struct task *t, u64 ns)

@@ -222,6 +222,9 @@ void fanout__thread(struct model *m, struct task *t);
 void fanout__thread_end(struct model *m, struct task *t, u64 ns);
 void fanout__open(struct model *m, const struct span_open *o);
 void fanout__enter(struct model *m, u64 span, struct task *t, u64 ns);
+/* Open and enter; exit and close: see sink.h. */
+void fanout__begin(struct model *m, const struct span_open *o);
+void fanout__end(struct model *m, u64 span, struct task *t, u64 ns);
 void fanout__exit(struct model *m, u64 span, struct task *t, u64 ns, enum sink_why why);
 void fanout__close(struct model *m, u64 span, u64 ns, u64 dropped_ns, enum sink_why why);
 void fanout__value(struct model *m, const struct span *s, const struct value *v, struct task *t,
@@ -259,7 +262,16 @@ u32 values__hit(struct model *m, struct probe_site *s, const struct wire_hit *h,
 int values__one(struct value *v, u16 field, u8 type, const u8 *payload, u32 bytes);
 
 /* tasks.c */
-struct task *tasks__of_page(struct model *m, const struct rec *r, struct lane **lane);
+struct task *tasks__first_record(struct model *m, const struct rec *r, struct lane **lane);
+static inline struct task *tasks__of_page(struct model *m, const struct rec *r, struct lane **lane)
+{
+	struct lane *l = r->page ? r->page->user : NULL;
+
+	if (__builtin_expect(!l || !l->seen, 0))
+		return tasks__first_record(m, r, lane);
+	*lane = l;
+	return l->task;
+}
 struct task *tasks__of_tid(struct model *m, u32 pid, u32 tid, u64 ns);
 void tasks__name(struct model *m, struct task *t, const char *s, size_t bytes);
 void tasks__fork(struct model *m, const struct rec *r);
@@ -295,6 +307,7 @@ struct span_new {
 	u8 parent_kind, flags;
 	u32 value_cnt; /* in m->value */
 	s8 cause;      /* not STORED: refuse it */
+	bool enter;    /* and tell that the opener enters it; the entry is the caller's business */
 };
 /* NULL: not even a place to remember it as refused. */
 struct span *span__open(struct model *m, const struct span_new *n);

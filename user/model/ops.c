@@ -70,6 +70,8 @@ void ops__abandon(struct model *m, struct task *t, const struct lane *lane, u32 
 	struct entry *e = t->top, *last = NULL;
 	u32 left = lane->entry_cnt;
 
+	if (left && e->lane == lane && e->depth < depth) /* nearly always */
+		return;
 	for (; e && left; e = e->down) {
 		if (e->lane != lane)
 			continue;
@@ -113,28 +115,25 @@ static int op_begin(struct model *m, const struct op *op)
 			     .explicit_parent = &r->other,
 			     .time_ns = op->ns,
 			     .parent_kind = r->parent,
-			     .cause = (s8)cause};
+			     .cause = (s8)cause,
+			     .enter = true};
 	struct entry *e;
 	struct span *s;
 
 	m->about = c;
 	ops__abandon(m, op->t, op->lane, r->depth, op->ns);
+	if (pool__reserve(&m->entries))
+		return LOSS_MEMORY;
 	if (cause == STORED)
 		n.value_cnt = take_fields(m, c, r);
 	s = span__open(m, &n);
 	e = stack__push(m, op->t, s, ENTRY_SCOPED, op->lane, op->ns);
-	if (!e) {
-		if (s)
-			span__drop(m, s, op->ns, SINK_LOST);
-		return LOSS_MEMORY;
-	}
 	e->depth = r->depth;
 	e->number = r->number;
 	if (!s) {
 		e->cause = (s8)refusal(m, cause);
 		return e->cause;
 	}
-	span__enter(m, e, op->ns);
 	return span_outcome(s);
 }
 

@@ -156,29 +156,26 @@ static int hit_begin(struct model *m, const struct hit *h)
 			     .stack = h->t,
 			     .time_ns = h->ns,
 			     .parent_kind = WIRE_PARENT_CURRENT,
-			     .cause = c ? STORED : LOSS_MEMORY};
+			     .cause = c ? STORED : LOSS_MEMORY,
+			     .enter = true};
 	struct entry *e;
 	struct span *s;
 
 	m->about = c;
 	if (h->t->foreign_cnt >= MAX_FOREIGN_DEPTH)
 		abandon_above(m, h->t, NULL, h->ns);
+	if (pool__reserve(&m->entries))
+		return LOSS_MEMORY;
 	if (c)
 		n.value_cnt = values__hit(m, h->site, h->h, true);
 	s = span__open(m, &n);
 	e = stack__push(m, h->t, s, ENTRY_FOREIGN, NULL, h->ns);
-	if (!e) {
-		if (s)
-			span__drop(m, s, h->ns, SINK_LOST);
-		return LOSS_MEMORY;
-	}
 	m->st.pair_begins++;
 	e->pair = pair;
 	if (!s) {
 		e->cause = m->st.spans_open >= m->opts.max_spans ? LOSS_SPANS : LOSS_MEMORY;
 		return e->cause;
 	}
-	span__enter(m, e, h->ns);
 	return s->cause;
 }
 

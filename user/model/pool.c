@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "model/pool.h"
 
+#include <errno.h>
+
 #define POOL_CHUNK_BYTES 65536
 
 void pool__init(struct pool *p, size_t bytes)
@@ -37,4 +39,17 @@ void *pool__refill(struct pool *p)
 	o = p->at;
 	p->at += p->bytes;
 	return o;
+}
+
+int pool__reserve(struct pool *p)
+{
+	void *o;
+
+	if (p->free)
+		return 0;
+	o = pool__refill(p);
+	if (!o)
+		return -ENOMEM;
+	pool__put(p, o);
+	return 0;
 }

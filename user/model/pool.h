@@ -28,6 +28,9 @@ static inline void *pool__get(struct pool *p)
 	return o;
 }
 
+/* 0: the next pool__get will succeed; else -ENOMEM. */
+int pool__reserve(struct pool *p);
+
 static inline void pool__put(struct pool *p, void *o)
 {
 	*(void **)o = p->free;

@@ -142,7 +142,12 @@ static void tell_open(struct model *m, struct span *s, const struct span_new *n,
 		m->st.spans_peak = m->st.spans_open;
 	if (lost_parent)
 		m->st.lost_parent++;
-	fanout__open(m, &o);
+	if (!n->enter) {
+		fanout__open(m, &o);
+		return;
+	}
+	m->st.entries++;
+	fanout__begin(m, &o);
 }
 
 /* The program says that this id is a new span's: what had it before has ended without our knowing.
@@ -279,6 +284,28 @@ void span__enter(struct model *m, struct entry *e, u64 ns)
 	fanout__enter(m, e->span->uid, e->task, ns);
 }
 
+/* Does this entry's end close the span, at that time, for no reason but the program's? Nothing else holds it, then. */
+static bool is_whole_end(const struct span *s, u64 ns)
+{
+	return s->refs == 2 && s->handles == 1 && s->cause == STORED && !s->raw && !s->why && s->floor_ns <= ns;
+}
+
+/* What the other way through span__leave would do, in one call to the sinks. */
+static void end_whole(struct model *m, struct entry *e, u64 ns)
+{
+	struct span *s = e->span, *parent = s->parent;
+
+	fanout__end(m, s->uid, e->task, ns);
+	m->st.spans_closed++;
+	m->st.spans_open--;
+	stack__remove(m, e);
+	pool__put(&m->spans, s);
+	if (!parent)
+		return;
+	parent->floor_ns = MAX(parent->floor_ns, ns);
+	put(m, parent, ns, SINK_OWN);
+}
+
 void span__leave(struct model *m, struct entry *e, u64 ns, enum sink_why why)
 {
 	bool ends = e->kind != ENTRY_MANUAL;
@@ -286,6 +313,10 @@ void span__leave(struct model *m, struct entry *e, u64 ns, enum sink_why why)
 
 	if (e->kind == ENTRY_FOREIGN)
 		pairs__ended(m, e, why);
+	if (ends && why == SINK_OWN && s && is_whole_end(s, ns)) {
+		end_whole(m, e, ns);
+		return;
+	}
 	if (s && s->cause == STORED) {
 		fanout__exit(m, s->uid, e->task, ns, why);
 		if (!ends && why != SINK_OWN && why != SINK_ELSEWHERE && s->dropped_ns)

@@ -85,5 +85,7 @@ struct sink_ops sink__complete(const struct sink_ops *o)
 		.span_follows = o->span_follows ?: skip_follows,
 		.event = o->event ?: skip_event,
 		.loss = o->loss ?: skip_loss,
+		.span_begin = o->span_begin, /* NULL says something */
+		.span_end = o->span_end,
 	};
 }

@@ -139,6 +139,14 @@ struct sink_ops {
 	int (*span_follows)(void *ctx, u64 span, u64 follows, struct thread *t, u64 time_ns);
 	int (*event)(void *ctx, const struct event *e);
 	int (*loss)(void *ctx, const struct loss *l);
+	/*
+	 * The two ends of most spans' lives, one call each, for sinks that want speed; the others get the two calls that each
+	 * stands for. On an error nothing of it has been taken.
+	 * span_begin: opened, and entered at once, on the thread that opened it and at the time of the opening.
+	 * span_end: the program left its only entry, on `t`, and as nothing else held the span it is closed as well.
+	 */
+	int (*span_begin)(void *ctx, const struct span_open *o);
+	int (*span_end)(void *ctx, u64 span, struct thread *t, u64 time_ns);
 };
 
 /* A sink with the context its calls get. */

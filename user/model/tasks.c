@@ -252,7 +252,7 @@ static struct lane *new_lane(struct model *m, struct rec_page *page, u64 ns)
 }
 
 /* The thread of a page that has not been heard of, or not sent a record. */
-static struct task *first_record(struct model *m, const struct rec *r, struct lane **lane)
+struct task *tasks__first_record(struct model *m, const struct rec *r, struct lane **lane)
 {
 	struct task *t;
 
@@ -269,16 +269,6 @@ static struct task *first_record(struct model *m, const struct rec *r, struct la
 	if (!t->proc->first_ns)
 		t->proc->first_ns = r->time_ns;
 	return t;
-}
-
-struct task *tasks__of_page(struct model *m, const struct rec *r, struct lane **lane)
-{
-	struct lane *l = r->page ? r->page->user : NULL;
-
-	if (__builtin_expect(!l || !l->seen, 0))
-		return first_record(m, r, lane);
-	*lane = l;
-	return l->task;
 }
 
 void tasks__page(struct model *m, const struct rec *r)

@@ -51,6 +51,33 @@ int values__one(struct value *v, u16 field, u8 type, const u8 *payload, u32 byte
 	return 1;
 }
 
+/* Bytes in records of the types that are numbers of one size; 0: the others. */
+static const u8 number_bytes[] = {
+	[WIRE_T_BOOL] = 4, [WIRE_T_I32] = 4, [WIRE_T_U32] = 4, [WIRE_T_I64] = 8,
+	[WIRE_T_U64] = 8,  [WIRE_T_F64] = 8, [WIRE_T_PTR] = 8, [WIRE_T_ERROR] = 0,
+};
+
+/* What rec_value__take and from_rec_value make of such a number. */
+static inline void number(struct value *v, u16 field, u8 type, const u8 *payload)
+{
+	u32 narrow;
+
+	v->field = field;
+	v->type = widened(type);
+	v->flags = 0;
+	v->text_bytes = 0;
+	v->orig_bytes = 0;
+	if (number_bytes[type] == 8) {
+		memcpy(&v->u, payload, 8);
+		return;
+	}
+	memcpy(&narrow, payload, 4);
+	if (type == WIRE_T_I32)
+		v->i = (s32)narrow;
+	else
+		v->u = type == WIRE_T_BOOL ? !!narrow : narrow;
+}
+
 /* A payload that does not hold what its callsite declares gives what it does hold, and *cut. */
 u32 values__fields(struct model *m, const struct callsite *c, const u8 *payload, u32 bytes,
 		   bool *cut)
@@ -65,6 +92,12 @@ u32 values__fields(struct model *m, const struct callsite *c, const u8 *payload,
 
 		if (type == WIRE_T_EMPTY)
 			continue;
+		if (type <= WIRE_T_ERROR && number_bytes[type] && number_bytes[type] <= bytes) {
+			number(&m->value[cnt++], (u16)i, type, payload);
+			payload += number_bytes[type];
+			bytes -= number_bytes[type];
+			continue;
+		}
 		used = rec_value__take(&r, type, payload, bytes);
 		if (used < 0 || (u32)used > bytes) {
 			*cut = true;

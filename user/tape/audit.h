@@ -31,7 +31,8 @@ struct audit_span {
 	u64 last_thread; /* of its last ENTER */
 	u32 entered;	 /* entries open */
 	bool was_entered, synthetic, has_parent;
-	u64 parent; /* as the extension says */
+	bool contextual; /* its first entry will tell the parent */
+	u64 parent; /* as the extension says, or that entry */
 };
 
 struct audit {

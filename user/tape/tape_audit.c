@@ -237,6 +237,8 @@ static void on_open(struct audit *a, const struct tape_raw *raw)
 	} else if (kind == TAPE_PARENT_EXPLICIT) {
 		s->has_parent = true;
 		s->parent = x->parent;
+	} else if (kind == TAPE_PARENT_CURRENT) {
+		s->contextual = !a->is_synthetic;
 	}
 	a->spans_cnt += !a->is_synthetic;
 }
@@ -259,6 +261,10 @@ static void on_enter(struct audit *a, const struct tape_raw *raw)
 		}
 		t->cap = t->cap ? t->cap * 2 : 8;
 		t->stack = more;
+	}
+	if (s->contextual && !s->was_entered) {
+		s->has_parent = true;
+		s->parent = t->depth ? t->stack[t->depth - 1] : 0;
 	}
 	t->stack[t->depth++] = x->span;
 	s->last_thread = x->thread;

@@ -85,11 +85,13 @@ static void add_definition(struct tape_group *g, const struct callsite *c, u64 i
 		((u8 *)(x + 1))[i] = c->field[i].type;
 }
 
-struct tape_site *tape_sink__site(struct tape_sink *s, const struct callsite *c)
+struct tape_site *tape_sink__find_site(struct tape_sink *s, const struct callsite *c)
 {
 	struct tape_site *site = idmap__find(&s->sites, c->id);
 	struct tape_group key = {};
 
+	if (site && site->c == c)
+		s->near_site[c->id % TAPE_NEAR_SITES] = site;
 	if (site)
 		return site;
 	add_definition(&key, c, 0);

@@ -297,7 +297,11 @@ struct tape_x_checksum {
 	u32 crc;
 } TAPE_PACKED;
 
-/* Before every SPAN_OPEN. The v0.1 record's parent kind is ROOT where an explicit parent was not known. */
+/*
+ * Before a SPAN_OPEN. The v0.1 record's parent kind is ROOT where an explicit parent was not known. Without it (CURRENT, and
+ * the span is entered at once: only its values are between): opened by the thread of that SPAN_ENTER, under what is
+ * entered there last.
+ */
 struct tape_x_span {
 	struct tape_head h;
 	u64 span;

@@ -133,7 +133,7 @@ static struct tape_alias *add_alias(struct tape_sink *s, struct tape_span *sp, s
 	return a;
 }
 
-static int push(struct tape_thread *t)
+int tape_thread__reserve(struct tape_thread *t)
 {
 	struct tape_entry *e;
 
@@ -156,11 +156,21 @@ static bool is_entered(const struct tape_span *sp, const struct tape_thread *t)
 	return false;
 }
 
+/* There is room. */
+static void push(struct tape_sink *s, struct tape_span *sp, struct tape_ident *ident, struct tape_thread *t)
+{
+	t->entry[t->cnt] = (struct tape_entry){ .span = sp, .ident = ident, .duplicate = is_entered(sp, t) };
+	t->cnt++;
+	set_last(s, ident, t);
+	ident->open++;
+	sp->open++;
+}
+
 int tape_place__enter(struct tape_sink *s, struct tape_span *sp, struct tape_thread *t, s64 time)
 {
 	struct tape_ident *ident = ident_for(sp, t);
 	struct tape_alias *a = NULL;
-	int err = push(t);
+	int err = tape_thread__reserve(t);
 
 	if (err)
 		return err;
@@ -180,12 +190,18 @@ int tape_place__enter(struct tape_sink *s, struct tape_span *sp, struct tape_thr
 		a->next = sp->alias;
 		sp->alias = a;
 	}
-	t->entry[t->cnt] = (struct tape_entry){ .span = sp, .ident = ident, .duplicate = is_entered(sp, t) };
-	t->cnt++;
-	set_last(s, ident, t);
-	ident->open++;
-	sp->open++;
+	push(s, sp, ident, t);
 	return 0;
+}
+
+void tape_place__add_enter(struct tape_sink *s, const struct tape_span *sp, const struct tape_thread *t, s64 time)
+{
+	add_enter(s, sp->ident.id, t, time);
+}
+
+void tape_place__entered(struct tape_sink *s, struct tape_span *sp, struct tape_thread *t)
+{
+	push(s, sp, &sp->ident, t);
 }
 
 /* --- exit ------------------------------------------------------------------------------------------------ */

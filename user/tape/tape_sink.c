@@ -144,28 +144,39 @@ static void free_span(struct tape_sink *s, struct tape_span *sp)
 	s->free_spans = sp;
 }
 
-static void add_open(struct tape_sink *s, const struct span_open *o, const struct tape_span *sp)
+/* Said only where the record behind it, or the entry that follows at once, does not say it. */
+static void add_context(struct tape_sink *s, const struct span_open *o, const struct tape_span *sp, u64 lost, u8 said,
+			bool enter)
+{
+	u8 kind = tape_parent_kind(o->parent_kind);
+	bool more = kind != said || o->flags || lost;
+	struct tape_x_span *x;
+
+	if (enter && !more && kind == TAPE_PARENT_CURRENT && tape_thread__implies(sp->opener, sp->parent))
+		return;
+	x = tape_group__add(&s->group, TAPE_X_SPAN, more ? sizeof(*x) : TAPE_X_SPAN_MIN);
+	if (!x)
+		return;
+	x->span = o->span;
+	x->thread = sp->opener ? sp->opener->uid : 0;
+	x->parent = sp->parent ? sp->parent->ident.id : 0;
+	if (more) {
+		x->parent_kind = kind;
+		x->flags = o->flags;
+		x->lost_parent = lost;
+	}
+}
+
+static void add_open(struct tape_sink *s, const struct span_open *o, const struct tape_span *sp, bool enter)
 {
 	u64 parent = sp->parent ? sp->parent->ident.id : 0;
 	/* a parent that the tape does not have (its opening was refused) is as good as lost */
 	u64 lost = o->lost_parent ? o->lost_parent : parent ? 0 : o->parent;
 	u8 kind = tape_parent_kind(o->parent_kind);
 	u8 said = kind == TAPE_PARENT_EXPLICIT && !parent ? TAPE_PARENT_ROOT : kind;
-	bool more = kind != said || o->flags || lost;
-	struct tape_x_span *x;
 	struct tape_span_open *r;
 
-	x = tape_group__add(&s->group, TAPE_X_SPAN, more ? sizeof(*x) : TAPE_X_SPAN_MIN);
-	if (!x)
-		return;
-	x->span = o->span;
-	x->thread = sp->opener ? sp->opener->uid : 0;
-	x->parent = parent;
-	if (more) {
-		x->parent_kind = kind;
-		x->flags = o->flags;
-		x->lost_parent = lost;
-	}
+	add_context(s, o, sp, lost, said, enter);
 	r = tape_group__add(&s->group, TAPE_SPAN_OPEN, sizeof(*r));
 	if (!r)
 		return;
@@ -176,9 +187,9 @@ static void add_open(struct tape_sink *s, const struct span_open *o, const struc
 	r->parent_kind = said;
 }
 
-static int sink_span_open(void *ctx, const struct span_open *o)
+/* enter: on the opener's thread, at once. */
+static int open_span(struct tape_sink *s, const struct span_open *o, bool enter)
 {
-	struct tape_sink *s = ctx;
 	struct tape_span *parent = o->parent ? nearmap__find(&s->spans, o->parent) : NULL;
 	struct tape_thread *t;
 	struct tape_span *sp;
@@ -194,6 +205,8 @@ static int sink_span_open(void *ctx, const struct span_open *o)
 		return err;
 	site = tape_sink__site(s, o->callsite);
 	err = site ? tape_site__define(s, site) : -ENOMEM;
+	if (!err && enter)
+		err = t ? tape_thread__reserve(t) : -EINVAL;
 	if (err)
 		return err;
 	sp = new_span(s);
@@ -203,8 +216,10 @@ static int sink_span_open(void *ctx, const struct span_open *o)
 	sp->site = site;
 	sp->parent = parent;
 	sp->opener = t;
-	add_open(s, o, sp);
+	add_open(s, o, sp, enter);
 	tape_sink__values(s, site, TAPE_SPAN_VALUE, o->span, o->value, o->value_cnt, &sp->fields);
+	if (enter)
+		tape_place__add_enter(s, sp, t, tape_time(s, o->time_ns));
 	err = nearmap__add(&s->spans, sp->ident.id, sp);
 	if (err)
 		s->group.bytes = 0;
@@ -219,9 +234,21 @@ static int sink_span_open(void *ctx, const struct span_open *o)
 		t->refs++;
 	if (parent)
 		parent->children++;
+	if (enter)
+		tape_place__entered(s, sp, t);
 	s->last_span = MAX(s->last_span, tape_time(s, o->time_ns));
 	s->span_cnt++;
 	return 0;
+}
+
+static int sink_span_open(void *ctx, const struct span_open *o)
+{
+	return open_span(ctx, o, false);
+}
+
+static int sink_span_begin(void *ctx, const struct span_open *o)
+{
+	return tape_whole__begin(ctx, o) ? 0 : open_span(ctx, o, true);
 }
 
 static int sink_span_enter(void *ctx, u64 span, struct thread *t, u64 time_ns)
@@ -286,6 +313,17 @@ static int sink_span_close(void *ctx, u64 span, u64 time_ns, u64 dropped_ns, enu
 	sp->dropped_ns = dropped_ns;
 	sp->why = why;
 	return sp->children ? 0 : close_chain(s, sp, time_ns);
+}
+
+static int sink_span_end(void *ctx, u64 span, struct thread *t, u64 time_ns)
+{
+	int err, and;
+
+	if (tape_whole__end(ctx, span, t->uid, time_ns))
+		return 0;
+	err = sink_span_exit(ctx, span, t, time_ns, SINK_OWN);
+	and = sink_span_close(ctx, span, time_ns, time_ns, SINK_OWN);
+	return err ? err : and;
 }
 
 static int sink_span_value(void *ctx, u64 span, const struct callsite *c, const struct value *v, struct thread *t,
@@ -449,6 +487,8 @@ static const struct sink_ops sink_ops = {
 	.span_follows = sink_span_follows,
 	.event = sink_event,
 	.loss = sink_loss,
+	.span_begin = sink_span_begin,
+	.span_end = sink_span_end,
 };
 
 struct sink tape_sink__sink(struct tape_sink *s)

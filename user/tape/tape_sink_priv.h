@@ -3,7 +3,8 @@
  * tape_sink_priv.h - what the files of the tape sink share: tape_sink.c (the calls), tape_group.c
  * (to the writer),
  * tape_end.c (the end of a tape), tape_defs.c (callsites, processes, threads), tape_values.c
- * (values), tape_place.c (the procedures that keep the tree right for readers of v0.1).
+ * (values), tape_place.c (the procedures that keep the tree right for readers of v0.1), tape_whole.c (the usual begin and
+ * end of a span, which need none of them).
  */
 #ifndef TAPEBPF_TAPE_SINK_PRIV_H
 #define TAPEBPF_TAPE_SINK_PRIV_H
@@ -84,6 +85,7 @@ struct tape_site {
 };
 
 #define TAPE_NEAR_THREADS 8
+#define TAPE_NEAR_SITES 16
 
 struct tape_sink {
 	struct tape_writer *w;
@@ -97,6 +99,7 @@ struct tape_sink {
 	struct idmap threads, processes, sites;
 	struct tape_site *site_list; /* by definition (uthash) */
 	struct tape_span *free_spans;
+	struct tape_site *near_site[TAPE_NEAR_SITES]; /* some of sites, by the low bits of the callsite's id */
 	struct tape_thread *near_thread[TAPE_NEAR_THREADS]; /* some of threads, by the low bits of the uid */
 	struct tape_thread nobody; /* thread 0: where a span has to be entered and no thread is known */
 	u64 next_site, next_alias;
@@ -155,7 +158,13 @@ bool tape_sink__drained(struct tape_sink *s);
 /* --- tape_defs.c --- */
 
 /* The site of a callsite, not necessarily written yet. NULL: no memory. */
-struct tape_site *tape_sink__site(struct tape_sink *s, const struct callsite *c);
+struct tape_site *tape_sink__find_site(struct tape_sink *s, const struct callsite *c);
+static inline struct tape_site *tape_sink__site(struct tape_sink *s, const struct callsite *c)
+{
+	struct tape_site *near = s->near_site[c->id % TAPE_NEAR_SITES];
+
+	return near && near->c == c ? near : tape_sink__find_site(s, c);
+}
 int tape_site__define(struct tape_sink *s, struct tape_site *site);
 static inline u64 tape_site__id(const struct tape_site *site)
 {
@@ -201,7 +210,18 @@ void tape_thread__put(struct tape_sink *s, struct tape_thread *t);
 void tape_thread__end(struct tape_sink *s, struct tape_thread *t);
 void tape_threads__free(struct tape_sink *s);
 
+/* --- tape_whole.c --- */
+
+/* The usual begin and end, in full. false: it is not usual, nothing has been done. */
+bool tape_whole__begin(struct tape_sink *s, const struct span_open *o);
+bool tape_whole__end(struct tape_sink *s, u64 span, u64 thread, u64 time_ns);
+
 /* --- tape_values.c --- */
+
+#define TAPE_PLAIN_VALUE (sizeof(struct tape_value) + 8)
+/* What most events and spans have: numbers of 8 bytes, one for each field from the first on. Written to p, which has room
+ * for cnt * TAPE_PLAIN_VALUE. false: they are not like that. */
+bool tape_values__plain(u8 *p, const struct tape_site *site, u8 kind, u64 owner, const struct value *v, u32 cnt);
 
 /* Add the values of one event or opening with the placeholders they need (P6). `have`: fields that need none any more;
  * changed. Returns how many value records were added. */
@@ -213,11 +233,25 @@ u32 tape_sink__late_value(struct tape_sink *s, struct tape_span *sp, const struc
 /* --- tape_place.c --- */
 
 int tape_place__enter(struct tape_sink *s, struct tape_span *sp, struct tape_thread *t, s64 time);
+/* The same in parts, for a span that is opened by the same group: room on the stack (0 or -ENOMEM), the record, and once that
+ * is written the entry. */
+int tape_thread__reserve(struct tape_thread *t);
+void tape_place__add_enter(struct tape_sink *s, const struct tape_span *sp, const struct tape_thread *t, s64 time);
+void tape_place__entered(struct tape_sink *s, struct tape_span *sp, struct tape_thread *t);
 /* index of the entry on t's stack */
 int tape_place__exit(struct tape_sink *s, struct tape_thread *t, u32 index, s64 time, u8 why);
 /* Add the close of one span to the group. */
 void tape_place__close(struct tape_sink *s, struct tape_span *sp, s64 time);
 void tape_place__free_aliases(struct tape_sink *s, struct tape_span *sp);
+
+/* Is `parent` (NULL: none) what a reader takes for the parent of a span that is opened and entered on t now, for want of an
+ * extension record? That is the topmost entry, if a reader of v0.1 sees the same. */
+static inline bool tape_thread__implies(const struct tape_thread *t, const struct tape_span *parent)
+{
+	const struct tape_entry *e = t->cnt ? &t->entry[t->cnt - 1] : NULL;
+
+	return e ? e->span == parent && e->ident == &parent->ident && !e->duplicate : !parent;
+}
 
 /* The span that is current on a thread by the rules of `tracing`, NULL: none. */
 static inline struct tape_span *tape_thread__current(const struct tape_thread *t)

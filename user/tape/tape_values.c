@@ -211,24 +211,15 @@ static inline bool is_plain(const struct value *v, u8 declared)
 	       (v->type == WIRE_T_PTR) == (declared == WIRE_T_PTR);
 }
 
-/*
- * What most events and spans have: plain numbers, one for each field from the first on. Their records are of one size.
- * false: they are not like that, nothing has been added.
- */
-static bool plain_values(struct tape_group *g, const struct tape_site *site, u8 kind, u64 owner, const struct value *v,
-			 u32 cnt)
+bool tape_values__plain(u8 *p, const struct tape_site *site, u8 kind, u64 owner, const struct value *v, u32 cnt)
 {
 	static const u8 type[16] = { [WIRE_T_I64] = TAPE_I64, [WIRE_T_U64] = TAPE_U64, [WIRE_T_PTR] = TAPE_U64,
 				   [WIRE_T_F64] = TAPE_F64 };
-	const u32 size = sizeof(struct tape_value) + 8;
+	const u32 size = TAPE_PLAIN_VALUE;
 	u64 field = tape_site__field_id(site, 0);
 	u32 i;
-	u8 *p;
 
 	if (cnt > tape_site__field_cnt(site))
-		return false;
-	p = tape_group__room(g, cnt * size);
-	if (!p)
 		return false;
 	for (i = 0; i < cnt; i++, p += size) {
 		u32 head = kind | size << 8 | (u32)type[v[i].type & 15] << 24;
@@ -241,7 +232,6 @@ static bool plain_values(struct tape_group *g, const struct tape_site *site, u8 
 		memcpy(p + 12, &owner, 8);
 		memcpy(p + 20, &v[i].u, 8);
 	}
-	g->bytes += cnt * size;
 	return true;
 }
 
@@ -250,10 +240,13 @@ u32 tape_sink__values(struct tape_sink *s, const struct tape_site *site, u8 kind
 {
 	u32 field_cnt = tape_site__field_cnt(site), written = 0, valid = 0;
 	u64 mask = 0;
+	u8 *p;
 
 	if (!cnt)
 		return 0;
-	if (!*have && plain_values(&s->group, site, kind, owner, v, cnt)) {
+	p = *have ? NULL : tape_group__room(&s->group, cnt * TAPE_PLAIN_VALUE);
+	if (p && tape_values__plain(p, site, kind, owner, v, cnt)) {
+		s->group.bytes += cnt * TAPE_PLAIN_VALUE;
 		*have = ~0ULL >> (64 - cnt);
 		return cnt;
 	}

@@ -538,6 +538,7 @@ static void one_case(u64 seed)
 	r->ns = 100;
 	r->n.max_spans = rnd(r, 3) ? 1000000 : 1 + rnd(r, 6);
 	r->f.rec.quiet = true;
+	r->f.rec.whole = rnd(r, 2);
 	r->f.opts.max_spans = r->n.max_spans;
 	fix__start(&r->f, sites, ARRAY_SIZE(sites));
 	for (i = 0; i < THREADS * LANES; i++)

@@ -158,7 +158,41 @@ static u32 random_values(const struct callsite *c, struct value *v)
 	return cnt;
 }
 
-static void do_open(struct world *w, u32 t)
+/* Open and enter: as the sinks like it. */
+static void say_begin(struct both *b, const struct span_open *o)
+{
+	u32 i;
+
+	for (i = 0; i < 2; i++) {
+		const struct sink *k = &b->k[i];
+
+		if (k->ops->span_begin) {
+			assert_int_equal(k->ops->span_begin(k->ctx, o), 0);
+			continue;
+		}
+		assert_int_equal(k->ops->span_open(k->ctx, o), 0);
+		assert_int_equal(k->ops->span_enter(k->ctx, o->span, o->thread, o->time_ns), 0);
+	}
+}
+
+static void say_end(struct both *b, u64 id, struct thread *t, u64 now)
+{
+	u32 i;
+
+	for (i = 0; i < 2; i++) {
+		const struct sink *k = &b->k[i];
+
+		if (k->ops->span_end) {
+			assert_int_equal(k->ops->span_end(k->ctx, id, t, now), 0);
+			continue;
+		}
+		assert_int_equal(k->ops->span_exit(k->ctx, id, t, now, SINK_OWN), 0);
+		assert_int_equal(k->ops->span_close(k->ctx, id, now, now, SINK_OWN), 0);
+	}
+}
+
+/* enter: at once */
+static void do_open(struct world *w, u32 t, bool enter)
 {
 	struct value v[FIELD_CNT];
 	struct span_open o = { .span = w->next_id, .callsite = &sites[rnd(2)], .time_ns = w->now, .thread = &threads[t],
@@ -168,8 +202,10 @@ static void do_open(struct world *w, u32 t)
 
 	for (i = 0; i < SPANS && w->span[i].id; i++)
 		;
-	if (i == SPANS)
+	if (i == SPANS || (enter && w->depth[t] == STACK))
 		return;
+	if (enter && rnd(4))
+		o.parent_kind = WIRE_PARENT_CURRENT;
 	if (o.parent_kind == WIRE_PARENT_CURRENT)
 		o.parent = current(w, t);
 	if (o.parent_kind == WIRE_PARENT_EXPLICIT) {
@@ -186,7 +222,28 @@ static void do_open(struct world *w, u32 t)
 		parent->children++;
 	w->span[i] = (struct live){ .id = w->next_id++, .parent = o.parent, .c = o.callsite,
 				  .open_ns = w->now };
-	SAY(&w->b, span_open, &o);
+	if (!enter) {
+		SAY(&w->b, span_open, &o);
+		return;
+	}
+	w->stack[t][w->depth[t]++] = o.span;
+	w->span[i].entries++;
+	say_begin(&w->b, &o);
+}
+
+/* The top of the thread is left, and nothing else holds that span. */
+static void do_end(struct world *w, u32 t)
+{
+	struct live *s = w->depth[t] ? find(w, w->stack[t][w->depth[t] - 1]) : NULL, *parent;
+
+	if (!s || s->entries != 1 || s->children)
+		return;
+	parent = find(w, s->parent);
+	if (parent)
+		parent->children--;
+	w->depth[t]--;
+	say_end(&w->b, s->id, &threads[t], w->now);
+	s->id = 0;
 }
 
 static void do_enter(struct world *w, u32 t, struct live *s)
@@ -253,10 +310,18 @@ static void step(struct world *w)
 	struct value v;
 
 	w->now += rnd(5);
-	switch (rnd(12)) {
+	switch (rnd(16)) {
 	case 0:
 	case 1:
-		do_open(w, t);
+		do_open(w, t, false);
+		break;
+	case 12:
+	case 13:
+		do_open(w, t, true);
+		break;
+	case 14:
+	case 15:
+		do_end(w, t);
 		break;
 	case 2:
 	case 3:

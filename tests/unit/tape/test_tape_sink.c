@@ -214,6 +214,43 @@ static void test_simple(void **state)
 	tape__done(&t);
 }
 
+static void begin_whole(struct tape *t, u64 id, u64 parent, u64 at, u32 values)
+{
+	struct value v = { .field = 0, .type = WIRE_T_U64, .u = 7 };
+	struct span_open o = { .span = id, .callsite = &span_site, .time_ns = BASE_NS + at, .thread = &thread[0],
+			       .parent_kind = WIRE_PARENT_CURRENT, .parent = parent, .value = &v, .value_cnt = values };
+
+	assert_int_equal(t->k.ops->span_begin(t->k.ctx, &o), 0);
+}
+
+/* Whole begins and ends say in no extension record what follows from their entries. */
+static void whole_spans(void **state)
+{
+	struct referee r;
+	struct tape t;
+
+	tape__open(&t, 0, NULL);
+	begin_whole(&t, 1, 0, 10, 1); /* defines: the long way */
+	begin_whole(&t, 2, 1, 20, 0);
+	assert_int_equal(t.k.ops->span_end(t.k.ctx, 2, &thread[0], BASE_NS + 30), 0);
+	begin_whole(&t, 3, 1, 30, 1); /* the short one */
+	assert_int_equal(t.k.ops->span_end(t.k.ctx, 3, &thread[0], BASE_NS + 40), 0);
+	assert_int_equal(t.k.ops->span_end(t.k.ctx, 1, &thread[0], BASE_NS + 50), 0);
+	assert_int_equal(t.k.ops->span_end(t.k.ctx, 1, &thread[0], BASE_NS + 50), -ENOENT);
+	tape__finish(&t, BASE_NS + 60);
+
+	load(&r, &t);
+	assert_int_equal(r.closed_cnt, 3);
+	assert_int_equal(closed_span(&r, 1)->parent, 0);
+	assert_int_equal(closed_span(&r, 2)->parent, 1);
+	assert_int_equal(closed_span(&r, 3)->parent, 1);
+	assert_int_equal(closed_span(&r, 3)->value_cnt, 1);
+	assert_int_equal(count_records(&t, TAPE_X_SPAN), 0);
+	assert_null(find_record(&t, TAPE_X_SYNTHETIC, 0));
+	referee__done(&r);
+	tape__done(&t);
+}
+
 static void test_empty_recording(void **state)
 {
 	struct referee r;
@@ -605,13 +642,14 @@ static u32 random_values(struct program *p, const struct callsite *c, struct val
 	return n;
 }
 
-static void do_open(struct program *p)
+/* enter: at once */
+static void do_open(struct program *p, bool enter)
 {
 	u32 th = rnd(p, THREADS), kind = rnd(p, 4);
 	struct span_open o = { .callsite = &span_site, .time_ns = BASE_NS + p->now, .thread = &p->th[th] };
 	struct value v[8];
 
-	if (p->opened == SPANS)
+	if (p->opened == SPANS || (enter && p->depth[th] == ARRAY_SIZE(p->stack[th])))
 		return;
 	o.span = ++p->opened;
 	o.value = v;
@@ -621,11 +659,17 @@ static void do_open(struct program *p)
 		o.parent = current(p, th);
 	else if (o.parent_kind == WIRE_PARENT_EXPLICIT)
 		o.parent = any_open(p);
-	if (!rnd(p, 10))
+	if (!enter && !rnd(p, 10))
 		o.thread = NULL;
 	if (!rnd(p, 10))
 		o.flags = SPAN_BEFORE;
-	assert_int_equal(p->t.k.ops->span_open(p->t.k.ctx, &o), 0);
+	if (enter) {
+		assert_int_equal(p->t.k.ops->span_begin(p->t.k.ctx, &o), 0);
+		p->stack[th][p->depth[th]++] = o.span;
+		p->span[o.span].entries++;
+	} else {
+		assert_int_equal(p->t.k.ops->span_open(p->t.k.ctx, &o), 0);
+	}
 	p->span[o.span].open = true;
 	p->span[o.span].parent = o.parent;
 	p->span[o.parent].children++;
@@ -660,6 +704,20 @@ static void do_exit(struct program *p, u32 th)
 	memmove(&p->stack[th][i], &p->stack[th][i + 1], (p->depth[th] - i - 1) * sizeof(u64));
 	p->depth[th]--;
 	p->span[id].entries--;
+}
+
+/* Children may be open, and others may have entered it: then it is not what span_end is for. */
+static void do_end(struct program *p)
+{
+	u32 th = rnd(p, THREADS);
+	u64 id = p->depth[th] ? p->stack[th][p->depth[th] - 1] : 0;
+
+	if (!id || p->span[id].entries != 1)
+		return;
+	assert_int_equal(p->t.k.ops->span_end(p->t.k.ctx, id, &p->th[th], BASE_NS + p->now), 0);
+	p->depth[th]--;
+	p->span[id].entries--;
+	p->span[id].open = false;
 }
 
 static void do_close(struct program *p)
@@ -714,11 +772,11 @@ static void do_thread(struct program *p)
 static void run_program(struct program *p, u32 steps)
 {
 	for (u32 i = 0; i < steps; i++) {
-		u32 what = rnd(p, 20);
+		u32 what = rnd(p, 28);
 
 		p->now += rnd(p, 10);
 		if (what < 4)
-			do_open(p);
+			do_open(p, false);
 		else if (what < 9)
 			do_enter(p);
 		else if (what < 14)
@@ -729,8 +787,12 @@ static void run_program(struct program *p, u32 steps)
 			do_event(p);
 		else if (what < 19)
 			do_value(p);
-		else
+		else if (what < 20)
 			do_thread(p);
+		else if (what < 24)
+			do_open(p, true);
+		else
+			do_end(p);
 		if (!rnd(p, 40))
 			tape_writer__publish(p->t.w);
 	}
@@ -799,6 +861,7 @@ static void test_any_sequence(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(whole_spans),
 		cmocka_unit_test(test_simple),
 		cmocka_unit_test(test_empty_recording),
 		cmocka_unit_test(test_event_values),
