@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * trigger_watch.c - triggers on the model's stream.
+ *
+ * All records of a busy program pass here, and nearly none concerns a trigger. What can be known from a callsite is found
+ * out once: the bits of the triggers that its spans or events might fire. Where there are none, an event costs a look into
+ * a small table, an opening the same, and an entry, exit or close a look for a span that is not there. Only spans that
+ * might fire are watched: their opening time, the time with at least one entry, and a copy of their values.
+ *
+ * `open` is asked at ticks, of the spans that such a trigger may want; they are in a list until all of them have fired.
+ */
+#include "flight/trigger_priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+void watch__init(struct trigger_set *s)
+{
+	s->open_end = &s->open_list;
+}
+
+/* --- callsites --------------------------------------------------------------------------------------------- */
+
+static bool concerns(const struct trigger *t, const struct callsite *c)
+{
+	if (t->kind > TRIGGER_EVENT || (t->kind == TRIGGER_EVENT) == c->is_span)
+		return false;
+	if (t->name && strcmp(t->name, c->name))
+		return false;
+	return !t->cond || expr__callsite(t->cond, c) != EXPR_NEVER;
+}
+
+static struct watch_site *new_site(struct trigger_set *s, const struct callsite *c)
+{
+	struct watch_site *site = calloc(1, sizeof(*site));
+
+	if (!site || idmap__put(&s->sites, c->id, site)) {
+		free(site);
+		return NULL;
+	}
+	site->callsite = c;
+	for (u32 i = 0; i < s->cnt; i++) {
+		if (!concerns(&s->trigger[i], c))
+			continue;
+		if (s->trigger[i].kind == TRIGGER_EVENT)
+			site->events |= 1ULL << i;
+		else if (s->trigger[i].kind == TRIGGER_OPEN)
+			site->opens |= 1ULL << i;
+		else
+			site->spans |= 1ULL << i;
+	}
+	return site;
+}
+
+static const struct watch_site *site_of(struct trigger_set *s, const struct callsite *c)
+{
+	struct watch_site **near = &s->near_site[c->id % WATCH_NEAR_SITES], *site = *near;
+
+	if (__builtin_expect(site && site->callsite == c, 1))
+		return site;
+	site = idmap__find(&s->sites, c->id);
+	if (!site)
+		site = new_site(s, c);
+	if (site)
+		*near = site;
+	return site;
+}
+
+/* --- values of watched spans ------------------------------------------------------------------------------- */
+
+static bool has_text(const struct value *v)
+{
+	return v->type == WIRE_T_STR || v->type == WIRE_T_BYTES || v->type == WIRE_T_ERROR;
+}
+
+static void free_value(struct value *v)
+{
+	if (has_text(v))
+		free((void *)v->text);
+}
+
+static bool copy_value(struct value *to, const struct value *v)
+{
+	char *text;
+
+	*to = *v;
+	if (!has_text(v))
+		return true;
+	to->text = NULL;
+	if (!v->text_bytes || !v->text) {
+		to->text_bytes = 0;
+		return true;
+	}
+	text = malloc(v->text_bytes);
+	if (!text)
+		return false;
+	to->text = memcpy(text, v->text, v->text_bytes);
+	return true;
+}
+
+/* Room for one more. NULL: no memory. */
+static struct value *more_values(struct watch_span *w)
+{
+	struct value *more = realloc(w->value, (w->value_cnt + 1) * sizeof(*more));
+
+	if (!more)
+		return NULL;
+	w->value = more;
+	return &more[w->value_cnt];
+}
+
+/* The last value of a field counts. */
+static bool set_value(struct watch_span *w, const struct value *v)
+{
+	struct value new, *place;
+	u32 i = 0;
+
+	if (!copy_value(&new, v))
+		return false;
+	while (i < w->value_cnt && w->value[i].field != v->field)
+		i++;
+	place = i < w->value_cnt ? &w->value[i] : more_values(w);
+	if (!place) {
+		free_value(&new);
+		return false;
+	}
+	if (i < w->value_cnt)
+		free_value(place);
+	else
+		w->value_cnt++;
+	*place = new;
+	return true;
+}
+
+static bool copy_opening(struct watch_span *w, const struct span_open *o)
+{
+	for (u32 i = 0; i < o->value_cnt; i++)
+		if (!set_value(w, &o->value[i]))
+			return false;
+	return true;
+}
+
+static void unlist(struct trigger_set *s, struct watch_span *w)
+{
+	if (!w->pprev)
+		return;
+	*w->pprev = w->next;
+	if (w->next)
+		w->next->pprev = w->pprev;
+	else
+		s->open_end = w->pprev;
+	w->pprev = NULL;
+}
+
+static void free_span(struct trigger_set *s, struct watch_span *w)
+{
+	unlist(s, w);
+	for (u32 i = 0; i < w->value_cnt; i++)
+		free_value(&w->value[i]);
+	free(w->value);
+	free(w);
+}
+
+void watch__done(struct trigger_set *s)
+{
+	struct watch_site *site;
+	struct watch_span *w;
+	u64 i;
+
+	for (i = 0; (w = nearmap__next(&s->spans, &i));)
+		free_span(s, w);
+	for (i = 0; (site = idmap__next(&s->sites, &i));)
+		free(site);
+	nearmap__done(&s->spans);
+	idmap__done(&s->sites);
+}
+
+/* --- firing ------------------------------------------------------------------------------------------------ */
+
+static struct trigger_fired fired_by(const struct expr_subject *subject, u64 ns)
+{
+	const struct thread *t = subject->thread;
+
+	return (struct trigger_fired){
+		.time_ns = ns, .tid = t ? t->tid : 0, .pid = t && t->process ? t->process->pid : 0};
+}
+
+static bool wants(const struct trigger *t, const struct expr_subject *subject)
+{
+	u64 ns = t->kind == TRIGGER_BUSY ? subject->busy_ns : subject->duration_ns;
+
+	if (t->bounded && (t->or_equal ? ns < t->bound_ns : ns <= t->bound_ns))
+		return false;
+	return !t->cond || expr__match(t->cond, subject);
+}
+
+/* Each of the triggers of `bits` that wants it. Returns the bits of those that fired. */
+static u64 fire(struct trigger_set *s, u64 bits, const struct expr_subject *subject, u64 ns)
+{
+	struct trigger_fired f = fired_by(subject, ns);
+	u64 fired = 0;
+
+	for (; bits; bits &= bits - 1) {
+		u32 i = (u32)__builtin_ctzll(bits);
+
+		if (!wants(&s->trigger[i], subject))
+			continue;
+		if (!fired)
+			show__subject(s, subject);
+		fired |= 1ULL << i;
+		trigger__fire(s, i, &f);
+	}
+	return fired;
+}
+
+static struct expr_subject subject_of(const struct watch_span *w, u64 ns)
+{
+	return (struct expr_subject){
+		.callsite = w->site->callsite,
+		.thread = w->thread,
+		.value = w->value,
+		.value_cnt = w->value_cnt,
+		.timed = true,
+		.duration_ns = ns > w->open_ns ? ns - w->open_ns : 0,
+		.busy_ns = w->busy_ns + (w->entries && ns > w->busy_since_ns ? ns - w->busy_since_ns : 0),
+	};
+}
+
+/* --- the sink ---------------------------------------------------------------------------------------------- */
+
+static void watch(struct trigger_set *s, const struct watch_site *site, const struct span_open *o)
+{
+	struct watch_span *w = calloc(1, sizeof(*w));
+
+	if (!w || !copy_opening(w, o) || nearmap__add(&s->spans, o->span, w)) {
+		if (w)
+			free_span(s, w);
+		s->st.unwatched++;
+		return;
+	}
+	w->site = site;
+	w->thread = o->thread;
+	w->open_ns = o->time_ns;
+	w->opens = site->opens;
+	if (!w->opens)
+		return;
+	w->pprev = s->open_end;
+	*s->open_end = w;
+	s->open_end = &w->next;
+}
+
+static int on_open(void *ctx, const struct span_open *o)
+{
+	struct trigger_set *s = ctx;
+	const struct watch_site *site = site_of(s, o->callsite);
+
+	if (!site)
+		s->st.unwatched++;
+	else if (site->spans | site->opens)
+		watch(s, site, o);
+	return 0;
+}
+
+static struct watch_span *find(const struct trigger_set *s, u64 span)
+{
+	return nearmap__cnt(&s->spans) ? nearmap__find(&s->spans, span) : NULL;
+}
+
+static int on_enter(void *ctx, u64 span, struct thread *t, u64 ns)
+{
+	struct watch_span *w = find(ctx, span);
+
+	if (w && !w->entries++)
+		w->busy_since_ns = ns;
+	return 0;
+}
+
+static int on_exit_span(void *ctx, u64 span, struct thread *t, u64 ns, enum sink_why why)
+{
+	struct watch_span *w = find(ctx, span);
+
+	if (w && w->entries && !--w->entries && ns > w->busy_since_ns)
+		w->busy_ns += ns - w->busy_since_ns;
+	return 0;
+}
+
+static int on_close(void *ctx, u64 span, u64 ns, u64 dropped_ns, enum sink_why why)
+{
+	struct trigger_set *s = ctx;
+	struct watch_span *w = find(s, span);
+	struct expr_subject subject;
+
+	if (!w)
+		return 0;
+	nearmap__remove(&s->spans, span);
+	subject = subject_of(w, ns);
+	/* cut: the stream ends, not the span */
+	if (why != SINK_CUT)
+		fire(s, w->site->spans, &subject, ns);
+	free_span(s, w);
+	return 0;
+}
+
+static int on_value(void *ctx, u64 span, const struct callsite *c, const struct value *v, struct thread *t, u64 ns)
+{
+	struct trigger_set *s = ctx;
+	struct watch_span *w = find(s, span);
+
+	if (w && v->field < c->field_cnt)
+		set_value(w, v); /* without memory the value before it stays */
+	return 0;
+}
+
+static int on_event(void *ctx, const struct event *e)
+{
+	struct trigger_set *s = ctx;
+	const struct watch_site *site = site_of(s, e->callsite);
+	struct expr_subject subject;
+
+	if (!site || !site->events)
+		return 0;
+	subject = (struct expr_subject){
+		.callsite = e->callsite, .thread = e->thread, .value = e->value, .value_cnt = e->value_cnt};
+	fire(s, site->events, &subject, e->time_ns);
+	return 0;
+}
+
+struct sink trigger_set__sink(struct trigger_set *s)
+{
+	static const struct sink_ops ops = {
+		.span_open = on_open,
+		.span_enter = on_enter,
+		.span_exit = on_exit_span,
+		.span_close = on_close,
+		.span_value = on_value,
+		.event = on_event,
+	};
+
+	return (struct sink){.ops = &ops, .ctx = s};
+}
+
+void trigger_set__tick(struct trigger_set *s, u64 stream_ns)
+{
+	struct watch_span *w, *next;
+
+	for (w = s->open_list; w; w = next) {
+		struct expr_subject subject = subject_of(w, stream_ns);
+
+		next = w->next;
+		if (subject.duration_ns < s->open_least_ns)
+			continue;
+		w->opens &= ~fire(s, w->opens, &subject, stream_ns);
+		if (!w->opens)
+			unlist(s, w);
+	}
+}
