@@ -64,7 +64,7 @@ $(B)/%.o: %.c
 	$(CC) $(CFLAGS) $(CPPFLAGS) -c -o $@ $<
 
 # .incbin, which the compiler's dependencies do not know
-$(B)/user/fold/page.o: user/fold/page.css user/fold/page.js
+$(B)/user/fold/svg_page.o: user/fold/svg_page.css user/fold/svg_page.js
 
 # --- BPF -------------------------------------------------------------------------------------------------
 BPF_SRC := $(wildcard bpf/*.bpf.c)

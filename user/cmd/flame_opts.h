@@ -5,7 +5,7 @@
 
 #include "cmd/input.h"
 #include "fold/fold.h"
-#include "fold/page.h"
+#include "fold/svg_page.h"
 
 #define FLAME_MAX_PIDS 64
 

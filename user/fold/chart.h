@@ -9,7 +9,7 @@
 #ifndef TAPEBPF_CHART_H
 #define TAPEBPF_CHART_H
 
-#include "fold/page.h"
+#include "fold/svg_page.h"
 #include "fold/stacks.h"
 
 #define CHART_MAX_BOXES (100u * 1000) /* kept while reading: 5 MiB */

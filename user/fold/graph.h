@@ -3,7 +3,7 @@
 #ifndef TAPEBPF_GRAPH_H
 #define TAPEBPF_GRAPH_H
 
-#include "fold/page.h"
+#include "fold/svg_page.h"
 #include "fold/stacks.h"
 
 #define GRAPH_MAX_FRAMES 40000 /* drawn; beyond it narrower ones are left out */

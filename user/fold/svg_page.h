@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page.h - an SVG page of frames: what flame graphs and charts share. One file, its own script and style in it, nothing
+ * svg_page.h - an SVG page of frames: what flame graphs and charts share. One file, its own script and style in it, nothing
  * fetched. Without its script (in an <img>) it is a plain picture.
  *
  * Whatever comes from traced programs goes through page__text: it can become neither markup nor script.
  */
-#ifndef TAPEBPF_PAGE_H
-#define TAPEBPF_PAGE_H
+#ifndef TAPEBPF_SVG_PAGE_H
+#define TAPEBPF_SVG_PAGE_H
 
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "fold/page.h"
+#include "fold/svg_page.h"
 
 #include "base/text.h"
 #include "fold/palette.h"
@@ -18,8 +18,8 @@
 		".previous\n"); \
 	extern const char page_##name[]
 
-EMBED(css, "user/fold/page.css");
-EMBED(js, "user/fold/page.js");
+EMBED(css, "user/fold/svg_page.css");
+EMBED(js, "user/fold/svg_page.js");
 
 void page_opts__defaults(struct page_opts *o)
 {
