@@ -41,7 +41,7 @@ NEEDS_tape := tape model ingest elf base
 NEEDS_export := export model elf ingest base
 NEEDS_gotrace := gotrace export model elf ingest base
 NEEDS_flight := flight gotrace export expr tape model ingest elf base
-NEEDS_fold := fold model elf ingest base
+NEEDS_fold := fold export model elf ingest base
 NEEDS_cmd := cmd fold flight gotrace export tape attach expr model ingest elf base
 
 room_objs = $(patsubst %.c,$(B)/%.o,$(filter-out user/cmd/main.c,$(wildcard user/$(1)/*.c)))

@@ -19,6 +19,7 @@ static const struct command {
 	{ "dump", cmd_dump, "print a tape as text, tree or JSON" },
 	{ "verify", cmd_verify, "audit a tape" },
 	{ "flame", cmd_flame, "show where the time went: a flame graph or folded lines" },
+	{ "stats", cmd_stats, "show numbers of each callsite: how often, how long, errors" },
 	{ "doctor", cmd_doctor, "say what works on this machine, and what to do about the rest" },
 };
 

@@ -9,6 +9,7 @@
 #include "fold/fold_priv.h"
 
 #include "base/text.h"
+#include "fold/label.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -97,59 +98,15 @@ static s64 named_frame(struct fold *f, const struct callsite *c, const char *lab
 	return o->style == FOLD_STACK ? fold__own_frame(f, text, (size_t)n) : stacks__frame(f->stacks, text, (size_t)n);
 }
 
-static void show_u128(char *dst, size_t dst_bytes, const struct value *v)
-{
-	snprintf(dst, dst_bytes, "0x%" PRIx64 "%016" PRIx64, v->wide[1], v->wide[0]);
-}
-
-/* FIELD=VALUE of the labelled field; false: the span has none. */
-static bool show_label(char *dst, size_t dst_bytes, const char *field, const struct value *v)
-{
-	int n = snprintf(dst, dst_bytes, "%.64s=", field);
-
-	dst += n;
-	dst_bytes -= (size_t)n;
-	switch (v->type) {
-	case WIRE_T_BOOL:
-		snprintf(dst, dst_bytes, "%s", v->u ? "true" : "false");
-		return true;
-	case WIRE_T_I32:
-	case WIRE_T_I64:
-		snprintf(dst, dst_bytes, "%" PRId64, v->i);
-		return true;
-	case WIRE_T_U32:
-	case WIRE_T_U64:
-		snprintf(dst, dst_bytes, "%" PRIu64, v->u);
-		return true;
-	case WIRE_T_PTR:
-		snprintf(dst, dst_bytes, "0x%" PRIx64, v->u);
-		return true;
-	case WIRE_T_F64:
-		snprintf(dst, dst_bytes, "%g", v->f);
-		return true;
-	case WIRE_T_I128:
-	case WIRE_T_U128:
-		show_u128(dst, dst_bytes, v);
-		return true;
-	case WIRE_T_STR:
-	case WIRE_T_BYTES:
-	case WIRE_T_ERROR:
-		/* clean cuts at a character's border */
-		text__clean(dst, dst_bytes, v->text, v->text_bytes);
-		return true;
-	}
-	return false;
-}
-
 static s64 labelled_frame(struct fold *f, const struct callsite *c, const struct value *v, u32 value_cnt)
 {
 	char label[LABEL_MAX_BYTES + 80];
+	int n = snprintf(label, sizeof(label), "%.64s=", f->opts.label);
 	u32 i;
 
 	for (i = 0; i < value_cnt; i++)
-		if (v[i].field < c->field_cnt && !(v[i].flags & VALUE_UNREADABLE) &&
-		    !strcmp(c->field[v[i].field].name, f->opts.label) &&
-		    show_label(label, sizeof(label), f->opts.label, &v[i]))
+		if (v[i].field < c->field_cnt && !strcmp(c->field[v[i].field].name, f->opts.label) &&
+		    label__value(label + n, sizeof(label) - n, &v[i]))
 			return named_frame(f, c, label);
 	return 0;
 }

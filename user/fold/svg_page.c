@@ -11,7 +11,7 @@
 #define HEAD_PX 62
 #define FOOT_PX 40
 
-/* page.css and page.js, as they are in the tree. */
+/* svg_page.css and svg_page.js, as they are in the tree. */
 #define EMBED(name, file) \
 	__asm__(".section .rodata\n" \
 		".global page_" #name "\npage_" #name ":\n.incbin \"" file "\"\n.byte 0\n" \
