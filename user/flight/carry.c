@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define MAX_DEPTH 4096
+#define STRAGGLE 3 /* generations in whose first chunk a record of an earlier time is looked for: they may be very small */
 
 void carry__init(struct carry *c, const struct carry_ops *ops, u64 max_bytes)
 {
@@ -147,17 +148,113 @@ static void fold_one(struct carry *c, const struct wire_head *h)
 	}
 }
 
-void carry__fold(struct carry *c, const struct generation *g)
+/*
+ * Records come by CPU: one ring's in the order of time, the next ring's behind or among them. A thread that moved between begin and
+ * end would have its end first, and its begin would stay for ever. So a generation is folded in the order of time, by
+ * merging what each CPU brought.
+ */
+struct run {
+	const struct wire_head **rec;
+	u32 cnt, cap, at;
+};
+
+struct runs {
+	struct run *run; /* by CPU */
+	u32 cnt;
+};
+
+static int runs__add(struct runs *r, const struct wire_head *h)
+{
+	struct run *run;
+
+	if (h->cpu >= r->cnt) {
+		run = realloc(r->run, (h->cpu + 1u) * sizeof(*run));
+		if (!run)
+			return -ENOMEM;
+		memset(run + r->cnt, 0, (h->cpu + 1u - r->cnt) * sizeof(*run));
+		r->run = run;
+		r->cnt = h->cpu + 1u;
+	}
+	run = &r->run[h->cpu];
+	if (run->cnt == run->cap) {
+		u32 cap = run->cap ? 2 * run->cap : 256;
+		const struct wire_head **rec = realloc(run->rec, cap * sizeof(*rec));
+
+		if (!rec)
+			return -ENOMEM;
+		run->rec = rec;
+		run->cap = cap;
+	}
+	run->rec[run->cnt++] = h;
+	return 0;
+}
+
+static bool matters(struct carry *c, const struct wire_head *h)
+{
+	const void *pair;
+
+	if (h->kind == WIRE_HIT)
+		return c->ops.role(c->ops.ctx, h->cookie, &pair);
+	return h->kind == WIRE_EXEC || h->kind == WIRE_EXIT;
+}
+
+static void gather(struct carry *c, struct runs *r, const struct chunk *k, u64 after_ns, u64 until_ns)
 {
 	const struct wire_head *h;
-	const struct chunk *k;
 	u32 off;
+
+	for (off = 0; (h = chunk__rec(k, &off));)
+		if (h->time_ns > after_ns && h->time_ns <= until_ns && matters(c, h) && runs__add(r, h))
+			c->dropped++;
+}
+
+/* Fold what comes first until nothing is left. There are few CPUs with runs, and they alternate by a millisecond. */
+static void fold_runs(struct carry *c, struct runs *r)
+{
+	for (;;) {
+		struct run *first = NULL, *run;
+		u64 rival = ~0ULL;
+
+		for (run = r->run; run < r->run + r->cnt; run++) {
+			u64 t = run->at < run->cnt ? run->rec[run->at]->time_ns : ~0ULL;
+
+			if (run->at == run->cnt)
+				continue;
+			if (!first || t < first->rec[first->at]->time_ns) {
+				rival = first ? first->rec[first->at]->time_ns : rival;
+				first = run;
+			} else {
+				rival = MIN(rival, t);
+			}
+		}
+		if (!first)
+			return;
+		do
+			fold_one(c, first->rec[first->at++]);
+		while (first->at < first->cnt && first->rec[first->at]->time_ns <= rival);
+	}
+}
+
+void carry__fold(struct carry *c, const struct generation *g)
+{
+	u64 next_ns = g->newer ? g->newer->start_ns : ~0ULL;
+	const struct generation *newer;
+	struct runs r = { 0 };
+	const struct chunk *k;
+	u32 i;
 
 	if (!g->hits && !c->threads.cnt)
 		return;
 	for (k = g->first; k; k = k->next)
-		for (off = 0; (h = chunk__rec(k, &off));)
-			fold_one(c, h);
+		gather(c, &r, k, g->start_ns, ~0ULL);
+	/* Stragglers of this time that came after its end. The next one is folded, and replayed, without them. */
+	for (newer = g->newer, i = 0; newer && i < STRAGGLE; newer = newer->newer, i++)
+		if (newer->first)
+			gather(c, &r, newer->first, g->start_ns, next_ns);
+	fold_runs(c, &r);
+	for (i = 0; i < r.cnt; i++)
+		free(r.run[i].rec);
+	free(r.run);
 }
 
 /* --- handing out ------------------------------------------------------------------------------------------------- */

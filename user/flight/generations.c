@@ -36,7 +36,7 @@ struct generations {
 	struct generation *newest, *oldest; /* sealed */
 	struct chunk *free;
 	u32 free_cnt;
-	u64 last_ns;	/* latest time of any record */
+	u64 last_ns;	/* latest time of a record of the kernel's; our own can be ahead of what the rings still hold */
 	u64 drained_ns; /* as last told */
 	u64 begun_ns;	/* of the active one, by the clock */
 	u64 next_no;
@@ -130,6 +130,7 @@ static void evict(struct generations *g, struct generation *gen)
 {
 	if (g->o.evicted)
 		g->o.evicted(g->o.ctx, gen);
+	gen->newer = NULL;
 	g->st.cnt--;
 	g->st.evicted++;
 	g->st.bytes -= gen->bytes;
@@ -151,7 +152,6 @@ static void apply_rule(struct generations *g, u64 now_ns, u64 extra_bytes)
 		newer = gen->newer;
 		newer->older = NULL;
 		g->oldest = newer;
-		gen->newer = NULL;
 		evict(g, gen);
 	}
 }
@@ -211,6 +211,11 @@ void generations__seal(struct generations *g, u64 now_ns, u64 extra_bytes)
 	apply_rule(g, now_ns, extra_bytes);
 }
 
+void generations__begin(struct generations *g, u64 now_ns)
+{
+	g->active->start_ns = g->drained_ns = g->begun_ns = now_ns;
+}
+
 bool generations__full(const struct generations *g)
 {
 	return g->active->bytes >= g->o.generation_bytes;
@@ -263,9 +268,7 @@ void *generations__append(struct generations *g, const void *rec, u32 bytes)
 	gen->rec_cnt++;
 	gen->hits += h->kind == WIRE_HIT;
 	g->st.bytes += bytes;
-	if (h->time_ns > gen->last_ns)
-		gen->last_ns = h->time_ns;
-	if (h->time_ns > g->last_ns)
+	if (h->kind < FLIGHT_CLOCK && h->time_ns > g->last_ns)
 		g->last_ns = h->time_ns;
 	return h;
 }

@@ -57,7 +57,6 @@ struct generation {
 	u64 bytes;  /* of records */
 	u64 rec_cnt;
 	u64 hits; /* of plain probes, among them */
-	u64 last_ns; /* latest time of a record in it */
 	struct chunk *first, *last;
 	u32 refs;
 };
@@ -68,7 +67,7 @@ struct generations_opts {
 	u64 max_bytes, period_ns; /* the keep rule */
 	u64 generation_ns;	  /* a generation ends at this age ... */
 	u64 generation_bytes;	  /* ... or size, whichever comes first */
-	/* A generation leaves the ring; it can still be read. May be NULL. */
+	/* A generation leaves the ring; it and ->newer can still be read. May be NULL. */
 	void (*evicted)(void *ctx, const struct generation *g);
 	void *ctx;
 };
@@ -84,6 +83,8 @@ void *generations__append(struct generations *g, const void *rec, u32 bytes);
 void generations__tick(struct generations *g, u64 now_ns, u64 drained_ns, u64 extra_bytes);
 /* End the active generation now, even if it is empty. */
 void generations__seal(struct generations *g, u64 now_ns, u64 extra_bytes);
+/* The recording begins here: what came before is of before. */
+void generations__begin(struct generations *g, u64 now_ns);
 /* The active one has as many bytes as a generation should have: call tick. */
 bool generations__full(const struct generations *g);
 

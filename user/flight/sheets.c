@@ -8,7 +8,7 @@
 
 #define MAX_SAME_ID 64
 
-void sheets__init(struct sheets *s, void (*keep)(void *ctx, const struct wire_batch *b, u32 bytes), void *ctx)
+void sheets__init(struct sheets *s, void (*keep)(void *ctx, const struct wire_batch *b, u32 bytes, u64 ns), void *ctx)
 {
 	memset(s, 0, sizeof(*s));
 	s->keep = keep;
@@ -136,8 +136,26 @@ static void account(struct sheets *s, struct sheet *sh, const struct claim *c, b
 	}
 }
 
-static void keep_partial(struct sheets *s, struct sheet *sh, const struct wire_batch *b, u32 bytes)
+/* As a delivery of now: it was read earlier, but this is when it comes into the ring. */
+static void to_ring(struct sheets *s, struct sheet *sh, u64 ns)
 {
+	if (s->keep && ((const struct wire_batch *)sh->partial->rec)->head.kind == WIRE_BATCH)
+		s->keep(s->ctx, (const void *)sh->partial->rec, sh->partial->bytes, ns);
+	drop_partial(s, sh);
+}
+
+/* The page's flush was refused: what had been read of that batch is all that there is of it. */
+static void rescue(struct sheets *s, struct sheet *sh, const struct claim *c, u64 ns)
+{
+	struct claim old;
+
+	if (sh->partial && claim__of((const void *)sh->partial->rec, sh->partial->bytes, &old) && old.seq != c->seq)
+		to_ring(s, sh, ns);
+}
+
+static void keep_partial(struct sheets *s, struct sheet *sh, const struct wire_batch *b, u32 bytes, bool adopted)
+{
+	const struct wire_page *page = (const void *)(b + 1);
 	struct partial *p = malloc(sizeof(*p) + bytes + 1);
 
 	if (!p) {
@@ -149,18 +167,41 @@ static void keep_partial(struct sheets *s, struct sheet *sh, const struct wire_b
 	p->bytes = bytes;
 	memcpy(p->rec, b, bytes);
 	p->rec[bytes] = 0;
+	if (adopted || !WIRE_COMMIT_CNT(page->commit)) {
+		struct wire_head *head = (void *)p->rec;
+
+		/* What is open in it has been so since the batch began. Of records it has none, or none that are ours. */
+		head->kind = FLIGHT_ADOPT;
+		if (!adopted)
+			head->time_ns = MIN(head->time_ns, page->slot[WIRE_COMMIT_SEQ(page->commit) & 1].mono_ns);
+	}
 	sh->partial = p;
 	s->st.partials++;
 	s->st.partial_bytes += bytes;
 }
 
-static bool covers(const struct claim *c, const struct partial *p)
+/* An idle image holds what its page held in batch `seq`; a flush of that batch, or of a later one, makes it old, even if
+ * it comes behind the flush: it was read before. An exec that fails delivers a page that is not reset, so it covers nothing. */
+static bool is_old(const struct sheet *sh, const struct claim *c)
 {
-	struct claim old;
+	return sh->flushed && c->seq - sh->flush_seq - 1 >= 1u << 31;
+}
 
-	if (!claim__of((const void *)p->rec, p->bytes, &old))
-		return true;
-	return c->seq - old.seq < 1u << 31 && (c->seq != old.seq || c->len >= old.len);
+
+static void flushed(struct sheets *s, struct sheet *sh, const struct claim *c, u64 ns)
+{
+	struct claim p;
+
+	if (sh->flushed && c->seq - sh->flush_seq >= 1u << 31)
+		return; /* an earlier one, from the ring of another CPU */
+	sh->flushed = true;
+	sh->flush_seq = c->seq;
+	if (!sh->partial)
+		return;
+	if (!claim__of((const void *)sh->partial->rec, sh->partial->bytes, &p) || p.seq == c->seq)
+		drop_partial(s, sh);
+	else if (is_old(sh, &p)) /* its own flush has not come */
+		to_ring(s, sh, ns);
 }
 
 bool sheets__batch(struct sheets *s, const struct wire_batch *b, u32 bytes)
@@ -178,12 +219,14 @@ bool sheets__batch(struct sheets *s, const struct wire_batch *b, u32 bytes)
 		return false; /* read before its end, applied behind it */
 	account(s, sh, &c, idle);
 	if (idle && !sh->dead_ns) {
-		if (!sh->partial || covers(&c, sh->partial))
-			keep_partial(s, sh, b, bytes);
+		if (is_old(sh, &c))
+			return false;
+		rescue(s, sh, &c, b->head.time_ns);
+		keep_partial(s, sh, b, bytes, false);
 		return false;
 	}
-	if (sh->partial && covers(&c, sh->partial))
-		drop_partial(s, sh);
+	if (b->why != WIRE_WHY_EXEC)
+		flushed(s, sh, &c, b->head.time_ns);
 	if (b->why == WIRE_WHY_GONE)
 		sh->dead_ns = b->head.time_ns;
 	return true;
@@ -201,9 +244,7 @@ void sheets__adopt(struct sheets *s, const struct wire_batch *b, u32 bytes)
 		return;
 	sh->known = true;
 	sh->next_num = c.end;
-	keep_partial(s, sh, b, bytes); /* for what is open in it; its records are of before */
-	if (sh->partial)
-		((struct wire_batch *)sh->partial->rec)->head.kind = FLIGHT_ADOPT;
+	keep_partial(s, sh, b, bytes, true); /* for what is open in it; its records are of before */
 }
 
 void sheets__announce(struct sheets *s, const struct wire_announce *a)
@@ -219,11 +260,8 @@ void sheets__announce(struct sheets *s, const struct wire_announce *a)
 static void sheet__end(struct sheets *s, struct sheet *sh, u64 ns)
 {
 	sh->dead_ns = ns;
-	if (!sh->partial)
-		return;
-	if (s->keep)
-		s->keep(s->ctx, (const void *)sh->partial->rec, sh->partial->bytes);
-	drop_partial(s, sh);
+	if (sh->partial)
+		to_ring(s, sh, ns);
 }
 
 void sheets__exit(struct sheets *s, u32 pid, u32 tid, u64 ns)
@@ -288,7 +326,7 @@ void sheets__sweep(struct sheets *s, u64 before_ns)
 
 /* --- marks ----------------------------------------------------------------------------------------------------- */
 
-bool sheets__mark(struct sheets *s, u32 pid, u32 tid, u64 id, u64 seen, bool dead, u64 *next)
+bool sheets__mark(struct sheets *s, u32 pid, u32 tid, u64 id, u64 seen, bool dead, u64 now_ns, u64 *next)
 {
 	struct sheet *sh = find(s, pid, tid, id);
 	bool news;
@@ -304,7 +342,7 @@ bool sheets__mark(struct sheets *s, u32 pid, u32 tid, u64 id, u64 seen, bool dea
 	if (news)
 		sh->marked = seen;
 	if (dead && !sh->dead_ns)
-		sheet__end(s, sh, 1);
+		sheet__end(s, sh, now_ns);
 	return news;
 }
 

@@ -28,6 +28,8 @@ struct sheet {
 	u64 next_num; /* just past the last record that has arrived */
 	u64 marked;   /* the kernel's mark, as last stored */
 	u64 dead_ns;  /* its thread has ended, or given it back; 0: it lives */
+	u32 flush_seq; /* of the latest batch that its thread flushed, if flushed */
+	bool flushed;
 	bool known;   /* next_num is valid */
 	struct partial *partial;
 	struct sheet *same;  /* next with the same key */
@@ -45,12 +47,12 @@ struct sheets_stats {
 struct sheets {
 	struct idmap by_id, by_tid;
 	struct sheets_stats st;
-	/* A thread has ended, and this is all that came of its last records: keep it in the ring. */
-	void (*keep)(void *ctx, const struct wire_batch *b, u32 bytes);
+	/* A flush was refused, or the thread has ended, and this is all that came of its last records: keep it in the ring, as of ns. */
+	void (*keep)(void *ctx, const struct wire_batch *b, u32 bytes, u64 ns);
 	void *ctx;
 };
 
-void sheets__init(struct sheets *s, void (*keep)(void *ctx, const struct wire_batch *b, u32 bytes), void *ctx);
+void sheets__init(struct sheets *s, void (*keep)(void *ctx, const struct wire_batch *b, u32 bytes, u64 ns), void *ctx);
 void sheets__done(struct sheets *s);
 
 /* A delivery, `bytes` long as its head says, of whatever kind. true: it is to be stored; false: it is an idle read, kept here. */
@@ -63,7 +65,7 @@ void sheets__exit(struct sheets *s, u32 pid, u32 tid, u64 ns);
 void sheets__sweep(struct sheets *s, u64 before_ns);
 
 /* The kernel's mark. true: it tells of records that have not arrived, and had not been told; *next as in struct flight_mark. */
-bool sheets__mark(struct sheets *s, u32 pid, u32 tid, u64 id, u64 seen, bool dead, u64 *next);
+bool sheets__mark(struct sheets *s, u32 pid, u32 tid, u64 id, u64 seen, bool dead, u64 now_ns, u64 *next);
 
 /* All partial pages, a reference each. Returns the number, or -ENOMEM; *out is malloc'ed. */
 int sheets__take(const struct sheets *s, struct partial ***out);

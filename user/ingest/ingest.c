@@ -126,11 +126,9 @@ int ingest__mark(struct ingest *in, u32 pid, u32 tid, u64 id, u64 seen, int caus
 	return stream__mark(in, pid, tid, id, seen, cause, dead);
 }
 
-bool ingest__knows(struct ingest *in, u32 pid, u32 tid, u64 id)
+void ingest__expect(struct ingest *in, u32 pid, u32 tid, u64 id, u64 number)
 {
-	const struct page *p = pages__find_host(in, id, pid, tid);
-
-	return p && (p->based || p->early);
+	stream__expect(in, pid, tid, id, number);
 }
 
 int ingest__finish(struct ingest *in)

@@ -76,8 +76,9 @@ int ingest__advance(struct ingest *in, u64 drained_ns, u64 now_ns);
  * will come: the page is forgotten once passed on. */
 int ingest__mark(struct ingest *in, u32 pid, u32 tid, u64 id, u64 seen, int cause, bool dead);
 
-/* Has a delivery or an announcement of this page come, so that a mark can be compared with what has arrived? */
-bool ingest__knows(struct ingest *in, u32 pid, u32 tid, u64 id);
+/* Of this page the records from `number` on are ours: what was before has been seen elsewhere. Of no effect once
+ * something of it has come. */
+void ingest__expect(struct ingest *in, u32 pid, u32 tid, u64 id, u64 number);
 
 /* Pass on everything held, in order, regardless of time, with open gaps declared lost. */
 int ingest__finish(struct ingest *in);

@@ -384,6 +384,16 @@ int stream__immediate(struct ingest *in, const struct wire_head *head, size_t by
 	return p->imms == h ? pass__refresh(in, p) : 0;
 }
 
+void stream__expect(struct ingest *in, u32 pid, u32 tid, u64 id, u64 number)
+{
+	struct page *p = pages__find_host(in, id, pid, tid);
+
+	if (!p)
+		p = pages__add(in, id, pid, tid);
+	if (p && !p->based && !p->early)
+		page__base(p, number);
+}
+
 /* --- marks and the passing of time --------------------------------------------------------------------- */
 
 int stream__mark(struct ingest *in, u32 pid, u32 tid, u64 id, u64 seen, int cause, bool dead)

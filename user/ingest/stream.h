@@ -178,6 +178,7 @@ int stream__batch(struct ingest *in, const struct wire_batch *w, size_t bytes, b
 int stream__announce(struct ingest *in, const struct wire_announce *a);
 int stream__immediate(struct ingest *in, const struct wire_head *head, size_t bytes);
 int stream__mark(struct ingest *in, u32 pid, u32 tid, u64 id, u64 seen, int cause, bool dead);
+void stream__expect(struct ingest *in, u32 pid, u32 tid, u64 id, u64 number);
 /* Believe that everything emitted before drained_ns has been pushed: end holds, count gaps and dead marks. */
 int stream__drained(struct ingest *in, u64 drained_ns, u64 now_ns);
 int stream__finish(struct ingest *in);

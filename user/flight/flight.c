@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * flight.c - a flight recording: the newest records, as they came, with all that is needed to read them later.
+ *
+ * Problem. Run all day at a cost that nobody notices; at any moment hand out the last seconds as if recording had begun there:
+ * callsites, processes, thread names, what was open, what was lost. And go on meanwhile.
+ *
+ * Design. A ring record is copied into the active generation (generations.c) and not decoded. What it refers to and what will have left the
+ * ring when it is read is kept beside it, in tables that grow with what is alive, not with time:
+ *   - who: processes and threads with their names (roster.h). A thread's own name is in a batch; batches that hold one say so in
+ *     their header, and only those are looked into;
+ *   - the pages of living threads as last read from outside (sheets.h): records that were not flushed yet, and, even where there is none, what is open;
+ *   - begins of plain probe pairs that have left the ring (carry.h).
+ * A snapshot is a list of references to generations and copies of the tables. Its replay (replay.c) is an ingest and a model of its own,
+ * fed with everything at once: so records come in exact order of time, whatever the CPUs' rings did, without a hold-back.
+ *
+ * What a generation's start means, and which records a replay leaves out: generations.c. Loss: gaps in the pages' numbers are found
+ * by the replay. What the BPF side counted, and the kernel's marks about deliveries of which nothing ever came, are records in
+ * the ring of the recorder's own kinds, so that each is told by the snapshots that hold its time.
+ *
+ * Rejected. Keeping decoded spans: forty times the cost a record. Folding evicted batches into an always current model, so that a window
+ * can begin anywhere: decodes everything once, only later; each batch carries its open entries just so that this is not needed.
+ *
+ * Invariant: whatever was emitted after the oldest generation's start, and delivered, is in the ring or in a sheet.
+ */
+#include "flight/flight.h"
+
+#include "ingest/batch.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define CARRY_BYTES (4u << 20)
+#define CLOCK_EVERY_NS (20 * NSEC_PER_MSEC)
+#define SWEEP_AFTER_NS NSEC_PER_SEC /* what was delivered before a thread's end may come a little later */
+
+struct flight {
+	struct flight_opts o;
+	struct generations *ring;
+	struct roster who;
+	struct sheets sheets;
+	struct carry carry;
+	u64 last_clock_ns;
+	struct flight_stats st;
+};
+
+static void append(struct flight *f, const void *rec, u32 bytes)
+{
+	if (!generations__append(f->ring, rec, bytes))
+		f->st.dropped++;
+	/* a single drain can bring more than a generation should have */
+	if (__builtin_expect(generations__full(f->ring), 0))
+		generations__seal(f->ring, ((const struct wire_head *)rec)->time_ns, f->sheets.st.partial_bytes);
+}
+
+static void on_keep(void *ctx, const struct wire_batch *b, u32 bytes, u64 ns)
+{
+	struct {
+		struct wire_batch b;
+		u8 page[WIRE_PAGE_BYTES];
+	} copy;
+
+	memcpy(&copy, b, MIN(bytes, sizeof(copy)));
+	copy.b.head.time_ns = ns;
+	append(ctx, &copy, MIN(bytes, sizeof(copy)));
+}
+
+static void on_evicted(void *ctx, const struct generation *g)
+{
+	struct flight *f = ctx;
+
+	if (f->o.pairs.role)
+		carry__fold(&f->carry, g);
+}
+
+struct flight *flight__new(const struct flight_opts *o, u64 now_ns)
+{
+	struct generations_opts go = { .evicted = on_evicted };
+	struct flight *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	memcpy(&f->o, o, MIN(o->sz, sizeof(*o)));
+	go.max_bytes = f->o.size_bytes ? f->o.size_bytes : FLIGHT_SIZE_BYTES;
+	go.period_ns = f->o.period_ns ? f->o.period_ns : FLIGHT_PERIOD_NS;
+	go.generation_ns = f->o.generation_ns ? f->o.generation_ns : FLIGHT_GENERATION_NS;
+	go.generation_bytes = MIN(go.max_bytes / 8, (u64)FLIGHT_GENERATION_BYTES);
+	go.ctx = f;
+	f->ring = generations__new(&go, now_ns);
+	if (!f->ring) {
+		free(f);
+		return NULL;
+	}
+	roster__init(&f->who, &f->o.who);
+	sheets__init(&f->sheets, on_keep, f);
+	carry__init(&f->carry, &f->o.pairs, CARRY_BYTES);
+	return f;
+}
+
+void flight__free(struct flight *f)
+{
+	if (!f)
+		return;
+	generations__free(f->ring);
+	roster__done(&f->who);
+	sheets__done(&f->sheets);
+	carry__done(&f->carry);
+	free(f);
+}
+
+void flight__begin(struct flight *f, u64 now_ns)
+{
+	generations__begin(f->ring, now_ns);
+}
+
+/* --- what comes in --------------------------------------------------------------------------------------------- */
+
+/* The thread's name as its own record tells it. */
+static void take_name(struct flight *f, struct roster_thread *t, const u8 *rec, u32 size)
+{
+	struct rec_value v;
+	u32 head = sizeof(struct wire_rec);
+
+	if (size > head && rec_value__take(&v, WIRE_T_STR, rec + head, size - head) > 0 && !v.null)
+		roster__name(&f->who, t, v.text, strnlen(v.text, v.text_bytes));
+}
+
+static void take_names(struct flight *f, struct roster_thread *t, const struct wire_batch *w, u32 bytes)
+{
+	struct batch_cursor c;
+	struct batch b;
+	int more;
+
+	if (batch__open(&b, w + 1, bytes - sizeof(*w), w->head.time_ns))
+		return;
+	for (more = batch__first(&b, &c); more > 0; more = batch__next(&b, &c))
+		if (WIRE_HEAD_KIND(c.head) == WIRE_R_THREAD_NAME)
+			take_name(f, t, b.data + c.off, c.size);
+}
+
+static void batch(struct flight *f, const struct wire_batch *w, u32 bytes)
+{
+	struct roster_thread *t = roster__see(&f->who, w->head.pid, w->head.tid, w->head.time_ns);
+	const struct wire_page *h = (const void *)(w + 1);
+
+	f->st.batches++;
+	if (t && bytes >= sizeof(*w) + WIRE_DATA && h->flags & WIRE_PAGE_NAMED)
+		take_names(f, t, w, bytes);
+	if (sheets__batch(&f->sheets, w, bytes))
+		append(f, w, bytes);
+}
+
+static void immediate(struct flight *f, const struct wire_head *h, u32 bytes)
+{
+	const struct wire_imm *imm = (const void *)(h + 1);
+	const struct wire_rec *rec = (const void *)(imm + 1);
+	struct roster_thread *t = roster__see(&f->who, h->pid, h->tid, h->time_ns);
+	u32 room = bytes - sizeof(*h) - sizeof(*imm);
+
+	if (t && bytes >= sizeof(*h) + sizeof(*imm) + sizeof(*rec) && imm->bytes <= room &&
+	    WIRE_HEAD_KIND(rec->head) == WIRE_R_THREAD_NAME)
+		take_name(f, t, (const u8 *)rec, imm->bytes);
+	append(f, h, bytes);
+}
+
+static void life(struct flight *f, const struct wire_life *l, u32 bytes)
+{
+	struct {
+		struct wire_life l;
+		char name[256];
+	} kept;
+
+	if (bytes < sizeof(*l) || bytes > sizeof(kept))
+		return;
+	roster__life(&f->who, l, bytes);
+	if (l->head.kind != WIRE_FORK)
+		sheets__exit(&f->sheets, l->head.pid, l->head.tid, l->head.time_ns);
+	if (l->head.kind == WIRE_EXEC && l->other_tid != l->head.tid)
+		sheets__exit(&f->sheets, l->head.pid, l->other_tid, l->head.time_ns);
+	memcpy(&kept, l, bytes);
+	kept.l.comm[sizeof(kept.l.comm) - 1] = '\0'; /* replayed in its place, which is not written to */
+	append(f, &kept, bytes);
+}
+
+void flight__rec(struct flight *f, const void *rec, size_t have)
+{
+	const struct wire_head *h = rec;
+	u32 bytes;
+
+	if (have < sizeof(*h) || h->bytes < sizeof(*h))
+		return;
+	bytes = MIN(have, h->bytes);
+	f->st.recs++;
+	f->st.bytes += bytes;
+	switch (h->kind) {
+	case WIRE_BATCH:
+		if (bytes >= sizeof(struct wire_batch))
+			batch(f, rec, bytes);
+		break;
+	case WIRE_HIT:
+		roster__see(&f->who, h->pid, h->tid, h->time_ns);
+		f->st.hits++;
+		append(f, rec, bytes);
+		break;
+	case WIRE_IMMEDIATE:
+		immediate(f, h, bytes);
+		break;
+	case WIRE_ANNOUNCE:
+		if (bytes < sizeof(struct wire_announce))
+			break;
+		roster__see(&f->who, h->pid, h->tid, h->time_ns);
+		sheets__announce(&f->sheets, rec);
+		append(f, rec, bytes);
+		break;
+	case WIRE_FORK:
+	case WIRE_EXEC:
+	case WIRE_EXIT:
+		life(f, rec, bytes);
+		break;
+	}
+}
+
+void flight__adopt(struct flight *f, const struct wire_batch *b, size_t have)
+{
+	struct {
+		struct wire_batch b;
+		u8 page[WIRE_PAGE_BYTES];
+	} kept;
+	const struct wire_page *h = (const void *)(b + 1);
+	struct roster_thread *t;
+	u32 bytes;
+
+	if (have < sizeof(*b) + WIRE_DATA || b->head.bytes < sizeof(*b) + WIRE_DATA)
+		return;
+	bytes = MIN(MIN(have, b->head.bytes), sizeof(kept));
+	t = roster__see(&f->who, b->head.pid, b->head.tid, b->head.time_ns);
+	if (t && h->flags & WIRE_PAGE_NAMED)
+		take_names(f, t, b, bytes);
+	sheets__adopt(&f->sheets, b, bytes);
+	memcpy(&kept, b, bytes);
+	kept.b.head.kind = FLIGHT_ADOPT;
+	append(f, &kept, bytes);
+}
+
+static struct wire_head own_head(u16 kind, u32 bytes, u64 ns)
+{
+	return (struct wire_head){ .kind = kind, .bytes = bytes, .time_ns = ns };
+}
+
+void flight__clock(struct flight *f, u64 ticks, u64 mono_ns)
+{
+	struct flight_clock c = { .ticks = ticks, .mono_ns = mono_ns };
+
+	/* the first two are wanted as soon as can be: without a second one there is no clock */
+	if (mono_ns < f->last_clock_ns + CLOCK_EVERY_NS)
+		return;
+	f->last_clock_ns = mono_ns;
+	c.head = own_head(FLIGHT_CLOCK, sizeof(c), mono_ns);
+	append(f, &c, sizeof(c));
+}
+
+void flight__mark(struct flight *f, const struct wire_page_val *v, u32 tid, int cause, bool dead, u64 now_ns)
+{
+	struct flight_mark m = { .id = v->id, .seen = v->seen, .cause = (u32)cause, .dead = dead };
+
+	if (!sheets__mark(&f->sheets, v->pid, tid, v->id, v->seen, dead, now_ns, &m.next))
+		return;
+	m.head = own_head(FLIGHT_MARK, sizeof(m), now_ns);
+	m.head.pid = v->pid;
+	m.head.tid = tid;
+	f->st.lost[cause >= 0 && cause < LOSS_MAX ? cause : LOSS_UNKNOWN] += v->seen - m.next;
+	append(f, &m, sizeof(m));
+}
+
+void flight__loss(struct flight *f, int cause, u64 from_ns, u64 to_ns, u64 count)
+{
+	struct flight_loss l = { .from_ns = from_ns, .count = count, .cause = (u32)cause };
+
+	l.head = own_head(FLIGHT_LOSS, sizeof(l), to_ns);
+	f->st.lost[cause >= 0 && cause < LOSS_MAX ? cause : LOSS_UNKNOWN] += count;
+	append(f, &l, sizeof(l));
+}
+
+static void forget_the_dead(struct flight *f, u64 now_ns)
+{
+	const struct generation *oldest = generations__oldest(f->ring);
+	u64 before = oldest ? oldest->start_ns : generations__active(f->ring)->start_ns;
+
+	roster__prune(&f->who, before);
+	sheets__sweep(&f->sheets, now_ns - MIN(now_ns, SWEEP_AFTER_NS));
+}
+
+void flight__round(struct flight *f, u64 drained_ns, u64 now_ns)
+{
+	u64 sealed = f->st.ring.sealed;
+
+	generations__tick(f->ring, now_ns, drained_ns, f->sheets.st.partial_bytes);
+	generations__stats(f->ring, &f->st.ring);
+	if (f->st.ring.sealed != sealed)
+		forget_the_dead(f, now_ns);
+}
+
+/* --- what goes out --------------------------------------------------------------------------------------------- */
+
+static int take_generations(struct flight *f, struct snapshot *s)
+{
+	const struct generation *g;
+	u32 n = 0;
+
+	for (g = generations__newest(f->ring); g; g = g->older)
+		n++;
+	s->gen = calloc(MAX(n, 1u), sizeof(*s->gen));
+	if (!s->gen)
+		return -ENOMEM;
+	s->gen_cnt = n;
+	for (g = generations__newest(f->ring); g; g = g->older) {
+		generation__hold((struct generation *)g);
+		s->gen[--n] = g;
+		s->bytes += g->bytes;
+	}
+	return 0;
+}
+
+struct snapshot *flight__snapshot(struct flight *f, const struct clock_pair *now)
+{
+	struct snapshot *s = calloc(1, sizeof(*s));
+	int n, err;
+
+	if (!s)
+		return NULL;
+	s->at = *now;
+	generations__seal(f->ring, now->mono_ns, f->sheets.st.partial_bytes);
+	err = take_generations(f, s);
+	if (!err)
+		err = n = sheets__take(&f->sheets, &s->partial);
+	if (err >= 0) {
+		s->partial_cnt = (u32)n;
+		err = carry__copy(&f->carry, &s->carried);
+	}
+	if (!err)
+		err = roster__copy(&s->roster, &f->who);
+	if (!err)
+		return s;
+	flight__release(f, s);
+	return NULL;
+}
+
+void flight__release(struct flight *f, struct snapshot *s)
+{
+	if (!s)
+		return;
+	for (u32 i = 0; s->gen && i < s->gen_cnt; i++)
+		generations__drop(f->ring, (struct generation *)s->gen[i]);
+	for (u32 i = 0; i < s->partial_cnt; i++)
+		partial__put(s->partial[i]);
+	free(s->gen);
+	free(s->partial);
+	free(s->carried.data);
+	roster__done(&s->roster);
+	free(s->file);
+	free(s);
+}
+
+void flight__stats(const struct flight *f, struct flight_stats *st)
+{
+	const struct generation *oldest = generations__oldest(f->ring);
+
+	*st = f->st;
+	generations__stats(f->ring, &st->ring);
+	st->sheets = f->sheets.st;
+	st->start_ns = oldest ? oldest->start_ns : generations__active(f->ring)->start_ns;
+	st->carried = f->carry.cnt;
+	st->carried_bytes = f->carry.bytes;
+	st->carry_dropped = f->carry.dropped;
+	st->processes = f->who.process_cnt;
+	st->threads = f->who.thread_cnt;
+}

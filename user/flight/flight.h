@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * flight.h - the recorder's side of a flight recording: ring records in, snapshots out. Essay in flight.c.
+ *
+ * Knows no BPF: whoever drains the rings (user/cmd/session.c) hands records over as they came. Not thread-safe; a snapshot may be read
+ * by another thread.
+ */
+#ifndef TAPEBPF_FLIGHT_FLIGHT_H
+#define TAPEBPF_FLIGHT_FLIGHT_H
+
+#include "base/codes.h"
+#include "flight/carry.h"
+#include "flight/generations.h"
+#include "flight/roster.h"
+#include "flight/snapshot.h"
+
+#define FLIGHT_SIZE_BYTES (10u << 20)
+#define FLIGHT_PERIOD_NS (10 * NSEC_PER_SEC)
+#define FLIGHT_GENERATION_NS NSEC_PER_SEC
+#define FLIGHT_GENERATION_BYTES (4u << 20) /* at most; see generations.c */
+
+struct flight_opts {
+	size_t sz;
+	u64 size_bytes, period_ns, generation_ns; /* 0: the defaults above */
+	struct roster_ops who;
+	struct carry_ops pairs; /* role NULL: plain probes make no pairs */
+};
+
+struct flight;
+
+struct flight *flight__new(const struct flight_opts *o, u64 now_ns);
+void flight__free(struct flight *f);
+
+/* Everything is attached: the recording begins. */
+void flight__begin(struct flight *f, u64 now_ns);
+
+/* A ring record, or what an idle read made. */
+void flight__rec(struct flight *f, const void *rec, size_t bytes);
+/* A page as it was found at late attach. */
+void flight__adopt(struct flight *f, const struct wire_batch *b, size_t bytes);
+void flight__clock(struct flight *f, u64 ticks, u64 mono_ns);
+void flight__mark(struct flight *f, const struct wire_page_val *v, u32 tid, int cause, bool dead, u64 now_ns);
+void flight__loss(struct flight *f, int cause, u64 from_ns, u64 to_ns, u64 count);
+/* The rings have been drained up to drained_ns. */
+void flight__round(struct flight *f, u64 drained_ns, u64 now_ns);
+
+/* Ends the active generation and hands out what is kept, without files (the caller adds them). Call it when idle pages have
+ * been read and applied. NULL: no memory. */
+struct snapshot *flight__snapshot(struct flight *f, const struct clock_pair *now);
+void flight__release(struct flight *f, struct snapshot *s);
+
+struct flight_stats {
+	struct generations_stats ring;
+	struct sheets_stats sheets;
+	u64 start_ns;	 /* of the oldest generation */
+	u64 recs, hits, batches, bytes; /* so far */
+	u64 lost[LOSS_MAX]; /* so far, told by marks and counters */
+	u64 carried, carried_bytes, carry_dropped;
+	u64 processes, threads;
+	u64 dropped;	 /* ring records not kept, for want of memory */
+};
+void flight__stats(const struct flight *f, struct flight_stats *st);
+
+#endif

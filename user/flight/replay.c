@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * replay.c - a snapshot through an ingest and a model of its own.
+ *
+ * Everything is pushed before anything is passed on. So ingest's merge sees all sources at once and puts each record into its place in
+ * time: a page that was flushed after a minute takes its first records back to the minute before, which a stream with a hold-back
+ * could only call late. Nothing is copied for it: ingest borrows the generations' bytes.
+ *
+ * Then in two steps: what is older than the beginning goes through the model into a window that keeps quiet (what is alive at the beginning
+ * is known by then), the window begins, and the rest follows. The model's sums are read in between: the difference is what belongs to
+ * the window.
+ *
+ * Left out are records of the kernel with a time up to the start of the oldest generation: stragglers (generations.c).
+ */
+#include "flight/replay.h"
+
+#include "ingest/ingest.h"
+#include "model/model.h"
+#include "model/window.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define HOLD_NS 1 /* none: but 0 means the default */
+#define CLOCK_PAIRS 4000 /* that ingest remembers, see CLOCK_LINES */
+
+/* A record of our own making, as borrowed as all others. */
+struct opening {
+	struct opening *next;
+	_Alignas(8) u8 rec[];
+};
+
+struct replay {
+	const struct snapshot *s;
+	struct replay_opts o;
+	struct ingest *in;
+	struct model *m;
+	struct window *w;
+	u64 start_ns, from_ns;
+	u64 now_ns; /* of the record under way */
+	u64 clock_step_ns, last_clock_ns;
+	u64 other_emitted; /* told by loss records */
+	struct idmap pages; /* something has come of */
+	struct opening *openings;
+};
+
+/* --- what ingest and the model ask ----------------------------------------------------------------------------- */
+
+static int on_rec(void *ctx, const struct rec *r)
+{
+	struct replay *p = ctx;
+
+	p->now_ns = r->time_ns;
+	return model__rec(p->m, r);
+}
+
+static u64 on_module_link(void *ctx, u32 module)
+{
+	const struct replay *p = ctx;
+	const struct snapshot *s = p->s;
+
+	if (module < s->file_cnt && s->file[module].module == module)
+		return s->file[module].elf->module_addr;
+	for (u32 i = 0; i < s->file_cnt; i++)
+		if (s->file[i].module == module)
+			return s->file[i].elf->module_addr;
+	return 0;
+}
+
+static void on_describe(void *ctx, struct process *p)
+{
+	const struct replay *r = ctx;
+	const struct roster_process *known = roster__process_at(&r->s->roster, p->pid, r->now_ns);
+	const struct process *k = known ? &known->pub : NULL;
+
+	if (!k)
+		return;
+	p->parent_pid = k->parent_pid ? k->parent_pid : p->parent_pid;
+	p->ns_pid = k->ns_pid ? k->ns_pid : p->ns_pid;
+	p->start_ns = k->start_ns ? k->start_ns : p->start_ns;
+	p->dev = k->dev;
+	p->ino = k->ino;
+	if (!p->comm[0])
+		memcpy(p->comm, k->comm, sizeof(p->comm));
+	if (!p->exe && k->exe)
+		p->exe = strdup(k->exe);
+	if (!p->cmdline && k->cmdline)
+		p->cmdline = strdup(k->cmdline);
+}
+
+static void on_comm(void *ctx, u32 pid, u32 tid, char comm[16])
+{
+	const struct replay *r = ctx;
+	const struct roster_thread *t = roster__thread_at(&r->s->roster, pid, tid, r->now_ns);
+
+	if (t)
+		memcpy(comm, t->comm, 16);
+}
+
+static const char *on_name(void *ctx, u32 pid, u32 tid)
+{
+	const struct replay *r = ctx;
+	const struct roster_thread *t = roster__thread_at(&r->s->roster, pid, tid, r->now_ns);
+
+	return t ? t->name : NULL;
+}
+
+/* --- pushing --------------------------------------------------------------------------------------------------- */
+
+static void push_clock(struct replay *p, const struct flight_clock *c)
+{
+	if (p->last_clock_ns && c->mono_ns < p->last_clock_ns + p->clock_step_ns)
+		return;
+	p->last_clock_ns = c->mono_ns;
+	ingest__clock(p->in, c->ticks, c->mono_ns);
+}
+
+static void push_mark(struct replay *p, const struct flight_mark *m)
+{
+	int cause = m->cause < LOSS_MAX ? (int)m->cause : LOSS_UNKNOWN;
+
+	ingest__expect(p->in, m->head.pid, m->head.tid, m->id, m->next);
+	ingest__mark(p->in, m->head.pid, m->head.tid, m->id, m->seen, cause, false);
+}
+
+/* When the last of the entries of a preamble was made, as far as it can be read. */
+static u64 preamble__ns(const struct wire_page *h, u32 pre)
+{
+	const u8 *data = (const u8 *)h + WIRE_DATA;
+	u64 latest = 0, ns;
+	u32 off, head;
+
+	for (off = 0; off + 24 <= pre; off += WIRE_HEAD_SIZE(head)) {
+		memcpy(&head, data + off, sizeof(head));
+		if (WIRE_HEAD_KIND(head) != WIRE_R_PRE || WIRE_HEAD_SIZE(head) < 24)
+			break;
+		memcpy(&ns, data + off + 16, sizeof(ns));
+		latest = MAX(latest, ns);
+	}
+	return latest;
+}
+
+/*
+ * The first that there is of a page, and entries were open when it began: told as a page without records. Otherwise they would
+ * be told with the first record, which can be long after the beginning. What had been delivered of the page before was so by
+ * the start of the oldest generation, and nothing was recorded between that delivery and this batch: so they have been
+ * open since then, or since the last of them was made, if deliveries between were refused.
+ */
+static int push_opening(struct replay *p, const struct wire_batch *w)
+{
+	const struct wire_page *h = (const void *)(w + 1);
+	u32 seq = WIRE_COMMIT_SEQ(h->commit), pre = MIN(h->pre_len[seq & 1], WIRE_COMMIT_LEN(h->commit));
+	u32 bytes = sizeof(*w) + WIRE_DATA + pre;
+	struct opening *o;
+	struct wire_batch *b;
+
+	if (!pre || w->head.bytes < bytes)
+		return 0;
+	o = calloc(1, sizeof(*o) + bytes + 1);
+	if (!o)
+		return -ENOMEM;
+	o->next = p->openings;
+	p->openings = o;
+	b = (void *)o->rec;
+	memcpy(b, w, bytes);
+	b->head.bytes = bytes;
+	b->head.time_ns = MIN(MIN(w->head.time_ns, h->slot[seq & 1].mono_ns), MAX(p->start_ns, preamble__ns(h, pre)));
+	((struct wire_page *)(b + 1))->commit = (u64)seq << 32 | pre;
+	return ingest__adopt(p->in, b, bytes);
+}
+
+static int push_batch(struct replay *p, const struct wire_batch *w)
+{
+	const struct wire_page *h = (const void *)(w + 1);
+	int err = 0;
+	u64 key;
+
+	if (w->head.bytes >= sizeof(*w) + WIRE_DATA) {
+		/* two pages of one key: the second one's entries are told with its first record */
+		key = h->id + ((u64)w->head.tid << 40);
+		if (!idmap__find(&p->pages, key)) {
+			err = idmap__put(&p->pages, key, p);
+			if (!err)
+				err = push_opening(p, w);
+		}
+	}
+	return err ? err : ingest__push(p->in, w, w->head.bytes);
+}
+
+static int push(struct replay *p, const struct wire_head *h)
+{
+	switch (h->kind) {
+	case FLIGHT_CLOCK:
+		if (h->bytes >= sizeof(struct flight_clock))
+			push_clock(p, (const void *)h);
+		return 0;
+	case FLIGHT_MARK:
+		if (h->bytes >= sizeof(struct flight_mark))
+			push_mark(p, (const void *)h);
+		return 0;
+	case FLIGHT_ADOPT:
+		return ingest__adopt(p->in, (const void *)h, h->bytes);
+	case FLIGHT_LOSS: /* when all else has been told */
+		return 0;
+	}
+	if (h->time_ns <= p->start_ns)
+		return 0;
+	if (h->kind == WIRE_BATCH && h->bytes >= sizeof(struct wire_batch))
+		return push_batch(p, (const void *)h);
+	return ingest__push(p->in, h, h->bytes);
+}
+
+static int push_chunks(struct replay *p, const struct chunk *c)
+{
+	const struct wire_head *h;
+	int err = 0;
+	u32 off;
+
+	for (; c && !err; c = c->next)
+		for (off = 0; !err && (h = chunk__rec(c, &off));)
+			err = push(p, h);
+	return err;
+}
+
+/* A page as it was last read from outside. */
+static int push_partial(struct replay *p, const struct partial *part)
+{
+	const struct wire_batch *b = (const void *)part->rec;
+
+	if (b->head.kind == FLIGHT_ADOPT)
+		return ingest__adopt(p->in, b, part->bytes);
+	return push_batch(p, b); /* however old: nothing of it was in the ring */
+}
+
+static int push_carried(struct replay *p)
+{
+	const struct wire_head *h;
+	int err = 0;
+	u32 off = 0;
+
+	while (!err && (h = chunk__rec(&p->s->carried, &off)))
+		err = ingest__push(p->in, h, h->bytes);
+	return err;
+}
+
+static int push_all(struct replay *p)
+{
+	const struct snapshot *s = p->s;
+	int err = push_carried(p);
+
+	for (u32 i = 0; i < s->gen_cnt && !err; i++)
+		err = push_chunks(p, s->gen[i]->first);
+	for (u32 i = 0; i < s->partial_cnt && !err; i++)
+		err = push_partial(p, s->partial[i]);
+	return err;
+}
+
+/* --- losses that are told apart ---------------------------------------------------------------------------------- */
+
+static void tell_loss(struct replay *p, const struct flight_loss *f)
+{
+	struct loss l = { .from_ns = MAX(f->from_ns, p->from_ns), .to_ns = f->head.time_ns, .cpu = ~0u,
+			  .cause = f->cause < LOSS_MAX ? (u8)f->cause : LOSS_UNKNOWN, .count = f->count };
+
+	if (f->head.time_ns <= p->from_ns)
+		return;
+	p->other_emitted += f->count;
+	model__loss(p->m, &l);
+}
+
+static void tell_losses(struct replay *p)
+{
+	const struct wire_head *h;
+	const struct chunk *c;
+	u32 off;
+
+	for (u32 i = 0; i < p->s->gen_cnt; i++)
+		for (c = p->s->gen[i]->first; c; c = c->next)
+			for (off = 0; (h = chunk__rec(c, &off));)
+				if (h->kind == FLIGHT_LOSS && h->bytes >= sizeof(struct flight_loss))
+					tell_loss(p, (const void *)h);
+}
+
+/* --- sums -------------------------------------------------------------------------------------------------------- */
+
+static u64 sum_lost(const struct model_stats *m)
+{
+	u64 sum = 0;
+
+	for (int i = 0; i < LOSS_MAX; i++)
+		sum += m->lost[i];
+	return sum;
+}
+
+/* b: when the window began. */
+static void sum_up(struct replay *p, const struct model_stats *b, struct replay_result *res)
+{
+	struct ingest_stats in;
+	struct window_stats w;
+	struct model_stats e;
+	u64 emitted;
+
+	model__stats(p->m, &e);
+	ingest__stats(p->in, &in);
+	window__stats(p->w, &w);
+	emitted = in.emitted + in.hits + in.immediates + in.bad_singles + p->other_emitted;
+	res->unaccounted = (s64)(emitted - e.stored - sum_lost(&e));
+	res->emitted = emitted - b->stored - sum_lost(b);
+	res->stored = e.stored - b->stored;
+	for (int i = 0; i < LOSS_MAX; i++)
+		res->lost[i] = e.lost[i] - b->lost[i];
+	res->lost_sum = sum_lost(&e) - sum_lost(b);
+	res->spans = e.spans_opened - b->spans_opened + w.carried;
+	res->events = e.events - b->events;
+	res->late = in.late;
+	res->malformed = in.malformed;
+}
+
+/* --- life -------------------------------------------------------------------------------------------------------- */
+
+u64 replay__from_ns(const struct snapshot *s, const struct replay_opts *o)
+{
+	u64 from = MAX(o->from_ns, snapshot__start_ns(s));
+
+	return MIN(from, s->at.mono_ns);
+}
+
+static int setup(struct replay *p)
+{
+	struct ingest_ops iops = { .rec = on_rec, .module_link = on_module_link, .ctx = p };
+	struct ingest_opts io = { .sz = sizeof(io), .held_bytes = SIZE_MAX / 4, .early_bytes = SIZE_MAX / 4,
+				 .hold_ns = HOLD_NS, .borrow = true };
+	struct model_opts mo = { .sz = sizeof(mo), .max_spans = p->o.max_spans, .no_pairs = p->o.no_pairs, .sigs = p->o.sigs,
+				 .describe = on_describe, .comm = on_comm, .name = on_name, .ctx = p };
+	struct sink sink;
+	int err = 0;
+
+	p->w = window__new(NULL);
+	if (!p->w)
+		return -ENOMEM;
+	sink = window__sink(p->w);
+	p->m = model__new(&sink, 1, &mo);
+	p->in = ingest__new(&iops, &io);
+	if (!p->m || !p->in)
+		return -ENOMEM;
+	for (u32 i = 0; i < p->s->file_cnt && !err; i++)
+		err = model__add_file(p->m, p->s->file[i].elf, p->s->file[i].module, p->s->file[i].first_site);
+	return err;
+}
+
+static int run(struct replay *p, const struct sink *to, struct replay_result *res)
+{
+	struct model_stats at_begin;
+	int err = push_all(p);
+
+	if (!err)
+		err = ingest__advance(p->in, ~0ULL, p->from_ns + HOLD_NS);
+	if (err)
+		return err;
+	model__stats(p->m, &at_begin);
+	/* what it fails with is the sink's affair, as are all its errors */
+	window__begin(p->w, to, p->from_ns);
+	err = ingest__finish(p->in);
+	tell_losses(p);
+	model__cut(p->m, MAX(res->to_ns, window__last_ns(p->w)));
+	window__end(p->w, MAX(res->to_ns, window__last_ns(p->w)));
+	sum_up(p, &at_begin, res);
+	return err;
+}
+
+int replay__run(const struct snapshot *s, const struct replay_opts *o, const struct sink *to, struct replay_result *res)
+{
+	struct replay p = { .s = s, .start_ns = snapshot__start_ns(s) };
+	struct opening *opening;
+	int err;
+
+	memset(res, 0, sizeof(*res));
+	memcpy(&p.o, o, MIN(o->sz, sizeof(*o)));
+	p.from_ns = replay__from_ns(s, &p.o);
+	res->from_ns = p.from_ns;
+	res->to_ns = s->at.mono_ns;
+	p.clock_step_ns = (s->at.mono_ns - p.start_ns) / CLOCK_PAIRS;
+	err = setup(&p);
+	if (!err)
+		err = run(&p, to, res);
+	ingest__free(p.in);
+	model__free(p.m);
+	window__free(p.w);
+	idmap__done(&p.pages);
+	while ((opening = p.openings)) {
+		p.openings = opening->next;
+		free(opening);
+	}
+	return err;
+}
