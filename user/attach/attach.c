@@ -268,6 +268,13 @@ int attach__poll(struct attach *a, int timeout_ms, u64 *drained_ns)
 	return rings__drain(a->rings, on_record, a, drained_ns, NULL);
 }
 
+int attach__watch(struct attach *a, int fd)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	return epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
+}
+
 /*
  * The marks are read first, then the rings are drained, then the marks are handed on: the kernel raises a mark after the
  * delivery that it speaks of has been submitted, so all that was delivered has been passed on by then. A record in the

@@ -75,6 +75,9 @@ int attach__adopt(struct attach *a, u32 pid, u32 module, u64 module_addr,
  * this CLOCK_MONOTONIC time has been passed to ops->ring. */
 int attach__poll(struct attach *a, int timeout_ms, u64 *drained_ns);
 
+/* Readable, this descriptor ends the waiting of attach__poll. It stays the caller's; closing it takes it out. */
+int attach__watch(struct attach *a, int fd);
+
 /*
  * The idle read, in the order that rule 2 of the batch path asks for: collect (reads the pages whose commit word moved
  * since the last time), then the caller drains the rings (attach__poll with 0), then apply hands each to ops->ring as a

@@ -33,7 +33,9 @@ static int on_ring(void *ctx, const void *rec, size_t bytes)
 {
 	struct session *s = ctx;
 
-	return ingest__push(s->ingest, rec, bytes);
+	if (s->flight)
+		flight__rec(s->flight, rec, bytes);
+	return s->decode ? ingest__push(s->ingest, rec, bytes) : 0;
 }
 
 static int on_rec(void *ctx, const struct rec *r)
@@ -90,7 +92,18 @@ static void on_mark(void *ctx, const struct wire_page_val *v, u32 tid, bool dead
 		    v->lost_cause == WIRE_C_BATCH_LOST_READ ? LOSS_READ :
 							      LOSS_UNKNOWN;
 
-	ingest__mark(s->ingest, v->pid, tid, v->id, v->seen, cause, dead);
+	if (s->flight)
+		flight__mark(s->flight, v, tid, cause, dead, clock__mono_ns());
+	if (s->decode)
+		ingest__mark(s->ingest, v->pid, tid, v->id, v->seen, cause, dead);
+}
+
+/* How a plain probe's site pairs: for what is open when its begin leaves the flight recording. */
+static int on_role(void *ctx, u32 site, const void **pair)
+{
+	struct session *s = ctx;
+
+	return model__pair_role(s->model, site, pair);
 }
 
 /* --- the round -------------------------------------------------------------------------------------------- */
@@ -100,7 +113,10 @@ static void give_clock(struct session *s)
 	struct clock_pair p;
 
 	clock__pair(&p);
-	ingest__clock(s->ingest, p.ticks, p.mono_ns);
+	if (s->flight)
+		flight__clock(s->flight, p.ticks, p.mono_ns);
+	if (s->decode)
+		ingest__clock(s->ingest, p.ticks, p.mono_ns);
 }
 
 /* Tell the model of what the BPF side counted since the last time. */
@@ -122,7 +138,9 @@ static int tell_losses(struct session *s, u64 now_ns)
 
 		l.cause = (u8)map[i].cause;
 		l.count = counter[map[i].counter] - s->counter[map[i].counter];
-		if (l.count && !err)
+		if (l.count && s->flight)
+			flight__loss(s->flight, l.cause, l.from_ns, l.to_ns, l.count);
+		if (l.count && s->decode && !err)
 			err = model__loss(s->model, &l);
 	}
 	memcpy(s->counter, counter, sizeof(s->counter));
@@ -154,6 +172,8 @@ int session__run(struct session *s, int timeout_ms)
 	if (!s->running) { /* everything that was there at the start is attached and adopted */
 		s->running = true;
 		ingest__since(s->ingest, clock__mono_ns());
+		if (s->flight)
+			flight__begin(s->flight, clock__mono_ns());
 	}
 	give_clock(s);
 	err = attach__poll(s->attach, timeout_ms, &drained_ns);
@@ -166,9 +186,62 @@ int session__run(struct session *s, int timeout_ms)
 		s->next_loss_ns = now + LOSS_NS;
 		err = tell_losses(s, now);
 	}
-	if (err >= 0)
+	if (err >= 0 && s->decode)
 		err = ingest__advance(s->ingest, drained_ns, clock__mono_ns());
+	if (err >= 0 && s->flight)
+		flight__round(s->flight, drained_ns, clock__mono_ns());
 	return err < 0 ? err : 0;
+}
+
+int session__watch(struct session *s, int fd)
+{
+	return attach__watch(s->attach, fd);
+}
+
+struct flight *session__flight(struct session *s)
+{
+	return s->flight;
+}
+
+/*
+ * What threads hold is read before the rings are drained (rule 2). If the ring has gone round meanwhile, a thread may have flushed what was
+ * read of it, and that flush be gone already, with the entries that were open: then it is read again.
+ */
+#define SETTLE_TRIES 4
+
+static int settle(struct session *s)
+{
+	struct flight_stats st;
+	u64 read_ns, drained_ns;
+	int err, tries = 0;
+
+	do {
+		read_ns = clock__mono_ns();
+		err = idle_round(s, &drained_ns);
+		flight__stats(s->flight, &st);
+	} while (err >= 0 && st.start_ns > read_ns && ++tries < SETTLE_TRIES);
+	return err < 0 ? err : tell_losses(s, clock__mono_ns());
+}
+
+struct snapshot *session__snapshot(struct session *s)
+{
+	struct snapshot *snap;
+	struct clock_pair now;
+	int err = s->stopped ? 0 : settle(s);
+
+	if (err < 0) {
+		errno = -err;
+		return NULL;
+	}
+	clock__pair(&now);
+	snap = flight__snapshot(s->flight, &now);
+	if (snap && session_files__list(s->files, &snap->file, &snap->file_cnt)) {
+		flight__release(s->flight, snap);
+		snap = NULL;
+	}
+	if (!snap)
+		errno = ENOMEM;
+	return snap;
 }
 
 int session__stop(struct session *s)
@@ -176,9 +249,10 @@ int session__stop(struct session *s)
 	int err[5];
 
 	give_clock(s);
+	s->stopped = true;
 	err[0] = attach__stop(s->attach);
 	err[1] = attach__marks(s->attach, on_mark, s);
-	err[2] = ingest__finish(s->ingest);
+	err[2] = s->decode ? ingest__finish(s->ingest) : 0;
 	err[3] = tell_losses(s, clock__mono_ns());
 	err[4] = model__cut(s->model, clock__mono_ns());
 	/* every step is taken, the first failure is told; some of them count what they did */
@@ -190,11 +264,25 @@ int session__stop(struct session *s)
 
 /* --- life ------------------------------------------------------------------------------------------------- */
 
+static int init_flight(struct session *s)
+{
+	struct flight_opts fo = { .sz = sizeof(fo) };
+
+	if (!s->opts.flight)
+		return 0;
+	memcpy(&fo, s->opts.flight, MIN(s->opts.flight->sz, sizeof(fo)));
+	fo.who = (struct roster_ops){ .describe = on_describe, .comm = on_comm, .ctx = s };
+	fo.pairs = (struct carry_ops){ .role = on_role, .ctx = s };
+	s->flight = flight__new(&fo, clock__mono_ns());
+	return s->flight ? 0 : -ENOMEM;
+}
+
 static int session__init(struct session *s, struct diag *d)
 {
 	const struct session_opts *o = &s->opts;
 	struct attach_opts ao = { .sz = sizeof(ao), .features = &s->features, .ring_bytes = o->ring_bytes,
-				  .max_text = o->max_text, .immediate = o->immediate, .follow = o->follow };
+				  .max_text = o->max_text, .immediate = o->immediate, .follow = o->follow,
+				  .empty_pages = o->flight != NULL };
 	struct attach_ops aops = { .ring = on_ring, .mapped = session__mapped, .ctx = s };
 	struct ingest_ops iops = { .rec = on_rec, .module_link = on_module_link, .ctx = s };
 	struct ingest_opts io = { .sz = sizeof(io) };
@@ -207,7 +295,8 @@ static int session__init(struct session *s, struct diag *d)
 	s->files = session_files__new();
 	s->ingest = ingest__new(&iops, &io);
 	s->model = model__new(o->sinks, o->sink_cnt, &mo);
-	if (!s->files || !s->ingest || !s->model)
+	s->decode = o->sink_cnt > 0;
+	if (!s->files || !s->ingest || !s->model || init_flight(s))
 		return diag__set(d, -ENOMEM, "not enough memory");
 	give_clock(s); /* the next one, when all is attached, makes a clock of it */
 	err = attach__new(&ao, &s->attach, d);
@@ -240,6 +329,7 @@ void session__free(struct session *s)
 	if (!s)
 		return;
 	attach__free(s->attach);
+	flight__free(s->flight);
 	ingest__free(s->ingest);
 	model__free(s->model);
 	session_files__free(s->files);

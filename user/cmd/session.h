@@ -2,14 +2,14 @@
 /*
  * session.h - one recording: files, targets and the path of a record from the rings to the sinks.
  *
- * What `record` runs today and other commands (flight) later: everything but the command line and the output. Not
- * thread-safe.
+ * What `record` and `flight` run: everything but the command line and the output. Not thread-safe.
  */
 #ifndef TAPEBPF_SESSION_H
 #define TAPEBPF_SESSION_H
 
 #include "attach/attach.h"
 #include "base/clock.h"
+#include "flight/flight.h"
 #include "ingest/ingest.h"
 #include "model/model.h"
 
@@ -22,8 +22,9 @@ struct session_opts {
 	u64 max_spans;
 	bool follow, immediate, no_pairs;
 	const struct sig_set *sigs;
-	const struct sink *sinks;
+	const struct sink *sinks; /* none: nothing is decoded */
 	u32 sink_cnt;
+	const struct flight_opts *flight; /* not NULL: keep records as they came, for snapshots; who and pairs are the session's */
 	/* Something worth telling with -v; may be NULL. */
 	void (*note)(void *ctx, const char *text);
 	/* Something that a user has to know to understand the recording; may be NULL. */
@@ -50,6 +51,14 @@ int session__run(struct session *s, int timeout_ms);
 /* Processes alive that are being recorded; forever: -b keeps waiting for more. */
 u32 session__targets(struct session *s);
 bool session__forever(const struct session *s);
+
+/* Something that poll waits for besides the rings: readable ends session__run's waiting. The fd stays the caller's. */
+int session__watch(struct session *s, int fd);
+
+/* What threads hold unflushed is read and the rings are drained, then everything that the flight recording keeps is handed out. NULL:
+ * not enough memory, or an error of the kernel's side (errno). The names in it are the session's: release it before. */
+struct snapshot *session__snapshot(struct session *s);
+struct flight *session__flight(struct session *s);
 
 /* Detach, drain, account, close what is open. The sinks have seen everything after it. */
 int session__stop(struct session *s);

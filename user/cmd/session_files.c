@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/session_files.h"
 
+#include "flight/snapshot.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -188,4 +190,18 @@ void session_files__count(const struct session_files *t, u32 *files, u32 *foreig
 		*foreign += t->file[i]->elf->site_cnt;
 		*tape += t->file[i]->elf->tape_site_cnt;
 	}
+}
+
+int session_files__list(const struct session_files *t, struct snapshot_file **out, u32 *cnt)
+{
+	struct snapshot_file *f = calloc(MAX(t->file_cnt, 1u), sizeof(*f));
+
+	if (!f)
+		return -ENOMEM;
+	for (u32 i = 0; i < t->file_cnt; i++)
+		f[i] = (struct snapshot_file){ .elf = t->file[i]->elf, .module = t->file[i]->module,
+					       .first_site = t->file[i]->first_site };
+	*out = f;
+	*cnt = t->file_cnt;
+	return 0;
 }

@@ -31,6 +31,10 @@ const struct session_file *session_files__module(const struct session_files *t, 
 bool session_files__seen(const struct session_files *t, u64 dev, u64 ino);
 void session_files__see(struct session_files *t, u64 dev, u64 ino);
 
+/* All that have a module number, for a snapshot (malloc'ed). The files stay the table's. 0 or -ENOMEM. */
+struct snapshot_file;
+int session_files__list(const struct session_files *t, struct snapshot_file **out, u32 *cnt);
+
 void session_files__count(const struct session_files *t, u32 *files, u32 *foreign, u32 *tape);
 
 #endif

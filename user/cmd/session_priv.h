@@ -13,7 +13,9 @@ struct session {
 	struct ingest *ingest;
 	struct model *model;
 	struct session_files *files;
-	bool forever, running;
+	struct flight *flight; /* NULL: none */
+	bool decode;	       /* somebody listens to the model */
+	bool forever, running, stopped;
 	u64 next_idle_ns, next_loss_ns, last_loss_ns;
 	u64 counter[WIRE_C_MAX]; /* as last told to the model */
 };

@@ -30,7 +30,9 @@ static int on_page(void *ctx, const struct wire_batch *b, size_t bytes)
 {
 	struct session *s = ctx;
 
-	return ingest__adopt(s->ingest, b, bytes);
+	if (s->flight)
+		flight__adopt(s->flight, b, bytes);
+	return s->decode ? ingest__adopt(s->ingest, b, bytes) : 0;
 }
 
 /* --- files ---------------------------------------------------------------------------------------------- */

@@ -441,6 +441,34 @@ fail:
 	return err;
 }
 
+int tape_writer__open_fd(int fd, const char *shown, const struct tape_writer_opts *opts, struct tape_writer **out,
+			 struct diag *d)
+{
+	struct tape_writer *w = calloc(1, sizeof(*w));
+	int err = -ENOMEM;
+
+	*out = NULL;
+	if (!w)
+		goto fail;
+	memcpy(&w->opts, opts, MIN(opts->sz, sizeof(*opts)));
+	err = check_opts(w, d);
+	if (err)
+		goto fail;
+	w->fd = fd;
+	w->path = strdup(shown);
+	err = w->path ? write_intro(w) : -ENOMEM;
+	if (!err) {
+		*out = w;
+		return 0;
+	}
+	diag__set(d, err, "writing the start of %s: %s", shown, strerror(-err));
+fail:
+	close(fd);
+	free(w ? w->path : NULL);
+	free(w);
+	return err;
+}
+
 const char *tape_writer__path(const struct tape_writer *w)
 {
 	return w->path;

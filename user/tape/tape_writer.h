@@ -22,6 +22,9 @@ struct tape_writer_opts {
 
 /* Creates the file; path may differ from what was asked for (see force): tape_writer__path. */
 int tape_writer__open(const char *path, const struct tape_writer_opts *opts, struct tape_writer **out, struct diag *d);
+/* Into an open, empty, regular file, which is taken over whatever happens. shown: its name in messages. */
+int tape_writer__open_fd(int fd, const char *shown, const struct tape_writer_opts *opts, struct tape_writer **out,
+			 struct diag *d);
 const char *tape_writer__path(const struct tape_writer *w);
 
 /* Append records (whole, with their headers) that become visible together. -ENOSPC, -EIO ...: nothing of them will be

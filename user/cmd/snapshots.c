@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+#include "cmd/snapshots.h"
+
+#include "tape/tape_sink.h"
+#include "tape/tape_writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <utlist.h>
+
+#define MAX_WAITING 64
+
+struct asker {
+	struct asker *next;
+	int fd; /* its own file; -1: none */
+	void (*done)(void *ctx, const struct snapshot_result *r);
+	void *ctx;
+};
+
+/* One snapshot, for all that asked the same. */
+struct job {
+	struct job *prev, *next;
+	u64 last_ns;
+	enum snapshot_format format;
+	const char *why;
+	struct asker *askers; /* the first one's file, or dir, is what is written */
+	int fd;		      /* to be written; -1: path */
+	char path[4096];
+	struct snapshot *snap;
+	struct snapshot_result res;
+};
+
+struct snapshots {
+	struct snapshots_opts o;
+	struct job *waiting;
+	struct job *writing; /* NULL: none */
+	pthread_t thread;
+	bool finished; /* atomic: the thread has nothing more to do */
+	int event_fd;
+	struct snapshots_stats st;
+};
+
+/* --- the thread that writes ------------------------------------------------------------------------------------ */
+
+/* What the clocks showed at a time of the past. */
+static struct clock_pair clock__then(const struct clock_pair *now, u64 mono_ns)
+{
+	u64 back = now->mono_ns - mono_ns;
+
+	return (struct clock_pair){ .mono_ns = mono_ns, .real_ns = now->real_ns - (s64)back, .boot_ns = now->boot_ns - back };
+}
+
+static int open_tape(struct job *j, const struct clock_pair *base, struct tape_writer **w)
+{
+	struct tape_writer_opts wo = { .sz = sizeof(wo), .base_unix_ns = base->real_ns, .base_mono_ns = base->mono_ns };
+	int fd = j->fd;
+
+	j->fd = -1;
+	if (fd >= 0)
+		return tape_writer__open_fd(fd, "the snapshot's file", &wo, w, &j->res.diag);
+	return tape_writer__open(j->path, &wo, w, &j->res.diag);
+}
+
+static int write_tape(struct snapshots *s, struct job *j)
+{
+	struct replay_opts ro = { .sz = sizeof(ro), .max_spans = s->o.max_spans, .no_pairs = s->o.no_pairs, .sigs = s->o.sigs };
+	struct clock_pair base, *at = &j->snap->at;
+	struct replay_result *r = &j->res.replay;
+	struct tape_writer *w;
+	struct tape_sink *ts;
+	struct sink to;
+	int err, e;
+
+	if (j->last_ns && j->last_ns < at->mono_ns)
+		ro.from_ns = at->mono_ns - j->last_ns;
+	base = clock__then(at, replay__from_ns(j->snap, &ro));
+	err = open_tape(j, &base, &w);
+	if (err)
+		return err;
+	snprintf(j->path, sizeof(j->path), "%s", tape_writer__path(w));
+	ts = tape_sink__new(w, NULL);
+	if (!ts) {
+		tape_writer__close(w, NULL);
+		return -ENOMEM;
+	}
+	to = tape_sink__sink(ts);
+	tape_sink__clocks(ts, base.mono_ns, base.real_ns, base.boot_ns);
+	err = replay__run(j->snap, &ro, &to, r);
+	tape_sink__clocks(ts, at->mono_ns, at->real_ns, at->boot_ns);
+	e = tape_sink__finish(ts, at->mono_ns, r->emitted, r->stored, r->lost_sum);
+	tape_sink__free(ts);
+	err = err ? err : e;
+	j->res.bytes = tape_writer__bytes(w);
+	e = tape_writer__close(w, &j->res.diag);
+	return err ? err : e;
+}
+
+static void *write_thread(void *ctx)
+{
+	struct snapshots *s = ctx;
+	struct job *j = s->writing;
+	u64 begin = clock__mono_ns(), one = 1;
+
+	/* the recorder may have asked for precedence: this is not urgent */
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 0);
+	j->res.err = write_tape(s, j);
+	j->res.write_ns = clock__mono_ns() - begin;
+	__atomic_store_n(&s->finished, true, __ATOMIC_RELEASE);
+	if (write(s->event_fd, &one, sizeof(one)) < 0) {
+		/* the next round looks anyway */
+	}
+	return NULL;
+}
+
+/* --- what was written is handed out ------------------------------------------------------------------------------ */
+
+static int copy_file(int from, int to)
+{
+	char buf[65536];
+	off_t at = 0;
+	ssize_t n;
+
+	while ((n = pread(from, buf, sizeof(buf), at)) > 0) {
+		if (pwrite(to, buf, (size_t)n, at) != n)
+			return errno ? -errno : -EIO;
+		at += n;
+	}
+	return n < 0 ? -errno : 0;
+}
+
+/* The first asker has the file; each other one that brought its own gets a copy. */
+static void tell(struct job *j, int source_fd)
+{
+	struct asker *a, *tmp;
+	bool first = true;
+
+	LL_FOREACH_SAFE(j->askers, a, tmp) {
+		struct snapshot_result r = j->res;
+
+		r.path = source_fd >= 0 ? NULL : j->path;
+		if (!first && a->fd >= 0 && !r.err) {
+			int from = source_fd >= 0 ? source_fd : open(j->path, O_RDONLY | O_CLOEXEC);
+
+			r.path = NULL;
+			r.err = from < 0 ? -errno : copy_file(from, a->fd);
+			if (r.err)
+				diag__set(&r.diag, r.err, "copying the snapshot: %s", strerror(-r.err));
+			if (from >= 0 && from != source_fd)
+				close(from);
+		}
+		if (a->done)
+			a->done(a->ctx, &r);
+		if (a->fd >= 0 && a->fd != source_fd)
+			close(a->fd);
+		free(a);
+		first = false;
+	}
+	j->askers = NULL;
+	if (source_fd >= 0)
+		close(source_fd);
+}
+
+static void job__done(struct snapshots *s, struct job *j)
+{
+	int source_fd = j->askers ? j->askers->fd : -1;
+
+	if (j->fd >= 0)
+		close(j->fd);
+	if (j->res.err) {
+		s->st.failed++;
+		if (!j->res.diag.text[0])
+			diag__set(&j->res.diag, j->res.err, "cannot take a snapshot: %s", strerror(-j->res.err));
+	} else {
+		s->st.taken++;
+	}
+	if (j->snap)
+		flight__release(session__flight(s->o.session), j->snap);
+	tell(j, source_fd);
+	free(j);
+}
+
+static void reap(struct snapshots *s)
+{
+	struct job *j = s->writing;
+	u64 count;
+
+	pthread_join(s->thread, NULL);
+	if (read(s->event_fd, &count, sizeof(count)) < 0) {
+		/* nothing in it: the thread could not write */
+	}
+	s->writing = NULL;
+	s->finished = false;
+	job__done(s, j);
+}
+
+/* --- taking ------------------------------------------------------------------------------------------------------ */
+
+static void default_path(const struct snapshots *s, struct job *j)
+{
+	char name[512];
+
+	tape_writer__default_name(name, sizeof(name), s->o.exe, (s64)clock__ns(CLOCK_REALTIME));
+	snprintf(j->path, sizeof(j->path), "%s%s%s", s->o.dir ? s->o.dir : "", s->o.dir ? "/" : "", name);
+}
+
+/* All signals are the recording thread's. */
+static int start_thread(struct snapshots *s)
+{
+	sigset_t all, old;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = -pthread_create(&s->thread, NULL, write_thread, s);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return err;
+}
+
+static void start(struct snapshots *s, struct job *j)
+{
+	u64 begin = clock__mono_ns();
+	int err = 0;
+
+	j->snap = session__snapshot(s->o.session);
+	j->res.capture_ns = clock__mono_ns() - begin;
+	s->st.last_capture_ns = j->res.capture_ns;
+	s->st.max_capture_ns = MAX(s->st.max_capture_ns, j->res.capture_ns);
+	if (!j->snap)
+		err = -errno;
+	if (!err) {
+		j->res.raw_bytes = j->snap->bytes;
+		if (j->fd < 0)
+			default_path(s, j);
+		s->writing = j;
+		s->finished = false;
+		err = start_thread(s);
+	}
+	if (!err)
+		return;
+	s->writing = NULL;
+	j->res.err = err;
+	job__done(s, j);
+}
+
+void snapshots__poll(struct snapshots *s)
+{
+	struct job *j;
+
+	if (s->writing && __atomic_load_n(&s->finished, __ATOMIC_ACQUIRE))
+		reap(s);
+	while (!s->writing && (j = s->waiting)) {
+		DL_DELETE(s->waiting, j);
+		s->st.waiting--;
+		start(s, j);
+	}
+}
+
+void snapshots__finish(struct snapshots *s)
+{
+	while (s->writing || s->waiting) {
+		if (s->writing)
+			reap(s);
+		snapshots__poll(s);
+	}
+}
+
+/* --- asking ------------------------------------------------------------------------------------------------------ */
+
+static bool same(const struct job *j, const struct snapshot_request *r)
+{
+	return j->last_ns == r->last_ns && j->format == r->format;
+}
+
+static struct job *find_equal(struct snapshots *s, const struct snapshot_request *r)
+{
+	struct job *j;
+
+	if (s->writing && same(s->writing, r))
+		return s->writing;
+	DL_FOREACH(s->waiting, j)
+		if (same(j, r))
+			return j;
+	return NULL;
+}
+
+static struct job *new_job(struct snapshots *s, const struct snapshot_request *r)
+{
+	struct job *j = s->st.waiting < MAX_WAITING ? calloc(1, sizeof(*j)) : NULL;
+
+	if (!j)
+		return NULL;
+	j->last_ns = r->last_ns;
+	j->format = r->format;
+	j->why = r->why;
+	j->fd = r->fd >= 0 ? fcntl(r->fd, F_DUPFD_CLOEXEC, 0) : -1;
+	if (r->fd >= 0 && j->fd < 0) {
+		free(j);
+		return NULL;
+	}
+	DL_APPEND(s->waiting, j);
+	s->st.waiting++;
+	return j;
+}
+
+int snapshots__ask(struct snapshots *s, const struct snapshot_request *r)
+{
+	struct asker *a = calloc(1, sizeof(*a));
+	struct job *j = a ? find_equal(s, r) : NULL;
+
+	if (a && !j)
+		j = new_job(s, r);
+	if (!j) {
+		if (r->fd >= 0)
+			close(r->fd);
+		free(a);
+		return a ? -EBUSY : -ENOMEM;
+	}
+	*a = (struct asker){ .fd = r->fd, .done = r->done, .ctx = r->ctx };
+	LL_APPEND(j->askers, a);
+	return 0;
+}
+
+static void forget(struct job *j, const void *ctx)
+{
+	struct asker *a;
+
+	LL_FOREACH(j->askers, a)
+		if (a->ctx == ctx)
+			a->done = NULL;
+}
+
+void snapshots__forget(struct snapshots *s, void *ctx)
+{
+	struct job *j;
+
+	if (s->writing)
+		forget(s->writing, ctx);
+	DL_FOREACH(s->waiting, j)
+		forget(j, ctx);
+}
+
+/* --- life -------------------------------------------------------------------------------------------------------- */
+
+struct snapshots *snapshots__new(const struct snapshots_opts *o)
+{
+	struct snapshots *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->o = *o;
+	s->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (s->event_fd < 0) {
+		free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void snapshots__free(struct snapshots *s)
+{
+	if (!s)
+		return;
+	snapshots__finish(s);
+	close(s->event_fd);
+	free(s);
+}
+
+int snapshots__fd(const struct snapshots *s)
+{
+	return s->event_fd;
+}
+
+void snapshots__stats(const struct snapshots *s, struct snapshots_stats *st)
+{
+	*st = s->st;
+	st->writing = s->writing != NULL;
+}

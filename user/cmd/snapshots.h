@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * snapshots.h - snapshots of a flight recording: who asked, whose turn it is, the thread that writes, what came of it.
+ *
+ * One is written at a time. It is taken when its turn comes, in a few ms, on the thread that records; then a thread of its own replays and
+ * writes it. A request equal to one that waits or is being written gets that one's result. Not thread-safe, but for what happens inside.
+ */
+#ifndef TAPEBPF_SNAPSHOTS_H
+#define TAPEBPF_SNAPSHOTS_H
+
+#include "cmd/session.h"
+#include "flight/replay.h"
+
+struct snapshots;
+
+enum snapshot_format { SNAPSHOT_TAPE };
+
+struct snapshots_opts {
+	struct session *session;
+	const char *dir;	/* for those that bring no file of their own */
+	const char *exe;	/* name of what is recorded, for file names */
+	u64 max_spans;
+	bool no_pairs;
+	const struct sig_set *sigs;
+};
+
+struct snapshot_result {
+	int err;
+	struct diag diag;
+	const char *path; /* NULL: went into the asker's file. Valid during the call */
+	u64 bytes;
+	u64 capture_ns, write_ns; /* recording stood still; replay and writing */
+	u64 raw_bytes;
+	struct replay_result replay;
+};
+
+struct snapshot_request {
+	u64 last_ns; /* 0: all that is kept */
+	enum snapshot_format format;
+	int fd;		 /* an open regular file, taken over; -1: a new one in dir */
+	const char *why; /* static text */
+	/* Called once, from snapshots__poll or snapshots__finish. May be NULL. */
+	void (*done)(void *ctx, const struct snapshot_result *r);
+	void *ctx;
+};
+
+struct snapshots *snapshots__new(const struct snapshots_opts *o);
+/* Waits for what is being written. */
+void snapshots__free(struct snapshots *s);
+
+/* -ENOMEM, -EBUSY (too many wait): the fd is closed. */
+int snapshots__ask(struct snapshots *s, const struct snapshot_request *req);
+/* The asker is gone: its done will not be called; what it asked for is finished all the same if it has begun. */
+void snapshots__forget(struct snapshots *s, void *ctx);
+
+/* What has been written is told, the next one is taken. Call it every round. */
+void snapshots__poll(struct snapshots *s);
+/* Readable when there is something to poll for. */
+int snapshots__fd(const struct snapshots *s);
+/* Wait until all that was asked for is done. */
+void snapshots__finish(struct snapshots *s);
+
+struct snapshots_stats {
+	u32 waiting;
+	bool writing;
+	u64 taken, failed;
+	u64 last_capture_ns, max_capture_ns;
+};
+void snapshots__stats(const struct snapshots *s, struct snapshots_stats *st);
+
+#endif
