@@ -15,6 +15,8 @@ static const struct command {
 	const char *what;
 } commands[] = {
 	{ "record", cmd_record, "record running programs to a tape (the default)" },
+	{ "flight", cmd_flight, "keep the newest records in memory, for snapshots" },
+	{ "snapshot", cmd_snapshot, "write what a flight recorder has kept to a tape" },
 	{ "list", cmd_list, "show the probe sites and callsites of a process or file" },
 	{ "dump", cmd_dump, "print a tape as text, tree or JSON" },
 	{ "verify", cmd_verify, "audit a tape" },

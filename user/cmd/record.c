@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* record.c - `tapebpf record`, the default command: running programs to a tape. */
-#include "base/procfs.h"
 #include "base/text.h"
 #include "cmd/child.h"
 #include "cmd/cmd.h"
+#include "cmd/foreground.h"
 #include "cmd/record_opts.h"
 #include "cmd/session.h"
 #include "cmd/status.h"
@@ -11,14 +11,11 @@
 #include "tape/tape_writer.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #define POLL_MS 50
 #define CLOCKS_NS (60 * NSEC_PER_SEC)
-#define CHILD_GRACE_NS NSEC_PER_SEC /* after Ctrl-C, which the command got too */
 
 struct record {
 	struct record_opts opts;
@@ -28,49 +25,6 @@ struct record {
 	struct status status;
 	bool tape_error_told;
 };
-
-static volatile sig_atomic_t stop_signal;
-
-static void on_signal(int sig)
-{
-	/* the second one is not waited for */
-	stop_signal = stop_signal ? SIGQUIT : sig;
-}
-
-static void catch_signals(void)
-{
-	struct sigaction sa = { .sa_handler = on_signal };
-
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
-	/* a status line into a closed pipe must not kill the recording, nor a tape at the file size limit */
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN);
-}
-
-/* A descriptor for each file with probes, more where the kernel wants a link a site. */
-static void raise_limits(void)
-{
-	struct rlimit lim;
-
-	if (getrlimit(RLIMIT_NOFILE, &lim))
-		return;
-	lim.rlim_cur = lim.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &lim);
-}
-
-/*
- * Traced programs that keep every CPU busy fill a ring in a quarter of a second. Woken, we have to run soon, and we use
- * little: so we ask for precedence, unless the user has said how nice to be.
- */
-#define NICE -10
-
-static void ask_precedence(void)
-{
-	if (getpriority(PRIO_PROCESS, 0) == 0)
-		setpriority(PRIO_PROCESS, 0, NICE); /* not allowed: as it is */
-}
 
 /* The text names files of others: their names may hold anything. */
 static void say(struct record *r, const char *kind, const char *text)
@@ -96,14 +50,9 @@ static void on_warn(void *ctx, const char *text)
 
 static void default_path(const struct record *r, char *dst, size_t bytes)
 {
-	const struct record_opts *o = &r->opts;
-	const char *name = o->cmd ? r->child.path : o->binary_cnt ? o->binary[0] : NULL;
 	char exe[256];
 
-	if (name)
-		snprintf(exe, sizeof(exe), "%s", strrchr(name, '/') ? strrchr(name, '/') + 1 : name);
-	else
-		procfs__exe_name(o->pid[0], exe, sizeof(exe));
+	foreground__exe(&r->child, &r->opts.target, exe, sizeof(exe));
 	tape_writer__default_name(dst, bytes, exe, (s64)clock__ns(CLOCK_REALTIME));
 }
 
@@ -126,33 +75,12 @@ static int open_session(struct record *r, struct diag *d)
 {
 	const struct record_opts *o = &r->opts;
 	struct sink sink = tapes__sink(r->tapes);
-	struct session_opts so = { .sz = sizeof(so), .ring_bytes = o->ring_bytes, .max_text = o->max_text,
-				   .max_spans = o->max_spans, .follow = o->follow, .immediate = o->immediate,
-				   .no_pairs = o->no_pairs, .sigs = o->sigs, .sinks = &sink, .sink_cnt = 1,
+	struct session_opts so = { .sz = sizeof(so), .ring_bytes = o->ring_bytes, .max_text = o->target.max_text,
+				   .max_spans = o->max_spans, .follow = o->target.follow, .immediate = o->target.immediate,
+				   .no_pairs = o->target.no_pairs, .sigs = o->target.sigs, .sinks = &sink, .sink_cnt = 1,
 				   .note = on_note, .warn = on_warn, .ctx = r };
 
 	return session__new(&so, &r->session, d);
-}
-
-static int add_targets(struct record *r, struct diag *d)
-{
-	const struct record_opts *o = &r->opts;
-	int err = 0;
-
-	for (u32 i = 0; i < o->pid_cnt && !err; i++)
-		err = session__add_pid(r->session, o->pid[i], d);
-	for (u32 i = 0; i < o->binary_cnt && !err; i++)
-		err = session__add_binary(r->session, o->binary[i], d);
-	if (!err && o->cmd)
-		err = session__add_child(r->session, (u32)r->child.pid, r->child.path, r->child.libs, d);
-	/* The first round says where the recording begins: before anybody is told that it has, and before the command runs. */
-	if (!err)
-		err = session__run(r->session, 0);
-	if (err < 0 && !d->text[0])
-		diag__set(d, err, "cannot begin to record: %s", strerror(-err));
-	if (!err && o->cmd)
-		err = child__go(&r->child, d);
-	return err;
 }
 
 /* Disk full, I/O error: said once, at once. The recording goes on and counts. */
@@ -168,25 +96,6 @@ static void tell_tape_error(struct record *r)
 		strerror(-err));
 }
 
-static bool finished(struct record *r, u64 now, u64 *stop_at)
-{
-	bool ended = child__ended(&r->child);
-
-	if (stop_signal == SIGINT && r->child.pid && !ended) {
-		/* Ctrl-C went to the command too: its end belongs on the tape */
-		if (*stop_at > now + CHILD_GRACE_NS)
-			*stop_at = now + CHILD_GRACE_NS;
-	} else if (stop_signal) {
-		return true;
-	}
-	if (now >= *stop_at)
-		return true;
-	/* -b alone waits for processes that are still to come; beside a command it is there to be attached early */
-	if (session__forever(r->session) && !r->child.pid)
-		return false;
-	return !session__targets(r->session);
-}
-
 static int loop(struct record *r, struct diag *d)
 {
 	u64 now = clock__mono_ns(), next_clocks = now + CLOCKS_NS;
@@ -194,7 +103,7 @@ static int loop(struct record *r, struct diag *d)
 	struct clock_pair p;
 	int err = 0;
 
-	for (; !finished(r, now, &stop_at); now = clock__mono_ns()) {
+	for (; !foreground__over(r->session, &r->child, now, &stop_at); now = clock__mono_ns()) {
 		err = session__run(r->session, (int)MIN((u64)POLL_MS, (stop_at - now) / NSEC_PER_MSEC + 1));
 		if (err == -EINTR)
 			continue;
@@ -285,21 +194,15 @@ static int record(struct record *r)
 static int run(struct record *r)
 {
 	struct diag d = { 0 };
-	int err = 0;
+	int err = foreground__prepare(&r->child, &r->opts.target, &d);
 
-	/* the command first: it must not inherit what is set up for the recorder */
-	if (r->opts.cmd)
-		err = child__start(&r->child, r->opts.cmd, &d);
-	catch_signals();
-	raise_limits();
-	ask_precedence();
 	if (!err)
 		err = open_tapes(r, &d);
 	if (!err)
 		err = open_session(r, &d);
 	status__init(&r->status, r->opts.json, r->opts.verbose < 0);
 	if (!err)
-		err = add_targets(r, &d);
+		err = foreground__attach(r->session, &r->child, &r->opts.target, &d);
 	return err ? give_up(r, &d) : record(r);
 }
 

@@ -41,6 +41,7 @@ struct flight {
 	struct sheets sheets;
 	struct carry carry;
 	u64 last_clock_ns;
+	u64 rates_ns; /* of records_then */
 	struct flight_stats st;
 };
 
@@ -142,12 +143,16 @@ static void batch(struct flight *f, const struct wire_batch *w, u32 bytes)
 {
 	struct roster_thread *t = roster__see(&f->who, w->head.pid, w->head.tid, w->head.time_ns);
 	const struct wire_page *h = (const void *)(w + 1);
+	u64 before;
 
 	f->st.batches++;
 	if (t && bytes >= sizeof(*w) + WIRE_DATA && h->flags & WIRE_PAGE_NAMED)
 		take_names(f, t, w, bytes);
+	before = f->sheets.st.records;
 	if (sheets__batch(&f->sheets, w, bytes))
 		append(f, w, bytes);
+	if (t)
+		t->records += f->sheets.st.records - before;
 }
 
 static void immediate(struct flight *f, const struct wire_head *h, u32 bytes)
@@ -160,6 +165,8 @@ static void immediate(struct flight *f, const struct wire_head *h, u32 bytes)
 	if (t && bytes >= sizeof(*h) + sizeof(*imm) + sizeof(*rec) && imm->bytes <= room &&
 	    WIRE_HEAD_KIND(rec->head) == WIRE_R_THREAD_NAME)
 		take_name(f, t, (const u8 *)rec, imm->bytes);
+	if (t)
+		t->records++;
 	append(f, h, bytes);
 }
 
@@ -185,6 +192,7 @@ static void life(struct flight *f, const struct wire_life *l, u32 bytes)
 void flight__rec(struct flight *f, const void *rec, size_t have)
 {
 	const struct wire_head *h = rec;
+	struct roster_thread *t;
 	u32 bytes;
 
 	if (have < sizeof(*h) || h->bytes < sizeof(*h))
@@ -198,7 +206,9 @@ void flight__rec(struct flight *f, const void *rec, size_t have)
 			batch(f, rec, bytes);
 		break;
 	case WIRE_HIT:
-		roster__see(&f->who, h->pid, h->tid, h->time_ns);
+		t = roster__see(&f->who, h->pid, h->tid, h->time_ns);
+		if (t)
+			t->records++;
 		f->st.hits++;
 		append(f, rec, bytes);
 		break;
@@ -284,9 +294,13 @@ void flight__loss(struct flight *f, int cause, u64 from_ns, u64 to_ns, u64 count
 static void forget_the_dead(struct flight *f, u64 now_ns)
 {
 	const struct generation *oldest = generations__oldest(f->ring);
-	u64 before = oldest ? oldest->start_ns : generations__active(f->ring)->start_ns;
+	u64 before = oldest ? oldest->start_ns : generations__active(f->ring)->start_ns, i;
+	struct roster_thread *t;
 
 	roster__prune(&f->who, before);
+	f->rates_ns = now_ns;
+	for (i = 0; (t = idmap__next(&f->who.tids, &i));)
+		t->records_then = t->records;
 	sheets__sweep(&f->sheets, now_ns - MIN(now_ns, SWEEP_AFTER_NS));
 }
 
@@ -374,4 +388,28 @@ void flight__stats(const struct flight *f, struct flight_stats *st)
 	st->carry_dropped = f->carry.dropped;
 	st->processes = f->who.process_cnt;
 	st->threads = f->who.thread_cnt;
+}
+
+void flight__each_process(const struct flight *f, u64 now_ns,
+			  void (*fn)(void *ctx, const struct process *p, u32 threads, u64 records, double per_s), void *ctx)
+{
+	double seconds = now_ns > f->rates_ns ? (double)(now_ns - f->rates_ns) / 1e9 : 0;
+	const struct roster_process *p;
+	const struct roster_thread *t;
+	u64 i, k;
+
+	for (i = 0; (p = idmap__next(&f->who.pids, &i));) {
+		u64 records = 0, lately = 0;
+		u32 threads = 0;
+
+		for (k = 0; (t = idmap__next(&f->who.tids, &k));) {
+			if (t->pid != p->pub.pid)
+				continue;
+			threads += !t->dead_ns;
+			records += t->records;
+			lately += t->records - t->records_then;
+		}
+		if (!p->dead_ns)
+			fn(ctx, &p->pub, threads, records, seconds > 0 ? (double)lately / seconds : 0);
+	}
 }

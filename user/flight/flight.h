@@ -60,5 +60,8 @@ struct flight_stats {
 	u64 dropped;	 /* ring records not kept, for want of memory */
 };
 void flight__stats(const struct flight *f, struct flight_stats *st);
+/* The living, with the records of their threads as far as those are remembered; per_s: since the newest generation began. */
+void flight__each_process(const struct flight *f, u64 now_ns,
+			  void (*fn)(void *ctx, const struct process *p, u32 threads, u64 records, double per_s), void *ctx);
 
 #endif

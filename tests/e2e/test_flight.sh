@@ -1,0 +1,305 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# `flight` and `snapshot`: what is kept, what is handed out, and that neither the program nor the recording notices.
+. "$(dirname "$0")/flight_lib.sh"
+
+# Two threads flat out: each snapshot holds an unbroken piece of what they did, and nothing is lost meanwhile.
+while_recording()
+{
+	need_root
+	start_target th_flat 2 0 truth 20
+	start_flight -p "$TARGET" --size 4M --ring-size 16M
+	sleep 0.5
+	for i in 1 2 3; do
+		must_snapshot "$i.tape"
+		assert_eq "lost in snapshot $i" 0 "$(lost_of "$i.tape")"
+		steps "$i.tape"
+		"$TARGETS/truth_check" -w truth s.json >check.out || fail "snapshot $i is not an unbroken piece: $(tail -n 1 check.out)"
+		assert_ge "records in snapshot $i" 10000 "$(sed -n 's/^slots.* found \([0-9]*\).*/\1/p' check.out)"
+	done
+	"$TAPEBPF" snapshot --socket sock --last 20ms -o short.tape 2>short.tape.err >/dev/null || fail "--last"
+	assert_verified short.tape
+	[ "$(wc -c <short.tape)" -lt "$(wc -c <3.tape)" ] || fail "the last 20 ms are not less"
+	kill -TERM "$TARGET"
+	wait_target
+	assert_eq "the program's status" 0 "$TARGET_STATUS"
+	wait_record
+	assert_verified "$(own 1)"
+	assert_match "the final snapshot" 'lost 0$' record.err
+}
+
+# What was open long before the ring began is there with its fields, and so is what is open at the end.
+open_spans()
+{
+	need_root
+	start_flight -b "$TARGETS/th_flat" --size 256k
+	start_target th_flat 1 0 truth 200
+	sleep 1.5
+	must_snapshot a.tape
+	"$TAPEBPF" dump --json a.tape >a.json
+	grep '"type":"span_open"' a.json | grep '"name":"worker"' >worker
+	assert_eq "outer spans" 1 "$(wc -l <worker)"
+	assert_match "its fields" '"slot":0,"seq":1' worker
+	assert_match "it was open before" 'before' worker
+	grep '"type":"span_close"' a.json | tail -n 1 >last
+	assert_match "it is cut" 'cut' last
+	kill -TERM "$TARGET"
+	wait_target
+	stop_flight
+}
+
+# The same for plain probes, whose begin has left the ring.
+open_pairs()
+{
+	need_root
+	start_flight -b "$TARGETS/usdt_long" --size 256k
+	start_target usdt_long
+	sleep 1.5
+	must_snapshot a.tape
+	"$TAPEBPF" dump --json a.tape >a.json
+	grep '"type":"span_open"' a.json | grep '"name":"job"' >job
+	assert_eq "open jobs" 1 "$(wc -l <job)"
+	assert_match "its argument" '4711' job
+	kill -TERM "$TARGET"
+	wait_target
+	stop_flight
+	"$TAPEBPF" dump --json "$(own 1)" >last.json
+	assert_ge "its end is in the last snapshot" 1 "$(grep -c '"type":"span_close"' last.json)"
+}
+
+# A thread that has long been idle, its records not flushed.
+idle_thread()
+{
+	need_root
+	start_flight -b "$TARGETS/th_tree" --period 500ms --generation 100ms
+	cat >hold.sh <<-EOS
+		"$TARGETS/th_tree" >target.out
+	EOS
+	sh hold.sh
+	must_snapshot a.tape
+	"$TAPEBPF" dump --json a.tape >a.json
+	assert_match "a record of a process that has ended" 'at_the_end' a.json
+	sleep 1.5
+	must_snapshot b.tape
+	"$TAPEBPF" dump --json b.tape >b.json
+	grep -q at_the_end b.json && fail "what is older than the period is still there"
+	stop_flight
+}
+
+# A killed program loses nothing; the last target's end ends the recording, with a snapshot.
+killed_target()
+{
+	need_root
+	start_target th_flat 2 0 truth 2000
+	start_flight -p "$TARGET" --size 64M --period 60s
+	sleep 1
+	kill -9 "$TARGET"
+	wait_target
+	wait_record
+	assert_match "nothing lost" 'lost 0$' record.err
+	steps "$(own 1)"
+	"$TARGETS/truth_check" -w truth s.json >check.out || fail "broken: $(tail -n 1 check.out)"
+	awk '/^slot / && $10 + 1 < $10 { exit 1 } /^slot / && $16 < $10 { exit 1 }' check.out ||
+		fail "the last records are missing: $(cat check.out)"
+}
+
+by_signal()
+{
+	need_root
+	start_target th_flat 1 0 truth 2000
+	start_flight -p "$TARGET" --no-final
+	sleep 0.3
+	kill -USR2 "$FLIGHT"
+	wait_until 10 grep -q '^tapebpf: snapshot ' record.err || fail "no snapshot"
+	stop_flight
+	assert_eq "snapshots" 1 "$(find out -name '*.tape' | wc -l)"
+	assert_verified "$(own 1)"
+	kill -TERM "$TARGET"
+}
+
+command_to_its_end()
+{
+	need_root
+	"$TAPEBPF" flight --socket sock --output-dir . -- "$TARGETS/usdt_flat" 1 500 >target.out 2>record.err || fail "status $?"
+	assert_match "the end" 'emitted 500 = stored 500 [+] lost 0' record.err
+}
+
+to_stdout()
+{
+	need_root
+	start_target th_flat 1 0 truth 2000
+	start_flight -p "$TARGET" --no-final
+	sleep 0.3
+	"$TAPEBPF" snapshot --socket sock -o - >a.tape 2>a.err || fail "status $?"
+	assert_verified a.tape
+	# a name of its own, here
+	"$TAPEBPF" snapshot --socket sock >name 2>/dev/null || fail "status $?"
+	assert_verified "$(cat name)"
+	assert_match "named after the program" '^th_flat_' name
+	stop_flight
+	kill -TERM "$TARGET"
+}
+
+# Equal requests at once: each has its file, one snapshot was taken. A different one waits its turn.
+at_once()
+{
+	need_root
+	start_target th_flat 2 0 truth 20
+	start_flight -p "$TARGET" --size 8M --no-final
+	sleep 0.5
+	snapshot a.tape &
+	pa=$!
+	snapshot b.tape &
+	pb=$!
+	snapshot c.tape --last 10ms &
+	pc=$!
+	wait $pa || fail "first: $(cat a.tape.err)"
+	wait $pb || fail "second: $(cat b.tape.err)"
+	wait $pc || fail "third: $(cat c.tape.err)"
+	for t in a b c; do assert_verified $t.tape; done
+	cmp a.tape b.tape || fail "not the same"
+	kill -TERM "$TARGET"
+	wait_record
+}
+
+second_recorder()
+{
+	need_root
+	start_target th_flat 1 0 truth 2000
+	start_flight -p "$TARGET" --no-final
+	"$TAPEBPF" flight --socket sock -p "$TARGET" 2>second.err && fail "a second one on the same socket"
+	assert_match "whose it is" "process $FLIGHT" second.err
+	kill -9 "$FLIGHT"
+	wait "$FLIGHT"
+	[ -S sock ] || fail "SIGKILL left no socket?"
+	snapshot x.tape && fail "nobody is there"
+	assert_match "said so" 'no flight recorder is listening' x.tape.err
+	start_flight -p "$TARGET" --no-final # takes the place of the one that died
+	must_snapshot a.tape
+	stop_flight
+	[ ! -e sock ] || fail "the socket was left"
+	: >sock
+	"$TAPEBPF" flight --socket sock -p "$TARGET" 2>second.err && fail "a file is there"
+	assert_match "refused" 'is no socket' second.err
+	long=$(printf '%0200d' 0)
+	"$TAPEBPF" flight --socket "$long" -p "$TARGET" 2>second.err && fail "long path"
+	assert_match "too long" 'too long' second.err
+	"$TAPEBPF" snapshot --socket "$long" 2>second.err && fail "long path"
+	assert_match "too long" 'too long' second.err
+	kill -TERM "$TARGET"
+}
+
+target_unwritable()
+{
+	need_root
+	start_target th_flat 2 0 truth 20
+	start_flight -p "$TARGET" --size 8M --no-final
+	sleep 0.5
+	snapshot nowhere/a.tape && fail "no such folder"
+	assert_match "said so" 'nowhere' a.tape.err
+	mkdir full
+	mount -t tmpfs -o size=1m none full || skip "no tmpfs"
+	snapshot full/a.tape
+	status=$?
+	left=$(find full -type f | wc -l)
+	umount full
+	assert_eq "status on a full disk" 1 $status
+	assert_match "said so" 'No space' a.tape.err
+	assert_eq "files left on it" 0 "$left"
+	must_snapshot a.tape
+	kill -TERM "$TARGET"
+	wait_record
+}
+
+hostile_clients()
+{
+	need_root
+	need python3
+	start_target th_flat 1 0 truth 2000
+	start_flight -p "$TARGET" --no-final
+	cat >client.py <<-'EOS'
+		import os, random, socket, time
+		def conn():
+		    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+		    s.settimeout(5)
+		    s.connect("sock")
+		    return s
+		def ask(data, fds=()):
+		    s = conn()
+		    try:
+		        socket.send_fds(s, [data], list(fds)) if fds else s.send(data)
+		        return s.recv(65536)
+		    except (BrokenPipeError, ConnectionResetError):
+		        return b""
+		r = random.Random(1)
+		for i in range(200):
+		    ask(bytes(r.randrange(256) for _ in range(r.randrange(1, 3000))))
+		ro = os.open("/etc/passwd", os.O_RDONLY)
+		assert ask(b"snapshot\n").startswith(b"error "), "without a file"
+		assert ask(b"snapshot\n", [ro]).startswith(b"error "), "read only"
+		p = os.pipe()
+		assert ask(b"snapshot\n", [p[1]]).startswith(b"error "), "a pipe"
+		used = os.open("used", os.O_RDWR | os.O_CREAT)
+		os.write(used, b"x")
+		assert ask(b"snapshot\n", [used]).startswith(b"error "), "not empty"
+		new = os.open("new", os.O_RDWR | os.O_CREAT)
+		assert ask(b"snapshot\nlast_ns x\n", [new]).startswith(b"error "), "not a time"
+		assert ask(b"snapshot\nformat x\n", [new]).startswith(b"error "), "not a format"
+		ask(b"snapshot\n", [new, used, ro, p[0], p[1], new, new, new])
+		# one that asks and goes, one that says nothing, more than are served
+		for i in range(5):
+		    s = conn(); socket.send_fds(s, [b"snapshot\n"], [os.open("g%d" % i, os.O_RDWR | os.O_CREAT)]); s.close()
+		idle = []
+		for i in range(40):
+		    try:
+		        idle.append(conn())
+		    except OSError:
+		        break
+		time.sleep(0.3)
+		for s in idle: s.close()
+		print("done")
+	EOS
+	python3 client.py >client.out 2>&1 || fail "$(cat client.out)"
+	assert_match "the clients" '^done$' client.out
+	fds=$(find "/proc/$FLIGHT/fd" -type l | wc -l)
+	must_snapshot a.tape
+	sleep 0.2
+	now=$(find "/proc/$FLIGHT/fd" -type l | wc -l)
+	[ "$now" -le "$fds" ] || fail "descriptors stay open: $fds, then $now"
+	stop_flight
+	kill -TERM "$TARGET"
+}
+
+usage()
+{
+	need_root
+	for args in '--size 1k' '--size x' '--period 0' '--period x' '--generation -1s' '--max-spans 0' '--nonsense'; do
+		# shellcheck disable=SC2086
+		"$TAPEBPF" flight $args -p $$ 2>err
+		assert_eq "status of $args" 2 $?
+	done
+	"$TAPEBPF" flight 2>err
+	assert_eq "nothing to record" 2 $?
+	"$TAPEBPF" snapshot --last x 2>err
+	assert_eq "--last x" 2 $?
+	"$TAPEBPF" flight --name a/b -p $$ 2>err
+	assert_eq "--name a/b" 1 $?
+	"$TAPEBPF" flight --output-dir /nowhere -p $$ 2>err
+	assert_eq "--output-dir /nowhere" 1 $?
+	assert_match "what to try" '^  try: ' err
+}
+
+run_test while_recording
+run_test open_spans
+run_test open_pairs
+run_test idle_thread
+run_test killed_target
+run_test by_signal
+run_test command_to_its_end
+run_test to_stdout
+run_test at_once
+run_test second_recorder
+run_test target_unwritable
+run_test hostile_clients
+run_test usage

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT */
+/* flight.c - `tapebpf flight`: the newest records of running programs, kept in memory, written when they are wanted. */
+#include "base/text.h"
+#include "base/units.h"
+#include "cmd/cmd.h"
+#include "cmd/control.h"
+#include "cmd/flight_opts.h"
+#include "cmd/flight_report.h"
+#include "cmd/foreground.h"
+#include "cmd/session.h"
+#include "cmd/snapshots.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define POLL_MS 50
+
+struct flight_cmd {
+	struct flight_cmd_opts opts;
+	struct session *session;
+	struct snapshots *snapshots;
+	struct control *control;
+	struct child child;
+	char exe[256];
+	u64 start_ns;
+	bool failed; /* a snapshot of our own */
+};
+
+static void say(const char *kind, const char *text)
+{
+	fprintf(stderr, "tapebpf: %s", kind);
+	text__print(stderr, text, strlen(text)); /* names files of others: they may hold anything */
+	fputc('\n', stderr);
+}
+
+static void on_note(void *ctx, const char *text)
+{
+	struct flight_cmd *f = ctx;
+
+	if (f->opts.verbose >= 1)
+		say("", text);
+}
+
+static void on_warn(void *ctx, const char *text)
+{
+	say("warning: ", text);
+}
+
+/* --- snapshots that nobody outside asked for ------------------------------------------------------------------------ */
+
+static void on_own_done(void *ctx, const struct snapshot_result *r)
+{
+	struct flight_cmd *f = ctx;
+	char text[512];
+
+	if (r->err) {
+		f->failed = true;
+		cmd__fail(EXIT_FAILED, &r->diag);
+		return;
+	}
+	if (f->opts.verbose < 0 && !r->replay.unaccounted)
+		return;
+	fputs("tapebpf: snapshot ", stderr);
+	text__print(stderr, r->path, strlen(r->path));
+	fprintf(stderr, ": %s\n", flight_report__snapshot(r, text, sizeof(text)));
+}
+
+static void take_own(struct flight_cmd *f, const char *why)
+{
+	struct snapshot_request req = { .fd = -1, .why = why, .done = on_own_done, .ctx = f };
+	int err = snapshots__ask(f->snapshots, &req);
+
+	if (!err)
+		return;
+	f->failed = true;
+	fprintf(stderr, "tapebpf: cannot take a snapshot (%s): %s\n", why, strerror(-err));
+}
+
+/* --- requests ------------------------------------------------------------------------------------------------------- */
+
+static void answer_error(struct client *c, const struct diag *d)
+{
+	char text[1200];
+	int n = snprintf(text, sizeof(text), "error %s\n", d->text);
+
+	if (d->hint[0] && n < (int)sizeof(text))
+		n += snprintf(text + n, sizeof(text) - (size_t)n, "try %s\n", d->hint);
+	control__answer(c, text, MIN((size_t)n, sizeof(text) - 1));
+}
+
+/* A file that its owner lets us write: a regular one, so that writing never waits for somebody. */
+static int check_file(int fd, struct diag *d)
+{
+	struct stat st;
+	int flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
+
+	if (fd < 0)
+		return diag__set(d, -EINVAL, "a snapshot needs the descriptor of a file to go to");
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+		return diag__set(d, -EINVAL, "a snapshot goes to a regular file");
+	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || flags & O_APPEND || st.st_size)
+		return diag__set(d, -EINVAL, "a snapshot goes to an empty file that is open for writing");
+	return 0;
+}
+
+struct request {
+	struct flight_cmd *f;
+	struct client *client; /* NULL: gone */
+};
+
+static void on_asked_done(void *ctx, const struct snapshot_result *r)
+{
+	char text[2048];
+
+	if (r->err)
+		answer_error(ctx, &r->diag);
+	else
+		control__answer(ctx, text, flight_report__answer(r, text, sizeof(text)));
+}
+
+static void request_snapshot(struct flight_cmd *f, struct client *c, const char *text, int fd)
+{
+	struct snapshot_request req = { .fd = fd, .why = "request", .done = on_asked_done, .ctx = c };
+	char value[64], *end;
+	struct diag d = { 0 };
+	int err = check_file(fd, &d);
+
+	if (!err && control__get(text, "last_ns", value, sizeof(value))) {
+		req.last_ns = strtoull(value, &end, 10);
+		if (*end || !req.last_ns)
+			err = diag__set(&d, -EINVAL, "not a time: last_ns %s", value);
+	}
+	if (!err && control__get(text, "format", value, sizeof(value)) && strcmp(value, "tape")) {
+		err = diag__set(&d, -EINVAL, "no such format: %s", value);
+	}
+	if (!err) {
+		err = snapshots__ask(f->snapshots, &req);
+		fd = -1;
+		if (err)
+			diag__set(&d, err, "too many snapshots are waiting");
+	}
+	if (!err)
+		return;
+	if (fd >= 0)
+		close(fd);
+	answer_error(c, &d);
+}
+
+static void request_info(struct flight_cmd *f, struct client *c)
+{
+	char text[512];
+	int n;
+
+	for (char *p = f->exe; *p; p++)
+		if ((u8)*p < ' ')
+			*p = '_';
+	n = snprintf(text, sizeof(text), "ok\nexe %s\n", f->exe);
+	control__answer(c, text, (size_t)n);
+}
+
+static void request_status(struct flight_cmd *f, struct client *c)
+{
+	size_t bytes = 0;
+	char *text = flight_report__status(f->session, f->snapshots, f->start_ns, &bytes);
+	struct diag d;
+
+	if (text) {
+		control__answer(c, text, bytes);
+	} else {
+		diag__set(&d, -ENOMEM, "not enough memory");
+		answer_error(c, &d);
+	}
+	free(text);
+}
+
+static void on_request(void *ctx, struct client *c, const char *text, int fd)
+{
+	struct flight_cmd *f = ctx;
+	size_t verb = strcspn(text, "\n");
+	struct diag d = { 0 };
+
+	if (verb == 8 && !memcmp(text, "snapshot", 8)) {
+		request_snapshot(f, c, text, fd);
+		return;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (verb == 4 && !memcmp(text, "info", 4)) {
+		request_info(f, c);
+	} else if (verb == 6 && !memcmp(text, "status", 6)) {
+		request_status(f, c);
+	} else {
+		diag__set(&d, -EINVAL, "not a request that this recorder knows");
+		answer_error(c, &d);
+	}
+}
+
+static void on_gone(void *ctx, struct client *c)
+{
+	struct flight_cmd *f = ctx;
+
+	snapshots__forget(f->snapshots, c);
+}
+
+static int on_watch(void *ctx, int fd)
+{
+	struct flight_cmd *f = ctx;
+
+	return session__watch(f->session, fd);
+}
+
+/* --- life ----------------------------------------------------------------------------------------------------------- */
+
+static int open_session(struct flight_cmd *f, struct diag *d)
+{
+	const struct flight_cmd_opts *o = &f->opts;
+	struct flight_opts fo = { .sz = sizeof(fo), .size_bytes = o->size_bytes, .period_ns = o->period_ns,
+				  .generation_ns = o->generation_ns };
+	struct session_opts so = { .sz = sizeof(so), .ring_bytes = o->ring_bytes, .max_text = o->target.max_text,
+				   .max_spans = o->max_spans, .follow = o->target.follow, .immediate = o->target.immediate,
+				   .no_pairs = o->target.no_pairs, .sigs = o->target.sigs, .flight = &fo,
+				   .note = on_note, .warn = on_warn, .ctx = f };
+	struct snapshots_opts no = { .dir = o->output_dir, .exe = f->exe, .max_spans = o->max_spans,
+				     .no_pairs = o->target.no_pairs, .sigs = o->target.sigs };
+	int err = session__new(&so, &f->session, d);
+
+	if (err)
+		return err;
+	no.session = f->session;
+	f->snapshots = snapshots__new(&no);
+	if (!f->snapshots)
+		return diag__set(d, -ENOMEM, "not enough memory");
+	return session__watch(f->session, snapshots__fd(f->snapshots));
+}
+
+static int open_control(struct flight_cmd *f, struct diag *d)
+{
+	struct control_ops ops = { .request = on_request, .gone = on_gone, .watch = on_watch, .ctx = f };
+	const char *path = f->opts.socket;
+	char by_name[256];
+	int err = 0;
+
+	if (!path) {
+		err = control__path(f->opts.name, by_name, sizeof(by_name), d);
+		path = by_name;
+	}
+	return err ? err : control__listen(path, &ops, &f->control, d);
+}
+
+static int check_dir(const struct flight_cmd *f, struct diag *d)
+{
+	const char *dir = f->opts.output_dir ? f->opts.output_dir : ".";
+	struct stat st;
+
+	if (!stat(dir, &st) && S_ISDIR(st.st_mode) && !access(dir, W_OK))
+		return 0;
+	diag__set(d, -ENOTDIR, "snapshots cannot be written to %s: %s", dir, errno ? strerror(errno) : "not a directory");
+	diag__hint(d, "another folder with --output-dir");
+	return -ENOTDIR;
+}
+
+static int loop(struct flight_cmd *f, struct diag *d)
+{
+	u64 now = clock__mono_ns(), stop_at = UINT64_MAX;
+	int err;
+
+	for (; !foreground__over(f->session, &f->child, now, &stop_at); now = clock__mono_ns()) {
+		err = session__run(f->session, (int)MIN((u64)POLL_MS, (stop_at - now) / NSEC_PER_MSEC + 1));
+		if (err && err != -EINTR)
+			return diag__set(d, err, "cannot go on recording: %s", strerror(-err));
+		control__poll(f->control, now);
+		if (foreground__usr2())
+			take_own(f, "SIGUSR2");
+		snapshots__poll(f->snapshots);
+	}
+	return 0;
+}
+
+/* What is being written is finished first, then a last one is taken of the time up to here. */
+static int finish(struct flight_cmd *f, struct diag *d)
+{
+	int err = session__stop(f->session);
+
+	if (err)
+		diag__set(d, err, "cannot finish the recording: %s", strerror(-err));
+	snapshots__finish(f->snapshots);
+	if (!f->opts.no_final) {
+		take_own(f, "end of the recording");
+		snapshots__finish(f->snapshots);
+	}
+	return err;
+}
+
+static int fly(struct flight_cmd *f)
+{
+	struct diag d = { 0 }, later = { 0 };
+	int err;
+
+	if (f->opts.verbose >= 0)
+		fputs("tapebpf: recording\n", stderr);
+	err = loop(f, &d);
+	if (err)
+		cmd__fail(EXIT_FAILED, &d);
+	if (finish(f, &later)) {
+		cmd__fail(EXIT_FAILED, &later);
+		err = -EIO;
+	}
+	return err || f->failed ? EXIT_FAILED : EXIT_DONE;
+}
+
+static int run(struct flight_cmd *f)
+{
+	struct diag d = { 0 };
+	int err;
+
+	errno = 0;
+	err = check_dir(f, &d);
+	if (err)
+		return cmd__fail(EXIT_FAILED, &d);
+	err = foreground__prepare(&f->child, &f->opts.target, &d);
+	foreground__catch_usr2();
+	foreground__exe(&f->child, &f->opts.target, f->exe, sizeof(f->exe));
+	f->start_ns = clock__mono_ns();
+	if (!err)
+		err = open_session(f, &d);
+	if (!err)
+		err = open_control(f, &d);
+	if (!err)
+		err = foreground__attach(f->session, &f->child, &f->opts.target, &d);
+	return err ? cmd__fail(EXIT_FAILED, &d) : fly(f);
+}
+
+int cmd_flight(int argc, char **argv)
+{
+	struct flight_cmd f = { .child = { .go_fd = -1, .fail_fd = -1 } };
+	int status;
+
+	if (flight_opts__parse(&f.opts, argc, argv, &status))
+		return status;
+	status = run(&f);
+	control__free(f.control);
+	snapshots__free(f.snapshots);
+	session__free(f.session);
+	child__done(&f.child);
+	flight_opts__done(&f.opts);
+	return status;
+}

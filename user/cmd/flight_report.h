@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* flight_report.h - what a flight recorder says of itself and of its snapshots. */
+#ifndef TAPEBPF_FLIGHT_REPORT_H
+#define TAPEBPF_FLIGHT_REPORT_H
+
+#include "cmd/snapshots.h"
+
+/* One line for people. Returns dst. */
+char *flight_report__snapshot(const struct snapshot_result *r, char *dst, size_t bytes);
+/* The answer to a request (control.h). Returns its length. */
+size_t flight_report__answer(const struct snapshot_result *r, char *dst, size_t bytes);
+/* ... to a request for the status: lines KEY VALUE. malloc'ed; NULL: no memory. */
+char *flight_report__status(struct session *s, const struct snapshots *sn, u64 start_ns, size_t *bytes);
+
+#endif

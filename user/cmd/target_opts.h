@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* target_opts.h - what is recorded, and what of it: the options that `record` and `flight` share. */
+#ifndef TAPEBPF_TARGET_OPTS_H
+#define TAPEBPF_TARGET_OPTS_H
+
+#include "base/util.h"
+#include "elf/sig.h"
+
+#include <argp.h>
+
+#define TARGET_MAX_PIDS 1024
+
+struct target_opts {
+	u32 pid[TARGET_MAX_PIDS];
+	u32 pid_cnt;
+	const char *binary[64];
+	u32 binary_cnt;
+	char **cmd; /* NULL-terminated, NULL: none */
+	bool follow, immediate, no_pairs;
+	u32 max_text;
+	struct sig_set *sigs;
+};
+
+/* A child of a command's own argp; its input is a struct target_opts. Demands that there is a target. */
+extern const struct argp target_argp;
+
+int target_opts__init(struct target_opts *o); /* -ENOMEM */
+void target_opts__done(struct target_opts *o);
+
+/* For the parsers of commands: --what ARG, or the usage error. */
+u64 target_opts__bytes(struct argp_state *state, const char *what, const char *arg, u64 min, u64 max);
+u64 target_opts__count(struct argp_state *state, const char *what, const char *arg);
+
+#endif
