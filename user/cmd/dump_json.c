@@ -386,6 +386,19 @@ static int on_loss(void *ctx, const struct loss *l)
 	return end(f);
 }
 
+static int on_trigger(void *ctx, const struct sink_trigger *t)
+{
+	FILE *f = line(ctx, "trigger", t->time_ns);
+
+	member_text(f, "trigger", t->trigger);
+	member_text(f, "what", t->what);
+	if (t->pid)
+		member_u64(f, "pid", t->pid);
+	if (t->tid)
+		member_u64(f, "tid", t->tid);
+	return end(f);
+}
+
 static void free_json(void *ctx)
 {
 	struct json_view *j = ctx;
@@ -404,7 +417,7 @@ int view__json(struct view *v, const struct show *s)
 		.callsite = on_callsite, .process = on_process,	    .process_end = on_process_end, .thread = on_thread,
 		.thread_end = on_thread_end, .span_open = on_open,  .span_enter = on_enter,	   .span_exit = on_exit_span,
 		.span_close = on_close,	 .span_value = on_value,    .span_follows = on_follows,	   .event = on_event,
-		.loss = on_loss,
+		.loss = on_loss,	 .trigger = on_trigger,
 	};
 	struct json_view *j = calloc(1, sizeof(*j));
 

@@ -313,6 +313,19 @@ static int on_loss(void *ctx, const struct loss *l)
 	return 0;
 }
 
+static int on_trigger(void *ctx, const struct sink_trigger *g)
+{
+	struct text_view *t = ctx;
+	FILE *f = t->show.out;
+
+	show__style(&t->show, STYLE_DIM);
+	show__time(f, t->show.unix_ns(t->show.ctx, g->time_ns), 6);
+	show__style(&t->show, STYLE_NONE);
+	fputs("  ", f);
+	show__trigger(f, g);
+	return 0;
+}
+
 static void free_text(void *ctx)
 {
 	struct text_view *t = ctx;
@@ -330,6 +343,7 @@ int view__text(struct view *v, const struct show *s)
 	static const struct sink_ops ops = {
 		.span_open = on_open,	.span_enter = on_enter,	    .span_exit = on_exit_span, .span_close = on_close,
 		.span_value = on_value, .span_follows = on_follows, .event = on_event,	       .loss = on_loss,
+		.trigger = on_trigger,
 	};
 	struct text_view *t = calloc(1, sizeof(*t));
 

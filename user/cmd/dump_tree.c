@@ -451,6 +451,16 @@ static int on_loss(void *ctx, const struct loss *l)
 	return 0;
 }
 
+static int on_trigger(void *ctx, const struct sink_trigger *g)
+{
+	struct tree_view *t = ctx;
+
+	show__time(t->show.out, t->show.unix_ns(t->show.ctx, g->time_ns), 6);
+	fputc(' ', t->show.out);
+	show__trigger(t->show.out, g);
+	return 0;
+}
+
 static void finish(void *ctx)
 {
 	print_all(ctx);
@@ -477,7 +487,7 @@ int view__tree(struct view *v, const struct show *s)
 {
 	static const struct sink_ops ops = {
 		.span_open = on_open, .span_enter = on_enter, .span_exit = on_exit_span, .span_close = on_close,
-		.span_value = on_value, .event = on_event, .loss = on_loss,
+		.span_value = on_value, .event = on_event, .loss = on_loss, .trigger = on_trigger,
 	};
 	struct tree_view *t = calloc(1, sizeof(*t));
 

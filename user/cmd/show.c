@@ -288,3 +288,12 @@ bool show__is_message(const struct callsite *c, u32 field)
 {
 	return field < c->field_cnt && strcmp(c->field[field].name, "message") == 0;
 }
+
+void show__trigger(FILE *f, const struct sink_trigger *t)
+{
+	fputs("TRIGGER ", f);
+	show__text(f, t->trigger);
+	fputs(": ", f);
+	show__text(f, t->what);
+	fputc('\n', f);
+}

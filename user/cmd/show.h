@@ -56,6 +56,8 @@ const char *show__type(u8 type);
 const char *show__why(enum sink_why why);
 /* "worker/1234" */
 void show__thread(FILE *f, const struct thread *t);
+/* "TRIGGER span:order>50ms: span order 62ms ..." and a newline */
+void show__trigger(FILE *f, const struct sink_trigger *t);
 /* A name, made harmless. */
 void show__text(FILE *f, const char *text);
 /* Is this the field that holds an event's words? */

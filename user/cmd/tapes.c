@@ -198,11 +198,17 @@ static int on_loss(void *ctx, const struct loss *l)
 	return EACH(ctx, loss, l);
 }
 
+static int on_trigger(void *ctx, const struct sink_trigger *g)
+{
+	return EACH(ctx, trigger, g);
+}
+
 static const struct sink_ops ops = {
 	.callsite = on_callsite, .process = on_process, .process_end = on_process_end,
 	.thread = on_thread, .thread_end = on_thread_end, .span_open = on_span_open,
 	.span_enter = on_span_enter, .span_exit = on_span_exit, .span_close = on_span_close,
 	.span_value = on_span_value, .span_follows = on_span_follows, .event = on_event, .loss = on_loss,
+	.trigger = on_trigger,
 };
 
 struct sink tapes__sink(struct tapes *t)

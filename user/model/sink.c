@@ -69,6 +69,11 @@ static int skip_loss(void *ctx, const struct loss *l)
 	return 0;
 }
 
+static int skip_trigger(void *ctx, const struct sink_trigger *t)
+{
+	return 0;
+}
+
 struct sink_ops sink__complete(const struct sink_ops *o)
 {
 	return (struct sink_ops){
@@ -85,6 +90,7 @@ struct sink_ops sink__complete(const struct sink_ops *o)
 		.span_follows = o->span_follows ?: skip_follows,
 		.event = o->event ?: skip_event,
 		.loss = o->loss ?: skip_loss,
+		.trigger = o->trigger ?: skip_trigger,
 		.span_begin = o->span_begin, /* NULL says something */
 		.span_end = o->span_end,
 	};

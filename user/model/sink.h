@@ -122,6 +122,14 @@ struct loss {
 	u64 count;
 };
 
+/* Why there is a snapshot, and the record that was the reason. Not the model's: told by who takes the snapshot. */
+struct sink_trigger {
+	u64 time_ns;
+	u32 pid, tid;	     /* of the record; 0: unknown */
+	const char *trigger; /* as the user wrote it */
+	const char *what;    /* the record, one line */
+};
+
 struct sink_ops {
 	int (*callsite)(void *ctx, struct callsite *c);
 	int (*process)(void *ctx, struct process *p);	 /* known, or something of it changed (exec, name) */
@@ -139,6 +147,7 @@ struct sink_ops {
 	int (*span_follows)(void *ctx, u64 span, u64 follows, struct thread *t, u64 time_ns);
 	int (*event)(void *ctx, const struct event *e);
 	int (*loss)(void *ctx, const struct loss *l);
+	int (*trigger)(void *ctx, const struct sink_trigger *t);
 	/*
 	 * The two ends of most spans' lives, one call each, for sinks that want speed; the others get the two calls that each
 	 * stands for. On an error nothing of it has been taken.

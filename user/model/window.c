@@ -315,6 +315,13 @@ static int on_loss(void *ctx, const struct loss *l)
 	return err ? err : TO(w, loss, l);
 }
 
+static int on_trigger(void *ctx, const struct sink_trigger *t)
+{
+	struct window *w = ctx;
+
+	return w->passing ? TO(w, trigger, t) : 0;
+}
+
 struct sink window__sink(struct window *w)
 {
 	static const struct sink_ops ops = {
@@ -331,6 +338,7 @@ struct sink window__sink(struct window *w)
 		.span_follows = on_span_follows,
 		.event = on_event,
 		.loss = on_loss,
+		.trigger = on_trigger,
 	};
 
 	return (struct sink){.ops = &ops, .ctx = w};

@@ -2,6 +2,8 @@
 /* audit_ext.c - what our extension records promise: texts in bounds, the record behind them, totals, the checksum. */
 #include "tape/audit.h"
 
+#include "base/text.h"
+
 /* This extension speaks of the next v0.1 record: of that kind, with that id. */
 static void expect(struct audit *a, const struct tape_raw *raw, u8 kind, u64 id)
 {
@@ -88,6 +90,18 @@ static void on_loss(struct audit *a, const struct tape_raw *raw)
 		AUDIT(a, LOSS, "the losses are more than 2^64");
 	if (x->to < x->from)
 		AUDIT(a, LOSS, "a loss that ends before it begins");
+}
+
+static void on_trigger(struct audit *a, const struct tape_raw *raw)
+{
+	const struct tape_x_trigger *x = (const void *)raw->data;
+	u64 bytes = (u64)x->trigger_len + x->what_len;
+
+	check_bytes(a, raw, sizeof(*x) + bytes);
+	if (sizeof(*x) + bytes <= raw->bytes && !text__is_utf8((const char *)(x + 1), bytes))
+		AUDIT(a, TEXT, "the texts of a trigger are not UTF-8");
+	if (!x->trigger_len)
+		AUDIT(a, EXTENSION, "a trigger record without a trigger");
 }
 
 static void on_totals(struct audit *a, const struct tape_raw *raw)
@@ -182,6 +196,8 @@ void audit__ext(struct audit *a, const struct tape_raw *raw)
 		return expect(a, raw, TAPE_SPAN_CLOSE, span->span);
 	case TAPE_X_SPAN:
 		return on_span(a, raw);
+	case TAPE_X_TRIGGER:
+		return on_trigger(a, raw);
 	case TAPE_X_ALIAS:
 		return on_alias(a, raw);
 	case TAPE_X_CALLSITE:

@@ -150,6 +150,7 @@ void reader__callsite_field(struct tape_reader *r, const struct tape_raw *raw);
 void reader__callsite_types(struct tape_reader *r, const struct tape_raw *raw);
 void reader__process(struct tape_reader *r, const struct tape_raw *raw);
 void reader__thread(struct tape_reader *r, const struct tape_raw *raw);
+void reader__trigger(struct tape_reader *r, const struct tape_raw *raw);
 void reader__life(struct tape_reader *r, const struct tape_raw *raw);
 /* For use by a span or event: never NULL but without memory; makes it known to the sink. */
 struct read_callsite *reader__use_callsite(struct tape_reader *r, u64 id, bool is_span);

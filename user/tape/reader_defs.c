@@ -361,6 +361,25 @@ void reader__thread(struct tape_reader *r, const struct tape_raw *raw)
 	TELL(r, thread, &t->t);
 }
 
+void reader__trigger(struct tape_reader *r, const struct tape_raw *raw)
+{
+	const struct tape_x_trigger *x = (const void *)raw->data;
+	const char *text = (const char *)(x + 1);
+	struct sink_trigger t = { .time_ns = reader__time(r, x->time), .pid = x->pid, .tid = x->tid };
+	__free_ptr char *trigger = NULL, *what = NULL;
+
+	if (sizeof(*x) + x->trigger_len + x->what_len > raw->bytes) {
+		DEFECT_AT(r, EXTENSION, "the texts of a trigger record leave the record");
+		return;
+	}
+	trigger = copy_name(r, text, x->trigger_len, "text of a trigger");
+	what = copy_name(r, text + x->trigger_len, x->what_len, "record that fired a trigger");
+	t.trigger = trigger;
+	t.what = what;
+	if (trigger && what)
+		TELL(r, trigger, &t);
+}
+
 void reader__life(struct tape_reader *r, const struct tape_raw *raw)
 {
 	const struct tape_x_life *x = (const void *)raw->data;

@@ -174,6 +174,27 @@ int tape_sink__put_process(struct tape_sink *s, struct process *p)
 	return err ? err : idmap__put(&s->processes, p->uid, p);
 }
 
+int tape_sink__put_trigger(struct tape_sink *s, const struct sink_trigger *t)
+{
+	size_t at = s->group.bytes;
+	struct tape_x_trigger *r = tape_group__add(&s->group, TAPE_X_TRIGGER, sizeof(*r));
+	u16 n[2];
+
+	if (!r)
+		return tape_sink__emit(s);
+	r->time = tape_time(s, t->time_ns);
+	r->pid = t->pid;
+	r->tid = t->tid;
+	n[0] = add_text(&s->group, at, t->trigger);
+	n[1] = add_text(&s->group, at, t->what);
+	if (!s->group.failed) {
+		r = (struct tape_x_trigger *)(s->group.data + at);
+		r->trigger_len = n[0];
+		r->what_len = n[1];
+	}
+	return tape_sink__emit(s);
+}
+
 int tape_sink__put_thread(struct tape_sink *s, struct thread *t, struct tape_thread *tt)
 {
 	struct tape_x_thread *r;

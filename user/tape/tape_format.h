@@ -77,7 +77,7 @@ enum tape_kind {
 	TAPE_X_LATE = 0x8B,
 	TAPE_X_ALIAS = 0x8C,
 	TAPE_X_LIFE = 0x8D,
-	TAPE_X_TRIGGER = 0x8E,	  /* reserved */
+	TAPE_X_TRIGGER = 0x8E,
 	TAPE_X_MODULE = 0x8F,	  /* reserved */
 	TAPE_X_SCHED = 0x90,	  /* reserved */
 	TAPE_X_STACK = 0x91,	  /* reserved */
@@ -341,6 +341,15 @@ struct tape_x_life {
 	s64 begin, end;
 	u32 status; /* as wait(2) tells it */
 	u8 known;   /* status is known */
+} TAPE_PACKED;
+
+/* Why there is this tape, a snapshot: a trigger, and the record that fired it. */
+struct tape_x_trigger {
+	struct tape_head h;
+	s64 time;
+	u32 pid, tid; /* as the kernel has them; 0: unknown */
+	u16 trigger_len, what_len;
+	/* the trigger as it was asked for, the record in one line */
 } TAPE_PACKED;
 
 /* Before a SPAN_CLOSE. Without it: SINK_OWN, and dropped at the time of the close. */

@@ -160,10 +160,20 @@ static int on_loss(void *ctx, const struct loss *l)
 	return OUT(s, loss, &mine);
 }
 
+static int on_trigger(void *ctx, const struct sink_trigger *t)
+{
+	struct source *s = ctx;
+	struct sink_trigger mine = *t;
+
+	mine.time_ns += s->shift;
+	return OUT(s, trigger, &mine);
+}
+
 static const struct sink_ops adapter = {
 	.callsite = on_callsite, .process = on_process, .process_end = on_process_end, .thread = on_thread,
 	.thread_end = on_thread_end, .span_open = on_open, .span_enter = on_enter, .span_exit = on_exit_span,
 	.span_close = on_close, .span_value = on_value, .span_follows = on_follows, .event = on_event, .loss = on_loss,
+	.trigger = on_trigger,
 };
 
 /* --- the merge --------------------------------------------------------------------------------------------- */

@@ -177,6 +177,8 @@ static void extension(struct tape_reader *r, const struct tape_raw *raw)
 		return keep(r, P_LATE, &r->x_late, sizeof(r->x_late), raw);
 	case TAPE_X_ALIAS:
 		return reader__alias(r, raw);
+	case TAPE_X_TRIGGER:
+		return reader__trigger(r, raw);
 	case TAPE_X_LIFE:
 		return reader__life(r, raw);
 	case TAPE_X_CLOSE:

@@ -70,6 +70,7 @@ static const struct {
 	[TAPE_X_LATE] = { "late", sizeof(struct tape_x_late) },
 	[TAPE_X_ALIAS] = { "alias", sizeof(struct tape_x_alias) },
 	[TAPE_X_LIFE] = { "life", sizeof(struct tape_x_life) },
+	[TAPE_X_TRIGGER] = { "trigger", sizeof(struct tape_x_trigger) },
 	[TAPE_X_CLOSE] = { "close_context", sizeof(struct tape_x_close) },
 	[TAPE_X_TOTALS] = { "totals", sizeof(struct tape_x_totals) },
 	[TAPE_X_CALLSITE] = { "callsite_types", sizeof(struct tape_x_callsite) },

@@ -473,6 +473,11 @@ static int sink_loss(void *ctx, const struct loss *l)
 	return 0;
 }
 
+static int sink_trigger(void *ctx, const struct sink_trigger *t)
+{
+	return tape_sink__put_trigger(ctx, t);
+}
+
 static const struct sink_ops sink_ops = {
 	.callsite = sink_callsite,
 	.process = sink_process,
@@ -487,6 +492,7 @@ static const struct sink_ops sink_ops = {
 	.span_follows = sink_span_follows,
 	.event = sink_event,
 	.loss = sink_loss,
+	.trigger = sink_trigger,
 	.span_begin = sink_span_begin,
 	.span_end = sink_span_end,
 };

@@ -184,6 +184,7 @@ static inline u64 tape_site__field_id(const struct tape_site *site, u32 field)
 }
 void tape_sites__free(struct tape_sink *s);
 
+int tape_sink__put_trigger(struct tape_sink *s, const struct sink_trigger *t);
 int tape_sink__put_process(struct tape_sink *s, struct process *p);
 int tape_sink__put_thread(struct tape_sink *s, struct thread *t, struct tape_thread *tt);
 

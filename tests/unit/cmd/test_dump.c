@@ -89,7 +89,8 @@ static void tree(void **state)
 	      T0 "0Z t: sp{a=5.447603722011605e-270 b=\"text\"...(95 bytes more)} 10ns, busy 9ns, entered 2 times [main/101]\n"
 		 "\u251c\u2500 +7ns INFO ev: a=no\\x1b b=578437695752307201\n"
 		 "\u2514\u2500 +8ns bare 1ns (abandoned: an outer span ended first)\n"
-	      T0 "0Z LOSS 3 records lost: ring_full\n");
+	      T0 "0Z LOSS 3 records lost: ring_full\n"
+	      T0 "0Z TRIGGER exit: shop\\x1b!\n");
 }
 
 /* A root that stays open: what is kept is bounded, and nothing is printed twice or left out. */

@@ -241,6 +241,8 @@ static inline void build__everything(struct build *b, u8 exponent)
 	build__close(b, 50, 20);
 	BUILD(b, TAPE_X_LOSS, struct tape_x_loss, .from = 1, .to = 20, .cpu = ~0u, .callsite = 2, .cause = 1, .count = 3,
 	      .thread = 7);
+	BUILD(b, TAPE_X_TRIGGER, struct tape_x_trigger, .time = 20, .pid = 100, .tid = 101, .trigger_len = 4, .what_len = 6);
+	build__texts(b, sizeof(struct tape_x_trigger), "exit" "shop\x1b!");
 	BUILD(b, TAPE_X_LIFE, struct tape_x_life, .what = 0, .id = 8, .end = 21);
 	BUILD(b, TAPE_X_LIFE, struct tape_x_life, .what = 1, .id = 1, .end = 22, .status = 9, .known = 1);
 	BUILD(b, TAPE_X_TOTALS, struct tape_x_totals, .time = 22, .emitted = 13, .stored = 10, .lost = 3, .spans = 2,

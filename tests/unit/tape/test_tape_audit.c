@@ -294,6 +294,17 @@ static void extensions(void **state)
 	finds(&b, TAPE_DEFECT_EXTENSION, 4); /* the last is wrong twice: no room, and the callsite has no field */
 
 	own(&b);
+	BUILD(&b, TAPE_X_TRIGGER, struct tape_x_trigger, .trigger_len = 1, .what_len = 0xffff);
+	BUILD(&b, TAPE_X_TRIGGER, struct tape_x_trigger, .what_len = 1);
+	build__texts(&b, sizeof(struct tape_x_trigger), "x"); /* fired by what? */
+	finds(&b, TAPE_DEFECT_EXTENSION, 2);
+
+	own(&b);
+	BUILD(&b, TAPE_X_TRIGGER, struct tape_x_trigger, .trigger_len = 1, .what_len = 1);
+	build__texts(&b, sizeof(struct tape_x_trigger), "x\xff");
+	finds(&b, TAPE_DEFECT_TEXT, 1);
+
+	own(&b);
 	build__bytes(&b, &(struct tape_head){ TAPE_X_LOSS, 4 }, 3);
 	build__bytes(&b, "x", 1);
 	build__event(&b, 2, 1, 7, 0); /* what comes behind is judged all the same */

@@ -310,6 +310,8 @@ static void step(struct world *w)
 	struct value v;
 
 	w->now += rnd(5);
+	if (!rnd(50))
+		SAY(&w->b, trigger, &(struct sink_trigger){ w->now, 100, 101, "span:a>5ms", "span a INFO 6ms: \"x\"" });
 	switch (rnd(16)) {
 	case 0:
 	case 1:

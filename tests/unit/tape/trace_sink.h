@@ -165,6 +165,14 @@ static int trace__loss(void *ctx, const struct loss *l)
 	return 0;
 }
 
+static int trace__trigger(void *ctx, const struct sink_trigger *g)
+{
+	struct trace *t = ctx;
+
+	fprintf(t->f, "trigger '%s' @%" PRId64 " %u/%u: %s\n", g->trigger, (s64)(g->time_ns - t->zero), g->pid, g->tid, g->what);
+	return 0;
+}
+
 static const struct sink_ops trace_ops = {
 	.callsite = trace__callsite,
 	.process = trace__process,
@@ -179,6 +187,7 @@ static const struct sink_ops trace_ops = {
 	.span_follows = trace__span_follows,
 	.event = trace__event,
 	.loss = trace__loss,
+	.trigger = trace__trigger,
 };
 
 static struct sink trace__start(struct trace *t, u64 zero)
