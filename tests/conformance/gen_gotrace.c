@@ -389,6 +389,15 @@ static u64 push_ns(void)
 	return most + 16;
 }
 
+/* Times of two threads may be out of step by the jitter; those of a span open before are drawn from the beginning. */
+static void say_task(const struct span *s)
+{
+	u64 latest = s->elsewhere ? s->second_ns : s->close_ns ? s->close_ns : now_ns;
+
+	fprintf(truth, "task\t%s\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\n", s->name, s->before ? 0 : s->open_ns - jitter_ns,
+		s->before ? now_ns : MAX(latest, s->open_ns), s->close_ns);
+}
+
 /*
  * push NS                             how far a time may be off
  * end NS                              of the recording
@@ -417,8 +426,7 @@ static void say_truth(void)
 				threads[s->on[k].thread].name, s->name, s->on[k].total_ns, s->on[k].entries, s->on[k].open,
 				s->before);
 		if (s->elsewhere || !s->entries)
-			fprintf(truth, "task\t%s\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\n", s->name, s->open_ns,
-				s->elsewhere ? s->second_ns : s->close_ns ? s->close_ns : now_ns, s->close_ns);
+			say_task(s);
 		else
 			fprintf(truth, "slice\t%s\t%d\n", s->name, s->enter_ns != s->open_ns || s->opener < 0);
 	}
@@ -479,10 +487,11 @@ static void one(const char *folder, u64 number, u32 version)
 	rnd(0);
 	proc_cnt = thread_cnt = span_cnt = event_cnt = calls.cnt = 0;
 	now_ns = 5000000 + rnd(1000000000);
+	/* late calls, or little room; both at once may be too late for their generation */
 	jitter_ns = chance(50) ? 0 : rnd(20000);
 	o.late_ns = jitter_ns + 1;
 	o.generation_ns = chance(30) ? 0 : 1000 + rnd(chance(50) ? 100000 : 10000000);
-	o.held_bytes = chance(50) ? 0 : 1024 + rnd(16384);
+	o.held_bytes = jitter_ns ? 0 : 1024 + rnd(16384);
 	o.clock = (struct clock_pair){ .mono_ns = now_ns, .real_ns = 1700000000000000000LL };
 	snprintf(path, sizeof(path), "%s/%" PRIu64 ".trace", folder, number);
 	out = fopen(path, "we");
@@ -499,7 +508,7 @@ static void one(const char *folder, u64 number, u32 version)
 	check(gotrace__finish(g), "finish");
 	say_truth();
 	gotrace__stats(g, &st);
-	if (st.unmatched || st.out_of_range || (st.late && !o.held_bytes)) {
+	if (st.unmatched || st.out_of_range || st.late) {
 		fprintf(stderr, "%s: unmatched %" PRIu64 ", out of range %" PRIu64 ", late %" PRIu64 "\n", path, st.unmatched,
 			st.out_of_range, st.late);
 		exit(1);

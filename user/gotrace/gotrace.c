@@ -144,12 +144,12 @@ static int write_generation(struct gotrace *g)
 }
 
 /* The trace begins with the first thing that happened in it. */
-static void start(struct gotrace *g, u32 cnt)
+static void start(struct gotrace *g)
 {
 	u64 first = ~0ULL;
 	u32 i, threads = 0;
 
-	for (i = 0; i < cnt; i++) {
+	for (i = 0; i < g->item_cnt; i++) {
 		threads += g->item[i].kind == ITEM_THREAD;
 		if (!(g->item[i].flags & ITEM_EARLY))
 			first = MIN(first, g->item[i].time_ns);
@@ -186,14 +186,16 @@ static int cut_at(struct gotrace *g, u64 t)
 	if (!cnt)
 		return 0;
 	if (!g->started)
-		start(g, cnt);
+		start(g);
 	gotrace__begin_generation(g, g->item[0].time_ns);
 	for (i = 0; i < cnt; i++)
 		gotrace__encode(g, &g->item[i]);
 	g->cut_ns = t;
 	memmove(g->item, g->item + cnt, (g->item_cnt - cnt) * sizeof(*g->item));
 	g->item_cnt -= cnt;
-	g->first_ns = g->item_cnt ? g->item[0].time_ns : ~0ULL;
+	for (i = 0; i < g->item_cnt && g->item[i].flags & ITEM_EARLY; i++)
+		;
+	g->first_ns = i < g->item_cnt ? g->item[i].time_ns : ~0ULL;
 	g->max_ns = g->item_cnt ? g->item[g->item_cnt - 1].time_ns : 0;
 	err = keep_texts(g);
 	return err ? err : write_generation(g);
@@ -260,7 +262,9 @@ int gotrace__append(struct gotrace *g, const struct item *i)
 		g->displaced = true;
 	else
 		g->max_ns = i->time_ns;
-	g->first_ns = MIN(g->first_ns, i->time_ns);
+	/* what was there before may be hours old; a generation's length counts from what happens */
+	if (!(i->flags & ITEM_EARLY))
+		g->first_ns = MIN(g->first_ns, i->time_ns);
 	g->last_ns = MAX(g->last_ns, i->time_ns);
 	g->item[g->item_cnt++] = *i;
 	return 0;

@@ -347,6 +347,9 @@ static void end_task(struct gotrace *g, const struct item *i, u64 raw)
 	struct gthread *th = alive(i->thread);
 	struct gproc *p = i->thread ? ((struct gthread *)i->thread->user)->proc : g->procs ? g->procs : &g->nobody;
 
+	/* clocks of two CPUs apart can put its end before its beginning */
+	if (gs->state == TASK_NONE)
+		begin_task(g, s, th, raw);
 	if (gs->state == TASK_BEGUN) {
 		if (!th)
 			control_begin(g, p, raw);
