@@ -22,6 +22,7 @@ int cmd_dump(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_flame(int argc, char **argv);
 int cmd_stats(int argc, char **argv);
+int cmd_export(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 
 /* "tapebpf: TEXT" and "  try: HINT" on standard error, made safe for terminals. Returns status. */

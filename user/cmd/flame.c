@@ -103,7 +103,7 @@ static int read_tapes(struct flame *fl, char *const *path, u32 cnt, struct stack
 	struct input *in;
 	struct fold *fold;
 	struct sink sink;
-	int err;
+	int err, damaged;
 
 	err = input__open(path, cnt, &fl->opts.input, &in, d);
 	if (err)
@@ -122,8 +122,10 @@ static int read_tapes(struct flame *fl, char *const *path, u32 cnt, struct stack
 	err = input__run(in, &sink, keep_on, fl);
 	if (err < 0 && err != -EPIPE)
 		diag__set(d, err, "cannot read %s: %s", path[0], strerror(-err));
-	if (err != -EPIPE)
-		fl->status = MAX(fl->status, input__report(in));
+	if (err != -EPIPE) {
+		damaged = input__report(in);
+		fl->status = MAX(fl->status, damaged);
+	}
 	fold__free(fold);
 	input__free(in);
 	return err;

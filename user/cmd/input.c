@@ -122,10 +122,12 @@ static int report_one(const char *path, const struct input_damage *dm)
 
 int input__report(const struct input *in)
 {
-	int status = EXIT_DONE;
+	int status = EXIT_DONE, one;
 	u32 i;
 
-	for (i = 0; i < in->cnt; i++)
-		status = MAX(status, report_one(in->path[i], &in->damage[i]));
+	for (i = 0; i < in->cnt; i++) {
+		one = report_one(in->path[i], &in->damage[i]);
+		status = MAX(status, one);
+	}
 	return status;
 }

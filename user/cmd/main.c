@@ -22,6 +22,7 @@ static const struct command {
 	{ "verify", cmd_verify, "audit a tape" },
 	{ "flame", cmd_flame, "show where the time went: a flame graph or folded lines" },
 	{ "stats", cmd_stats, "show numbers of each callsite: how often, how long, errors" },
+	{ "export", cmd_export, "write tapes in the formats of other tools: Go execution traces" },
 	{ "doctor", cmd_doctor, "say what works on this machine, and what to do about the rest" },
 };
 

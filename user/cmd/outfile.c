@@ -2,26 +2,55 @@
 #include "cmd/outfile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
+static int cannot(struct diag *d, const char *path, int err)
+{
+	diag__set(d, err, "cannot write %s: %s", path, strerror(-err));
+	if (err == -EEXIST)
+		diag__hint(d, "another name with -o, or --force to replace it");
+	return err;
+}
+
 int outfile__open(struct outfile *o, const char *path, struct diag *d)
 {
+	struct stat st;
+
 	*o = (struct outfile){ .f = stdout, .path = path };
 	if (!path)
 		return 0;
+	/* a name for a device must not become a file's */
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+		o->f = fopen(path, "we");
+		return o->f ? 0 : cannot(d, path, -errno);
+	}
 	if (asprintf(&o->part, "%s.part", path) < 0) {
 		o->part = NULL;
 		return diag__set(d, -ENOMEM, "no memory for writing %s", path);
 	}
 	o->f = fopen(o->part, "we");
 	if (!o->f) {
-		diag__set(d, -errno, "cannot write %s: %s", o->part, strerror(errno));
+		int err = cannot(d, o->part, -errno);
+
 		free(o->part);
 		o->part = NULL;
-		return -errno;
+		return err;
 	}
 	return 0;
+}
+
+int outfile__open_new(struct outfile *o, const char *path, bool force, struct diag *d)
+{
+	struct stat st;
+	int err;
+
+	if (path && !force && lstat(path, &st) == 0 && !S_ISCHR(st.st_mode) && !S_ISFIFO(st.st_mode))
+		return cannot(d, path, -EEXIST);
+	err = outfile__open(o, path, d);
+	o->keep = !force;
+	return err;
 }
 
 int outfile__flush(struct outfile *o)
@@ -32,18 +61,28 @@ int outfile__flush(struct outfile *o)
 	return errno ? -errno : -EIO;
 }
 
+static int give_name(struct outfile *o)
+{
+	if (o->keep && renameat2(AT_FDCWD, o->part, AT_FDCWD, o->path, RENAME_NOREPLACE) == 0)
+		return 0;
+	/* not every file system can do that; it was looked for at the opening */
+	if (o->keep && errno != EINVAL)
+		return -errno;
+	return rename(o->part, o->path) ? -errno : 0;
+}
+
 int outfile__done(struct outfile *o, struct diag *d)
 {
 	int err = outfile__flush(o);
 
 	if (!err && o->part && fsync(fileno(o->f)) && errno != EINVAL)
 		err = -errno;
-	if (o->part && fclose(o->f) && !err)
+	if (o->path && fclose(o->f) && !err)
 		err = -errno;
-	if (!err && o->part && rename(o->part, o->path))
-		err = -errno;
+	if (!err && o->part)
+		err = give_name(o);
 	if (err && err != -EPIPE)
-		diag__set(d, err, "cannot write %s: %s", o->path ? o->path : "the output", strerror(-err));
+		cannot(d, o->path ? o->path : "the output", err);
 	if (err && o->part)
 		unlink(o->part);
 	free(o->part);
@@ -53,10 +92,10 @@ int outfile__done(struct outfile *o, struct diag *d)
 
 void outfile__drop(struct outfile *o)
 {
-	if (!o->part)
-		return;
-	fclose(o->f);
-	unlink(o->part);
+	if (o->path)
+		fclose(o->f);
+	if (o->part)
+		unlink(o->part);
 	free(o->part);
 	o->part = NULL;
 }

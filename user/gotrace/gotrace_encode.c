@@ -219,7 +219,7 @@ static struct gthread *born(struct gotrace *g, struct slice_thread *t, u64 raw)
 	number(g, t);
 	th->slot = take_slot(g);
 	control_begin(g, th->proc, raw);
-	GO_EVENT(&g->wire, &g->control, tick(g, raw), GO_CREATE, th->g, gotrace__name_stack(g, t->thread->name), 0);
+	GO_EVENT(&g->wire, &g->control, tick(g, raw), GO_CREATE, th->g, gthread__name_stack(g, t->thread), 0);
 	control_end(g, raw);
 	start_proc(g, &th->stream, th->slot, raw);
 	GO_EVENT(&g->wire, &th->stream, tick(g, raw), GO_START, th->g, 1);

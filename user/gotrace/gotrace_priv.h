@@ -177,6 +177,7 @@ u64 gsite__text(struct gotrace *g, struct gsite *s);
 u64 gsite__stack(struct gotrace *g, struct gsite *s);
 /* The stack that names a goroutine. */
 u64 gotrace__name_stack(struct gotrace *g, const char *name);
+u64 gthread__name_stack(struct gotrace *g, const struct thread *t);
 /* "comm[pid]"; returns dst. */
 const char *gproc__name(const struct gproc *p, char dst[96]);
 

@@ -3,6 +3,7 @@
 #include "gotrace/gotrace_priv.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -149,8 +150,22 @@ u64 gotrace__name_stack(struct gotrace *g, const char *name)
 	/* goroutines of Go's own runtime are drawn and counted otherwise */
 	if (!strncmp(name, "runtime.", 8))
 		text_buf__puts(&t, "thread ");
-	text_buf__puts(&t, *name ? name : "(unnamed)");
+	text_buf__puts(&t, name);
 	return go_wire__stack(&g->wire, name_pc(g, tmp, t.at - tmp), tmp, t.at - tmp, file, sizeof(file) - 1, 1);
+}
+
+u64 gthread__name_stack(struct gotrace *g, const struct thread *t)
+{
+	char number[32];
+
+	if (t->name && t->name[0])
+		return gotrace__name_stack(g, t->name);
+	/* as dump calls it */
+	if (t->tid)
+		snprintf(number, sizeof(number), "%u", t->tid);
+	else
+		snprintf(number, sizeof(number), "%08" PRIx64, t->uid);
+	return gotrace__name_stack(g, number);
 }
 
 const char *gproc__name(const struct gproc *p, char dst[96])
