@@ -103,4 +103,55 @@ __inline void page__forget(struct emit *e, const struct wire_page_key *key, cons
 	bpf_map_delete_elem(&pages, key);
 }
 
+/* A thread ends, or its memory is about to be replaced: deliver what its pages hold. Not sleepable. Bounded by the
+ * number of modules a thread can have pages of. forget: drop the entries; final: do not read these pages again. */
+__inline void thread__drain(struct emit *e, __u32 tid, __u32 why, const bool forget, const bool final)
+{
+	struct wire_page_key key = {.tid = tid};
+	struct wire_page_val *val;
+	struct wire_page h;
+	__u32 n; /* not key.n: the verifier loses sight of a counter whose address helpers take */
+	int lost;
+
+	for (n = 0; n < WIRE_PAGES_PER_THREAD; n++) {
+		key.n = n;
+		val = bpf_map_lookup_elem(&pages, &key);
+		if (!val)
+			continue;
+		if (val->state == STATE_LIVE) {
+			if (bpf_probe_read_user(&h, sizeof(h), (void *)val->addr)) {
+				/* Reaped or paged out. If it held something new, nobody will know how much. */
+				emit__count(e, WIRE_C_BATCHES);
+				emit__count(e, WIRE_C_BATCH_LOST_READ);
+				val->lost_cause = WIRE_C_BATCH_LOST_READ;
+			} else if (!page__valid(&h, val->addr) || h.id != val->id || h.tid != val->ns_tid) {
+				/* Unmapped, recycled, or wiped by a fork: not this thread's page any more. */
+				emit__count(e, WIRE_C_BAD_PAGE);
+			} else if (WIRE_COMMIT_CNT(h.commit) || page__seen(&h) != val->seen) {
+				lost = page__send(e, &h, val->addr, why, val->module, false);
+				page__mark(val, &h, lost);
+			}
+			if (final)
+				val->state = STATE_EXEC;
+		}
+		if (forget)
+			page__forget(e, &key, val);
+	}
+}
+
+/* Forget what is known of a thread without reading anything. */
+__inline void thread__forget(struct emit *e, __u32 tid)
+{
+	struct wire_page_key key = {.tid = tid};
+	struct wire_page_val *val;
+	__u32 n;
+
+	for (n = 0; n < WIRE_PAGES_PER_THREAD; n++) {
+		key.n = n;
+		val = bpf_map_lookup_elem(&pages, &key);
+		if (val)
+			page__forget(e, &key, val);
+	}
+}
+
 #endif

@@ -6,6 +6,7 @@
 #include "cmd/control.h"
 #include "cmd/flight_opts.h"
 #include "cmd/flight_report.h"
+#include "cmd/flight_triggers.h"
 #include "cmd/foreground.h"
 #include "cmd/session.h"
 #include "cmd/snapshots.h"
@@ -23,6 +24,8 @@ struct flight_cmd {
 	struct flight_cmd_opts opts;
 	struct session *session;
 	struct snapshots *snapshots;
+	struct trigger_set *set; /* the triggers' own */
+	struct flight_triggers *triggers;
 	struct control *control;
 	struct child child;
 	char exe[256];
@@ -52,7 +55,7 @@ static void on_warn(void *ctx, const char *text)
 
 /* --- snapshots that nobody outside asked for ------------------------------------------------------------------------ */
 
-static void on_own_done(void *ctx, const struct snapshot_result *r)
+static void tell_own(void *ctx, const struct snapshot_result *r)
 {
 	struct flight_cmd *f = ctx;
 	char text[512];
@@ -69,9 +72,17 @@ static void on_own_done(void *ctx, const struct snapshot_result *r)
 	fprintf(stderr, ": %s\n", flight_report__snapshot(r, text, sizeof(text)));
 }
 
+static void on_own_done(void *ctx, const struct snapshot_result *r)
+{
+	struct flight_cmd *f = ctx;
+
+	tell_own(f, r);
+	flight_triggers__keep(f->triggers, r);
+}
+
 static void take_own(struct flight_cmd *f, const char *why)
 {
-	struct snapshot_request req = { .fd = -1, .why = why, .done = on_own_done, .ctx = f };
+	struct snapshot_request req = { .fd = -1, .format = f->opts.format, .done = on_own_done, .ctx = f };
 	int err = snapshots__ask(f->snapshots, &req);
 
 	if (!err)
@@ -107,11 +118,6 @@ static int check_file(int fd, struct diag *d)
 	return 0;
 }
 
-struct request {
-	struct flight_cmd *f;
-	struct client *client; /* NULL: gone */
-};
-
 static void on_asked_done(void *ctx, const struct snapshot_result *r)
 {
 	char text[2048];
@@ -124,7 +130,7 @@ static void on_asked_done(void *ctx, const struct snapshot_result *r)
 
 static void request_snapshot(struct flight_cmd *f, struct client *c, const char *text, int fd)
 {
-	struct snapshot_request req = { .fd = fd, .why = "request", .done = on_asked_done, .ctx = c };
+	struct snapshot_request req = { .fd = fd, .done = on_asked_done, .ctx = c };
 	char value[64], *end;
 	struct diag d = { 0 };
 	int err = check_file(fd, &d);
@@ -134,9 +140,8 @@ static void request_snapshot(struct flight_cmd *f, struct client *c, const char 
 		if (*end || !req.last_ns)
 			err = diag__set(&d, -EINVAL, "not a time: last_ns %s", value);
 	}
-	if (!err && control__get(text, "format", value, sizeof(value)) && strcmp(value, "tape")) {
+	if (!err && control__get(text, "format", value, sizeof(value)) && snapshot_format__parse(value, &req.format))
 		err = diag__set(&d, -EINVAL, "no such format: %s", value);
-	}
 	if (!err) {
 		err = snapshots__ask(f->snapshots, &req);
 		fd = -1;
@@ -165,7 +170,7 @@ static void request_info(struct flight_cmd *f, struct client *c)
 static void request_status(struct flight_cmd *f, struct client *c)
 {
 	size_t bytes = 0;
-	char *text = flight_report__status(f->session, f->snapshots, f->start_ns, &bytes);
+	char *text = flight_report__status(f->session, f->snapshots, f->triggers, f->start_ns, &bytes);
 	struct diag d;
 
 	if (text) {
@@ -215,6 +220,33 @@ static int on_watch(void *ctx, int fd)
 
 /* --- life ----------------------------------------------------------------------------------------------------------- */
 
+static void on_process_end(void *ctx, const struct wire_life *l)
+{
+	struct flight_cmd *f = ctx;
+
+	if (f->set)
+		trigger_set__process_end(f->set, l->head.pid, l->comm, l->status, l->head.time_ns);
+}
+
+static int open_triggers(struct flight_cmd *f, struct diag *d)
+{
+	struct expr_error e;
+	int err = 0;
+
+	f->triggers = flight_triggers__new(&f->opts.policy, f->opts.format);
+	if (!f->triggers)
+		return diag__set(d, -ENOMEM, "not enough memory");
+	if (!f->opts.on_cnt)
+		return 0;
+	f->set = trigger_set__new(flight_triggers__fired, f->triggers);
+	for (u32 i = 0; f->set && i < f->opts.on_cnt && !err; i++)
+		err = trigger_set__add(f->set, f->opts.on[i], &e);
+	if (!f->set || err)
+		return diag__set(d, -ENOMEM, "not enough memory for the triggers");
+	flight_triggers__watch(f->triggers, f->set);
+	return 0;
+}
+
 static int open_session(struct flight_cmd *f, struct diag *d)
 {
 	const struct flight_cmd_opts *o = &f->opts;
@@ -223,17 +255,25 @@ static int open_session(struct flight_cmd *f, struct diag *d)
 	struct session_opts so = { .sz = sizeof(so), .ring_bytes = o->ring_bytes, .max_text = o->target.max_text,
 				   .max_spans = o->max_spans, .follow = o->target.follow, .immediate = o->target.immediate,
 				   .no_pairs = o->target.no_pairs, .sigs = o->target.sigs, .flight = &fo,
-				   .note = on_note, .warn = on_warn, .ctx = f };
+				   .process_end = on_process_end, .note = on_note, .warn = on_warn, .ctx = f };
 	struct snapshots_opts no = { .dir = o->output_dir, .exe = f->exe, .max_spans = o->max_spans,
 				     .no_pairs = o->target.no_pairs, .sigs = o->target.sigs };
-	int err = session__new(&so, &f->session, d);
+	struct sink sink;
+	int err;
 
+	if (f->set && trigger_set__needs_decoding(f->set)) {
+		sink = trigger_set__sink(f->set);
+		so.sinks = &sink;
+		so.sink_cnt = 1;
+	}
+	err = session__new(&so, &f->session, d);
 	if (err)
 		return err;
 	no.session = f->session;
 	f->snapshots = snapshots__new(&no);
 	if (!f->snapshots)
 		return diag__set(d, -ENOMEM, "not enough memory");
+	flight_triggers__begin(f->triggers, f->snapshots, tell_own, f);
 	return session__watch(f->session, snapshots__fd(f->snapshots));
 }
 
@@ -273,8 +313,9 @@ static int loop(struct flight_cmd *f, struct diag *d)
 		if (err && err != -EINTR)
 			return diag__set(d, err, "cannot go on recording: %s", strerror(-err));
 		control__poll(f->control, now);
-		if (foreground__usr2())
+		if (foreground__usr2() && !(f->set && trigger_set__signal(f->set, now)))
 			take_own(f, "SIGUSR2");
+		flight_triggers__poll(f->triggers, session__stream_ns(f->session), clock__mono_ns());
 		snapshots__poll(f->snapshots);
 	}
 	return 0;
@@ -288,10 +329,11 @@ static int finish(struct flight_cmd *f, struct diag *d)
 	if (err)
 		diag__set(d, err, "cannot finish the recording: %s", strerror(-err));
 	snapshots__finish(f->snapshots);
-	if (!f->opts.no_final) {
+	/* of the same time: what a trigger still waited for is the last one */
+	if (!flight_triggers__last(f->triggers) && !f->opts.no_final)
 		take_own(f, "end of the recording");
-		snapshots__finish(f->snapshots);
-	}
+	snapshots__finish(f->snapshots);
+	flight_triggers__finish(f->triggers);
 	return err;
 }
 
@@ -326,6 +368,8 @@ static int run(struct flight_cmd *f)
 	foreground__exe(&f->child, &f->opts.target, f->exe, sizeof(f->exe));
 	f->start_ns = clock__mono_ns();
 	if (!err)
+		err = open_triggers(f, &d);
+	if (!err)
 		err = open_session(f, &d);
 	if (!err)
 		err = open_control(f, &d);
@@ -344,6 +388,7 @@ int cmd_flight(int argc, char **argv)
 	status = run(&f);
 	control__free(f.control);
 	snapshots__free(f.snapshots);
+	flight_triggers__free(f.triggers);
 	session__free(f.session);
 	child__done(&f.child);
 	flight_opts__done(&f.opts);

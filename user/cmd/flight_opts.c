@@ -4,7 +4,8 @@
 #include "base/units.h"
 #include "cmd/cmd.h"
 
-enum { KEY_SIZE = 256, KEY_PERIOD, KEY_GENERATION, KEY_RING, KEY_MAX_SPANS, KEY_SOCKET, KEY_NAME, KEY_DIR, KEY_NO_FINAL };
+enum { KEY_SIZE = 256, KEY_PERIOD, KEY_GENERATION, KEY_RING, KEY_MAX_SPANS, KEY_SOCKET, KEY_NAME, KEY_DIR, KEY_NO_FINAL,
+	KEY_FORMAT, KEY_ON, KEY_POST, KEY_COOLDOWN, KEY_MAX_SNAPSHOTS, KEY_KEEP_TOTAL, KEY_EXEC };
 
 static const struct argp_option options[] = {
 	{ NULL, 0, NULL, 0, "How much is kept:", 2 },
@@ -16,11 +17,21 @@ static const struct argp_option options[] = {
 	{ "no-final", KEY_NO_FINAL, NULL, 0, "no snapshot when the recording ends", 3 },
 	{ "name", KEY_NAME, "NAME", 0, "of this recorder, for `tapebpf snapshot` (default)", 3 },
 	{ "socket", KEY_SOCKET, "PATH", 0, "instead of a name: where it listens", 3 },
-	{ NULL, 0, NULL, 0, "How:", 4 },
-	{ "ring-size", KEY_RING, "BYTES", 0, "kernel buffer for each CPU (8M)", 4 },
-	{ "max-spans", KEY_MAX_SPANS, "N", 0, "live spans to keep track of in a snapshot (1000000)", 4 },
-	{ "quiet", 'q', NULL, 0, "say nothing but errors", 4 },
-	{ "verbose", 'v', NULL, 0, "say more: files, sites, pages", 4 },
+	{ "format", KEY_FORMAT, "tape|go", 0, "of those: a tape, or a Go execution trace (tape)", 3 },
+	{ NULL, 0, NULL, 0, "Triggers, which take one by themselves:", 4 },
+	{ "on", KEY_ON, "TRIGGER", 0,
+	  "'span:NAME>50ms' (open to close), 'busy:NAME>50ms', 'open:NAME>1s' (a hang), 'event:NAME', 'event:level>=error', exit, "
+	  "crash, signal; may be given again; see tapebpf-expr(7)", 4 },
+	{ "post", KEY_POST, "TIME", 0, "go on recording before the cut (0)", 4 },
+	{ "cooldown", KEY_COOLDOWN, "TIME", 0, "after one, swallow and count what fires (30s)", 4 },
+	{ "max-snapshots", KEY_MAX_SNAPSHOTS, "N", 0, "no more than so many by triggers (any number)", 4 },
+	{ "keep-total", KEY_KEEP_TOTAL, "BYTES", 0, "delete the oldest of the recorder's own beyond so much", 4 },
+	{ "exec", KEY_EXEC, "CMD", 0, "run after each, by sh; TAPEBPF_SNAPSHOT, TAPEBPF_TRIGGER ... are in its environment", 4 },
+	{ NULL, 0, NULL, 0, "How:", 5 },
+	{ "ring-size", KEY_RING, "BYTES", 0, "kernel buffer for each CPU (8M)", 5 },
+	{ "max-spans", KEY_MAX_SPANS, "N", 0, "live spans to keep track of in a snapshot (1000000)", 5 },
+	{ "quiet", 'q', NULL, 0, "say nothing but errors", 5 },
+	{ "verbose", 'v', NULL, 0, "say more: files, sites, pages", 5 },
 	{ 0 },
 };
 
@@ -31,6 +42,43 @@ static u64 parse_time(struct argp_state *state, const char *what, const char *ar
 	if (units__ns(arg, &ns) || ns < NSEC_PER_MSEC || ns > 86400 * NSEC_PER_SEC)
 		argp_error(state, "--%s %s: want a time from 1ms to 24h, such as 10s or 500ms", what, arg);
 	return ns;
+}
+
+/* The place in the text is shown below it. */
+static void parse_trigger(struct argp_state *state, struct flight_cmd_opts *o, const char *arg)
+{
+	struct trigger_set *probe = trigger_set__new(NULL, NULL);
+	struct expr_error e = { 0 };
+
+	if (o->on_cnt == ARRAY_SIZE(o->on))
+		argp_error(state, "more than %zu triggers", ARRAY_SIZE(o->on));
+	if (probe && trigger_set__add(probe, arg, &e))
+		argp_error(state, "--on: %s\n  %s\n  %*s", e.text, arg, (int)e.column + 1, "^");
+	trigger_set__free(probe);
+	o->on[o->on_cnt++] = arg;
+}
+
+static u64 parse_wait(struct argp_state *state, const char *what, const char *arg)
+{
+	u64 ns = 0;
+
+	if (units__ns(arg, &ns) || ns > 86400 * NSEC_PER_SEC)
+		argp_error(state, "--%s %s: want a time up to 24h, such as 2s", what, arg);
+	return ns;
+}
+
+static void parse_policy(int key, char *arg, struct argp_state *state, struct flight_cmd_opts *o)
+{
+	if (key == KEY_POST)
+		o->policy.post_ns = parse_wait(state, "post", arg);
+	else if (key == KEY_COOLDOWN)
+		o->policy.cooldown_ns = parse_wait(state, "cooldown", arg);
+	else if (key == KEY_MAX_SNAPSHOTS)
+		o->policy.max_snapshots = target_opts__count(state, "max-snapshots", arg);
+	else if (key == KEY_KEEP_TOTAL)
+		o->policy.keep_total_bytes = target_opts__bytes(state, "keep-total", arg, 1, 1ULL << 50);
+	else
+		o->policy.exec = arg;
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -70,6 +118,20 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_NO_FINAL:
 		o->no_final = true;
 		return 0;
+	case KEY_FORMAT:
+		if (snapshot_format__parse(arg, &o->format))
+			argp_error(state, "--format %s: want tape or go", arg);
+		return 0;
+	case KEY_ON:
+		parse_trigger(state, o, arg);
+		return 0;
+	case KEY_POST:
+	case KEY_COOLDOWN:
+	case KEY_MAX_SNAPSHOTS:
+	case KEY_KEEP_TOTAL:
+	case KEY_EXEC:
+		parse_policy(key, arg, state, o);
+		return 0;
 	case 'q':
 		o->verbose = -1;
 		return 0;
@@ -96,7 +158,8 @@ int flight_opts__parse(struct flight_cmd_opts *o, int argc, char **argv, int *st
 {
 	static char name[] = "tapebpf flight";
 
-	*o = (struct flight_cmd_opts){ .name = "default" };
+	*o = (struct flight_cmd_opts){ .name = "default",
+					.policy = { .sz = sizeof(o->policy), .cooldown_ns = 30 * NSEC_PER_SEC } };
 	if (target_opts__init(&o->target)) {
 		*status = EXIT_FAILED;
 		return -1;

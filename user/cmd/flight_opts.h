@@ -3,7 +3,9 @@
 #ifndef TAPEBPF_FLIGHT_OPTS_H
 #define TAPEBPF_FLIGHT_OPTS_H
 
+#include "cmd/snapshot_write.h"
 #include "cmd/target_opts.h"
+#include "flight/policy.h"
 
 struct flight_cmd_opts {
 	struct target_opts target;
@@ -12,6 +14,10 @@ struct flight_cmd_opts {
 	const char *socket; /* NULL: by name */
 	const char *name;
 	const char *output_dir; /* NULL: here */
+	enum snapshot_format format;
+	const char *on[TRIGGER_MAX];
+	u32 on_cnt;
+	struct policy_opts policy;
 	bool no_final;
 	int verbose; /* -1 quiet, 0, 1 ... */
 };

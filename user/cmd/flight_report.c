@@ -121,7 +121,8 @@ static void put_self(FILE *f, struct session *s, u64 now_ns, u64 start_ns)
 	put(f, "targets", session__targets(s));
 }
 
-char *flight_report__status(struct session *s, const struct snapshots *sn, u64 start_ns, size_t *bytes)
+char *flight_report__status(struct session *s, const struct snapshots *sn, const struct flight_triggers *tr,
+			    u64 start_ns, size_t *bytes)
 {
 	u64 now_ns = clock__mono_ns();
 	struct snapshots_stats ss;
@@ -142,6 +143,7 @@ char *flight_report__status(struct session *s, const struct snapshots *sn, u64 s
 	put(f, "capture_max_ns", ss.max_capture_ns);
 	put(f, "processes", st.processes);
 	put(f, "threads", st.threads);
+	flight_triggers__report(tr, f);
 	flight__each_process(session__flight(s), now_ns, put_process, f);
 	return fclose(f) ? NULL : text;
 }

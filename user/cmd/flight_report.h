@@ -3,6 +3,7 @@
 #ifndef TAPEBPF_FLIGHT_REPORT_H
 #define TAPEBPF_FLIGHT_REPORT_H
 
+#include "cmd/flight_triggers.h"
 #include "cmd/snapshots.h"
 
 /* One line for people. Returns dst. */
@@ -10,6 +11,7 @@ char *flight_report__snapshot(const struct snapshot_result *r, char *dst, size_t
 /* The answer to a request (control.h). Returns its length. */
 size_t flight_report__answer(const struct snapshot_result *r, char *dst, size_t bytes);
 /* ... to a request for the status: lines KEY VALUE. malloc'ed; NULL: no memory. */
-char *flight_report__status(struct session *s, const struct snapshots *sn, u64 start_ns, size_t *bytes);
+char *flight_report__status(struct session *s, const struct snapshots *sn, const struct flight_triggers *tr,
+			    u64 start_ns, size_t *bytes);
 
 #endif

@@ -17,6 +17,7 @@ static const struct command {
 	{ "record", cmd_record, "record running programs to a tape (the default)" },
 	{ "flight", cmd_flight, "keep the newest records in memory, for snapshots" },
 	{ "snapshot", cmd_snapshot, "write what a flight recorder has kept to a tape" },
+	{ "status", cmd_status, "say how a flight recorder is" },
 	{ "list", cmd_list, "show the probe sites and callsites of a process or file" },
 	{ "dump", cmd_dump, "print a tape as text, tree or JSON" },
 	{ "verify", cmd_verify, "audit a tape" },

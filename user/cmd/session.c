@@ -29,12 +29,19 @@
 
 /* --- callbacks of the rooms below ------------------------------------------------------------------------- */
 
+static void tell_end(struct session *s, const struct wire_life *l, size_t bytes)
+{
+	if (l->head.kind == WIRE_EXIT && s->opts.process_end && bytes >= sizeof(*l) && l->flags & WIRE_LIFE_PROCESS)
+		s->opts.process_end(s->opts.ctx, l);
+}
+
 static int on_ring(void *ctx, const void *rec, size_t bytes)
 {
 	struct session *s = ctx;
 
 	if (s->flight)
 		flight__rec(s->flight, rec, bytes);
+	tell_end(s, rec, bytes);
 	return s->decode ? ingest__push(s->ingest, rec, bytes) : 0;
 }
 
@@ -201,6 +208,11 @@ int session__watch(struct session *s, int fd)
 struct flight *session__flight(struct session *s)
 {
 	return s->flight;
+}
+
+u64 session__stream_ns(const struct session *s)
+{
+	return ingest__passed_ns(s->ingest);
 }
 
 /*

@@ -25,6 +25,8 @@ struct session_opts {
 	const struct sink *sinks; /* none: nothing is decoded */
 	u32 sink_cnt;
 	const struct flight_opts *flight; /* not NULL: keep records as they came, for snapshots; who and pairs are the session's */
+	/* A process of ours has ended, all that its threads left is in the rings or was drained. May be NULL. */
+	void (*process_end)(void *ctx, const struct wire_life *l);
 	/* Something worth telling with -v; may be NULL. */
 	void (*note)(void *ctx, const char *text);
 	/* Something that a user has to know to understand the recording; may be NULL. */
@@ -59,6 +61,8 @@ int session__watch(struct session *s, int fd);
  * not enough memory, or an error of the kernel's side (errno). The names in it are the session's: release it before. */
 struct snapshot *session__snapshot(struct session *s);
 struct flight *session__flight(struct session *s);
+/* The sinks have heard of everything up to this time. */
+u64 session__stream_ns(const struct session *s);
 
 /* Detach, drain, account, close what is open. The sinks have seen everything after it. */
 int session__stop(struct session *s);

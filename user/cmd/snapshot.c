@@ -12,7 +12,7 @@
 #include "cmd/cmd.h"
 #include "cmd/control.h"
 #include "tape/tape_file.h"
-#include "tape/tape_writer.h"
+#include "cmd/snapshot_write.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -24,14 +24,16 @@
 struct snapshot_opts {
 	const char *output, *socket, *name;
 	u64 last_ns;
-	bool force, quiet;
+	enum snapshot_format format;
+	bool force, quiet, format_given;
 };
 
-enum { KEY_LAST = 256, KEY_SOCKET, KEY_NAME, KEY_FORCE };
+enum { KEY_LAST = 256, KEY_SOCKET, KEY_NAME, KEY_FORCE, KEY_FORMAT };
 
 static const struct argp_option options[] = {
 	{ "output", 'o', "FILE|-", 0, "the tape (default: EXE_DATE.tape here); - is standard output", 1 },
 	{ "force", KEY_FORCE, NULL, 0, "replace an existing file", 1 },
+	{ "format", KEY_FORMAT, "tape|go", 0, "a tape, or a Go execution trace (tape; by the ending of FILE: .trace)", 1 },
 	{ "last", KEY_LAST, "TIME", 0, "only so far back (5s, 500ms)", 1 },
 	{ "name", KEY_NAME, "NAME", 0, "of the recorder (default)", 2 },
 	{ "socket", KEY_SOCKET, "PATH", 0, "where it listens, instead of its name", 2 },
@@ -56,6 +58,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_LAST:
 		if (units__ns(arg, &o->last_ns) || !o->last_ns)
 			argp_error(state, "--last %s: want a time such as 5s, 500ms or 2m", arg);
+		return 0;
+	case KEY_FORMAT:
+		if (snapshot_format__parse(arg, &o->format))
+			argp_error(state, "--format %s: want tape or go", arg);
+		o->format_given = true;
 		return 0;
 	case KEY_NAME:
 		o->name = arg;
@@ -90,7 +97,7 @@ static int connect_to(const struct snapshot_opts *o, struct diag *d)
 	return err ? err : control__connect(path, d);
 }
 
-static int default_path(int sock, char *path, size_t bytes, struct diag *d)
+static int default_path(int sock, enum snapshot_format format, char *path, size_t bytes, struct diag *d)
 {
 	char *answer, exe[256] = "";
 	size_t n;
@@ -100,7 +107,7 @@ static int default_path(int sock, char *path, size_t bytes, struct diag *d)
 		return err;
 	control__get(answer, "exe", exe, sizeof(exe));
 	free(answer);
-	tape_writer__default_name(path, bytes, exe, (s64)clock__ns(CLOCK_REALTIME));
+	snapshot__name(path, bytes, exe, format);
 	return 0;
 }
 
@@ -131,11 +138,12 @@ static void summary(const char *answer)
 
 static int ask(int sock, const struct snapshot_opts *o, int fd, char **answer, struct diag *d)
 {
-	char request[128] = "snapshot\n";
+	char request[128], last[64] = "";
 	size_t n;
 
 	if (o->last_ns)
-		snprintf(request, sizeof(request), "snapshot\nlast_ns %" PRIu64 "\n", o->last_ns);
+		snprintf(last, sizeof(last), "last_ns %" PRIu64 "\n", o->last_ns);
+	snprintf(request, sizeof(request), "snapshot\nformat %s\n%s", o->format == SNAPSHOT_GO ? "go" : "tape", last);
 	return control__ask(sock, request, fd, answer, &n, d);
 }
 
@@ -144,7 +152,7 @@ static int to_file(int sock, const struct snapshot_opts *o, char **answer, struc
 	struct tape_file_new nf;
 	char path[512], *named = NULL;
 	const char *want = o->output;
-	int err = want ? 0 : default_path(sock, path, sizeof(path), d);
+	int err = want ? 0 : default_path(sock, o->format, path, sizeof(path), d);
 
 	if (err)
 		return err;
@@ -199,12 +207,16 @@ int cmd_snapshot(int argc, char **argv)
 	struct snapshot_opts o = { .name = "default" };
 	__free_ptr char *answer = NULL;
 	struct diag d = { 0 };
+	const char *ending;
 	int sock, err;
 
 	argv[0] = name;
 	argp_err_exit_status = EXIT_USAGE;
 	if (argp_parse(&argp, argc, argv, 0, NULL, &o))
 		return EXIT_USAGE;
+	ending = o.output ? strrchr(o.output, '.') : NULL;
+	if (!o.format_given && ending && !strcmp(ending, ".trace"))
+		o.format = SNAPSHOT_GO;
 	sock = connect_to(&o, &d);
 	if (sock < 0)
 		return cmd__fail(EXIT_FAILED, &d);

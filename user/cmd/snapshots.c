@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/snapshots.h"
 
-#include "tape/tape_sink.h"
-#include "tape/tape_writer.h"
+#include "cmd/snapshot_write.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,14 +27,9 @@ struct asker {
 /* One snapshot, for all that asked the same. */
 struct job {
 	struct job *prev, *next;
-	u64 last_ns;
-	enum snapshot_format format;
-	const char *why;
 	struct asker *askers; /* the first one's file, or dir, is what is written */
-	int fd;		      /* to be written; -1: path */
-	char path[4096];
-	struct snapshot *snap;
-	struct snapshot_result res;
+	struct snapshot_write w;
+	char *texts; /* of w.trigger */
 };
 
 struct snapshots {
@@ -50,59 +44,6 @@ struct snapshots {
 
 /* --- the thread that writes ------------------------------------------------------------------------------------ */
 
-/* What the clocks showed at a time of the past. */
-static struct clock_pair clock__then(const struct clock_pair *now, u64 mono_ns)
-{
-	u64 back = now->mono_ns - mono_ns;
-
-	return (struct clock_pair){ .mono_ns = mono_ns, .real_ns = now->real_ns - (s64)back, .boot_ns = now->boot_ns - back };
-}
-
-static int open_tape(struct job *j, const struct clock_pair *base, struct tape_writer **w)
-{
-	struct tape_writer_opts wo = { .sz = sizeof(wo), .base_unix_ns = base->real_ns, .base_mono_ns = base->mono_ns };
-	int fd = j->fd;
-
-	j->fd = -1;
-	if (fd >= 0)
-		return tape_writer__open_fd(fd, "the snapshot's file", &wo, w, &j->res.diag);
-	return tape_writer__open(j->path, &wo, w, &j->res.diag);
-}
-
-static int write_tape(struct snapshots *s, struct job *j)
-{
-	struct replay_opts ro = { .sz = sizeof(ro), .max_spans = s->o.max_spans, .no_pairs = s->o.no_pairs, .sigs = s->o.sigs };
-	struct clock_pair base, *at = &j->snap->at;
-	struct replay_result *r = &j->res.replay;
-	struct tape_writer *w;
-	struct tape_sink *ts;
-	struct sink to;
-	int err, e;
-
-	if (j->last_ns && j->last_ns < at->mono_ns)
-		ro.from_ns = at->mono_ns - j->last_ns;
-	base = clock__then(at, replay__from_ns(j->snap, &ro));
-	err = open_tape(j, &base, &w);
-	if (err)
-		return err;
-	snprintf(j->path, sizeof(j->path), "%s", tape_writer__path(w));
-	ts = tape_sink__new(w, NULL);
-	if (!ts) {
-		tape_writer__close(w, NULL);
-		return -ENOMEM;
-	}
-	to = tape_sink__sink(ts);
-	tape_sink__clocks(ts, base.mono_ns, base.real_ns, base.boot_ns);
-	err = replay__run(j->snap, &ro, &to, r);
-	tape_sink__clocks(ts, at->mono_ns, at->real_ns, at->boot_ns);
-	e = tape_sink__finish(ts, at->mono_ns, r->emitted, r->stored, r->lost_sum);
-	tape_sink__free(ts);
-	err = err ? err : e;
-	j->res.bytes = tape_writer__bytes(w);
-	e = tape_writer__close(w, &j->res.diag);
-	return err ? err : e;
-}
-
 static void *write_thread(void *ctx)
 {
 	struct snapshots *s = ctx;
@@ -111,8 +52,8 @@ static void *write_thread(void *ctx)
 
 	/* the recorder may have asked for precedence: this is not urgent */
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 0);
-	j->res.err = write_tape(s, j);
-	j->res.write_ns = clock__mono_ns() - begin;
+	j->w.res.err = snapshot__write(&j->w);
+	j->w.res.write_ns = clock__mono_ns() - begin;
 	__atomic_store_n(&s->finished, true, __ATOMIC_RELEASE);
 	if (write(s->event_fd, &one, sizeof(one)) < 0) {
 		/* the next round looks anyway */
@@ -143,11 +84,11 @@ static void tell(struct job *j, int source_fd)
 	bool first = true;
 
 	LL_FOREACH_SAFE(j->askers, a, tmp) {
-		struct snapshot_result r = j->res;
+		struct snapshot_result r = j->w.res;
 
-		r.path = source_fd >= 0 ? NULL : j->path;
+		r.path = source_fd >= 0 ? NULL : j->w.path;
 		if (!first && a->fd >= 0 && !r.err) {
-			int from = source_fd >= 0 ? source_fd : open(j->path, O_RDONLY | O_CLOEXEC);
+			int from = source_fd >= 0 ? source_fd : open(j->w.path, O_RDONLY | O_CLOEXEC);
 
 			r.path = NULL;
 			r.err = from < 0 ? -errno : copy_file(from, a->fd);
@@ -172,18 +113,19 @@ static void job__done(struct snapshots *s, struct job *j)
 {
 	int source_fd = j->askers ? j->askers->fd : -1;
 
-	if (j->fd >= 0)
-		close(j->fd);
-	if (j->res.err) {
+	if (j->w.fd >= 0)
+		close(j->w.fd);
+	if (j->w.res.err) {
 		s->st.failed++;
-		if (!j->res.diag.text[0])
-			diag__set(&j->res.diag, j->res.err, "cannot take a snapshot: %s", strerror(-j->res.err));
+		if (!j->w.res.diag.text[0])
+			diag__set(&j->w.res.diag, j->w.res.err, "cannot take a snapshot: %s", strerror(-j->w.res.err));
 	} else {
 		s->st.taken++;
 	}
-	if (j->snap)
-		flight__release(session__flight(s->o.session), j->snap);
+	if (j->w.snap)
+		flight__release(session__flight(s->o.session), j->w.snap);
 	tell(j, source_fd);
+	free(j->texts);
 	free(j);
 }
 
@@ -207,8 +149,8 @@ static void default_path(const struct snapshots *s, struct job *j)
 {
 	char name[512];
 
-	tape_writer__default_name(name, sizeof(name), s->o.exe, (s64)clock__ns(CLOCK_REALTIME));
-	snprintf(j->path, sizeof(j->path), "%s%s%s", s->o.dir ? s->o.dir : "", s->o.dir ? "/" : "", name);
+	snapshot__name(name, sizeof(name), s->o.exe, j->w.format);
+	snprintf(j->w.path, sizeof(j->w.path), "%s%s%s", s->o.dir ? s->o.dir : "", s->o.dir ? "/" : "", name);
 }
 
 /* All signals are the recording thread's. */
@@ -229,15 +171,15 @@ static void start(struct snapshots *s, struct job *j)
 	u64 begin = clock__mono_ns();
 	int err = 0;
 
-	j->snap = session__snapshot(s->o.session);
-	j->res.capture_ns = clock__mono_ns() - begin;
-	s->st.last_capture_ns = j->res.capture_ns;
-	s->st.max_capture_ns = MAX(s->st.max_capture_ns, j->res.capture_ns);
-	if (!j->snap)
+	j->w.snap = session__snapshot(s->o.session);
+	j->w.res.capture_ns = clock__mono_ns() - begin;
+	s->st.last_capture_ns = j->w.res.capture_ns;
+	s->st.max_capture_ns = MAX(s->st.max_capture_ns, j->w.res.capture_ns);
+	if (!j->w.snap)
 		err = -errno;
 	if (!err) {
-		j->res.raw_bytes = j->snap->bytes;
-		if (j->fd < 0)
+		j->w.res.raw_bytes = j->w.snap->bytes;
+		if (j->w.fd < 0)
 			default_path(s, j);
 		s->writing = j;
 		s->finished = false;
@@ -246,7 +188,7 @@ static void start(struct snapshots *s, struct job *j)
 	if (!err)
 		return;
 	s->writing = NULL;
-	j->res.err = err;
+	j->w.res.err = err;
 	job__done(s, j);
 }
 
@@ -276,7 +218,7 @@ void snapshots__finish(struct snapshots *s)
 
 static bool same(const struct job *j, const struct snapshot_request *r)
 {
-	return j->last_ns == r->last_ns && j->format == r->format;
+	return !r->trigger && !j->texts && j->w.last_ns == r->last_ns && j->w.format == r->format;
 }
 
 static struct job *find_equal(struct snapshots *s, const struct snapshot_request *r)
@@ -291,17 +233,37 @@ static struct job *find_equal(struct snapshots *s, const struct snapshot_request
 	return NULL;
 }
 
+/* Its texts are the asker's. */
+static int copy_trigger(struct job *j, const struct trigger_fired *t)
+{
+	size_t a = strlen(t->trigger) + 1, b = strlen(t->what) + 1;
+
+	j->texts = malloc(a + b);
+	if (!j->texts)
+		return -ENOMEM;
+	memcpy(j->texts, t->trigger, a);
+	memcpy(j->texts + a, t->what, b);
+	j->w.trigger = *t;
+	j->w.trigger.trigger = j->texts;
+	j->w.trigger.what = j->texts + a;
+	return 0;
+}
+
 static struct job *new_job(struct snapshots *s, const struct snapshot_request *r)
 {
 	struct job *j = s->st.waiting < MAX_WAITING ? calloc(1, sizeof(*j)) : NULL;
 
 	if (!j)
 		return NULL;
-	j->last_ns = r->last_ns;
-	j->format = r->format;
-	j->why = r->why;
-	j->fd = r->fd >= 0 ? fcntl(r->fd, F_DUPFD_CLOEXEC, 0) : -1;
-	if (r->fd >= 0 && j->fd < 0) {
+	j->w = (struct snapshot_write){ .last_ns = r->last_ns, .format = r->format, .max_spans = s->o.max_spans,
+					.no_pairs = s->o.no_pairs, .sigs = s->o.sigs };
+	if (r->trigger && copy_trigger(j, r->trigger)) {
+		free(j);
+		return NULL;
+	}
+	j->w.fd = r->fd >= 0 ? fcntl(r->fd, F_DUPFD_CLOEXEC, 0) : -1;
+	if (r->fd >= 0 && j->w.fd < 0) {
+		free(j->texts);
 		free(j);
 		return NULL;
 	}

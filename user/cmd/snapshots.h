@@ -9,11 +9,9 @@
 #define TAPEBPF_SNAPSHOTS_H
 
 #include "cmd/session.h"
-#include "flight/replay.h"
+#include "cmd/snapshot_write.h"
 
 struct snapshots;
-
-enum snapshot_format { SNAPSHOT_TAPE };
 
 struct snapshots_opts {
 	struct session *session;
@@ -24,21 +22,11 @@ struct snapshots_opts {
 	const struct sig_set *sigs;
 };
 
-struct snapshot_result {
-	int err;
-	struct diag diag;
-	const char *path; /* NULL: went into the asker's file. Valid during the call */
-	u64 bytes;
-	u64 capture_ns, write_ns; /* recording stood still; replay and writing */
-	u64 raw_bytes;
-	struct replay_result replay;
-};
-
 struct snapshot_request {
 	u64 last_ns; /* 0: all that is kept */
 	enum snapshot_format format;
 	int fd;		 /* an open regular file, taken over; -1: a new one in dir */
-	const char *why; /* static text */
+	const struct trigger_fired *trigger; /* why, NULL: somebody asked. Copied */
 	/* Called once, from snapshots__poll or snapshots__finish. May be NULL. */
 	void (*done)(void *ctx, const struct snapshot_result *r);
 	void *ctx;

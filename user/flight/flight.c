@@ -32,6 +32,7 @@
 
 #define CARRY_BYTES (4u << 20)
 #define CLOCK_EVERY_NS (20 * NSEC_PER_MSEC)
+#define RATE_NS NSEC_PER_SEC /* rates are over one to two of it */
 #define SWEEP_AFTER_NS NSEC_PER_SEC /* what was delivered before a thread's end may come a little later */
 
 struct flight {
@@ -41,7 +42,7 @@ struct flight {
 	struct sheets sheets;
 	struct carry carry;
 	u64 last_clock_ns;
-	u64 rates_ns; /* of records_then */
+	u64 then_ns[2]; /* of roster_thread.then */
 	struct flight_stats st;
 };
 
@@ -87,6 +88,7 @@ struct flight *flight__new(const struct flight_opts *o, u64 now_ns)
 	go.generation_ns = f->o.generation_ns ? f->o.generation_ns : FLIGHT_GENERATION_NS;
 	go.generation_bytes = MIN(go.max_bytes / 8, (u64)FLIGHT_GENERATION_BYTES);
 	go.ctx = f;
+	f->then_ns[0] = f->then_ns[1] = now_ns;
 	f->ring = generations__new(&go, now_ns);
 	if (!f->ring) {
 		free(f);
@@ -298,9 +300,14 @@ static void forget_the_dead(struct flight *f, u64 now_ns)
 	struct roster_thread *t;
 
 	roster__prune(&f->who, before);
-	f->rates_ns = now_ns;
-	for (i = 0; (t = idmap__next(&f->who.tids, &i));)
-		t->records_then = t->records;
+	if (now_ns < f->then_ns[0] + RATE_NS)
+		return;
+	f->then_ns[1] = f->then_ns[0];
+	f->then_ns[0] = now_ns;
+	for (i = 0; (t = idmap__next(&f->who.tids, &i));) {
+		t->then[1] = t->then[0];
+		t->then[0] = t->records;
+	}
 	sheets__sweep(&f->sheets, now_ns - MIN(now_ns, SWEEP_AFTER_NS));
 }
 
@@ -393,7 +400,7 @@ void flight__stats(const struct flight *f, struct flight_stats *st)
 void flight__each_process(const struct flight *f, u64 now_ns,
 			  void (*fn)(void *ctx, const struct process *p, u32 threads, u64 records, double per_s), void *ctx)
 {
-	double seconds = now_ns > f->rates_ns ? (double)(now_ns - f->rates_ns) / 1e9 : 0;
+	double seconds = (double)(now_ns - f->then_ns[1]) / 1e9;
 	const struct roster_process *p;
 	const struct roster_thread *t;
 	u64 i, k;
@@ -407,7 +414,7 @@ void flight__each_process(const struct flight *f, u64 now_ns,
 				continue;
 			threads += !t->dead_ns;
 			records += t->records;
-			lately += t->records - t->records_then;
+			lately += t->records - t->then[1];
 		}
 		if (!p->dead_ns)
 			fn(ctx, &p->pub, threads, records, seconds > 0 ? (double)lately / seconds : 0);

@@ -23,7 +23,7 @@ struct roster_thread {
 	u64 since_ns, dead_ns;
 	char comm[16];
 	char *name; /* that it gave itself, NULL: none */
-	u64 records, records_then; /* for the caller's figures */
+	u64 records, then[2]; /* for the caller's figures: now, and at two moments before */
 	struct roster_thread *before; /* same tid, earlier */
 };
 

@@ -146,3 +146,8 @@ void ingest__stats(const struct ingest *in, struct ingest_stats *st)
 {
 	*st = in->st;
 }
+
+u64 ingest__passed_ns(const struct ingest *in)
+{
+	return in->watermark_ns;
+}

@@ -83,6 +83,9 @@ void ingest__expect(struct ingest *in, u32 pid, u32 tid, u64 id, u64 number);
 /* Pass on everything held, in order, regardless of time, with open gaps declared lost. */
 int ingest__finish(struct ingest *in);
 
+/* Up to this time records have been passed on. */
+u64 ingest__passed_ns(const struct ingest *in);
+
 struct ingest_stats {
 	u64 emitted;	 /* records of pages known to have been emitted: by their numbers */
 	u64 received;	 /* of those, received (each once) */

@@ -1,0 +1,157 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Triggers of `flight`: each with a program that does what it waits for, and what follows when one fires.
+. "$(dirname "$0")/flight_lib.sh"
+
+# fires TRIGGER WHAT [MS]: one snapshot is taken, says why, and is sound. Its dump is in why.json.
+fires()
+{
+	need_root
+	start_flight -b "$TARGETS/th_trigger" --no-final --on "$1"
+	shift
+	start_target th_trigger "$@"
+	wait_until 20 grep -q '^tapebpf: snapshot ' record.err || fail "no snapshot"
+	kill -TERM "$TARGET" 2>/dev/null
+	wait_target
+	stop_flight
+	assert_eq "snapshots" 1 "$(find out -name '*.tape' | wc -l)"
+	assert_verified "$(own 1)"
+	"$TAPEBPF" dump --json "$(own 1)" >all.json
+	grep '"type":"trigger"' all.json >why.json
+	assert_eq "reasons in it" 1 "$(wc -l <why.json)"
+}
+
+# silent TRIGGER WHAT [MS]: it does not fire.
+silent()
+{
+	need_root
+	start_flight -b "$TARGETS/th_trigger" --no-final --on "$1"
+	shift
+	start_target th_trigger "$@"
+	sleep 1.2
+	kill -TERM "$TARGET"
+	wait_target
+	stop_flight
+	assert_eq "snapshots" 0 "$(find out -name '*.tape' | wc -l)"
+}
+
+span() { fires 'span:slow>50ms' span 80 && assert_match "what" 'slow' why.json; }
+span_short() { silent 'span:slow>500ms' span 20; }
+busy() { fires 'busy:worked>50ms' busy 80 && assert_match "what" 'worked' why.json; }
+hang() { fires 'open:stuck>300ms' hang && assert_match "what" 'stuck' why.json; }
+event_name() { fires 'event:request.failed' event && assert_match "what" 'request.failed' why.json; }
+event_level() { fires 'event:level>=error' event && assert_match "what" 'code=500' why.json; }
+event_fields() { fires 'event:code==500 and path~"/api"' event; }
+event_other() { silent 'event:code==404' event; }
+on_exit() { fires exit exit 3 && assert_match "its last words" 'last words' all.json; }
+on_crash() { fires crash crash && assert_match "its last words" 'last words' all.json; }
+no_crash() { silent crash none; }
+
+on_signal()
+{
+	need_root
+	start_flight -b "$TARGETS/th_trigger" --no-final --on signal
+	start_target th_trigger none
+	sleep 0.5
+	kill -USR2 "$FLIGHT"
+	wait_until 10 grep -q '^tapebpf: snapshot ' record.err || fail "no snapshot"
+	stop_flight
+	"$TAPEBPF" dump --json "$(own 1)" >all.json
+	assert_match "why" '"type":"trigger"' all.json
+	kill -TERM "$TARGET"
+}
+
+# A storm: one snapshot, the rest is swallowed and counted.
+cooldown()
+{
+	need_root
+	start_flight -b "$TARGETS/th_trigger" --no-final --on 'span:tick>1us' --cooldown 60s
+	start_target th_trigger none
+	wait_until 20 grep -q '^tapebpf: snapshot ' record.err || fail "no snapshot"
+	sleep 1
+	"$TAPEBPF" status --socket sock --json >status || fail "status"
+	assert_match "one taken" '"triggers_taken":1,' status
+	swallowed=$(sed -n 's/.*"triggers_cooldown":\([0-9]*\).*/\1/p' status)
+	assert_ge "swallowed and counted" 100 "$swallowed"
+	kill -TERM "$TARGET"
+	stop_flight
+	assert_eq "snapshots" 1 "$(find out -name '*.tape' | wc -l)"
+}
+
+# --post goes on recording before the cut; --max-snapshots and --keep-total bound; --exec runs with what it needs to know.
+policy()
+{
+	need_root
+	start_flight -b "$TARGETS/th_trigger" --no-final --on 'event:request.failed' --post 500ms \
+		--exec 'printf "%s|%s|%s\n" "$TAPEBPF_SNAPSHOT" "$TAPEBPF_TRIGGER" "$TAPEBPF_WHAT" >>ran'
+	start_target th_trigger event
+	wait_until 20 test -s ran || fail "the command did not run"
+	kill -TERM "$TARGET"
+	wait_target
+	stop_flight
+	assert_match "what it was told" "out/th_trigger_.*tape[|]event:request.failed[|].*code=500" ran
+	"$TAPEBPF" dump --json "$(own 1)" >all.json
+	at=$(sed -n '/request.failed/s/.*"t_ns":\(-\?[0-9]*\).*/\1/p' all.json | tail -n 1)
+	end=$(sed -n 's/.*"type":"span_close".*"t_ns":\(-\?[0-9]*\).*/\1/p;s/.*"t_ns":\(-\?[0-9]*\).*/\1/p' all.json | sort -n | tail -n 1)
+	assert_ge "ns recorded after it" 450000000 $((end - at))
+}
+
+bounds()
+{
+	need_root
+	start_flight -b "$TARGETS/th_trigger" --no-final --on 'span:tick>1us' --cooldown 10ms --max-snapshots 3 --keep-total 1
+	start_target th_trigger none
+	wait_until 20 sh -c '[ "$(grep -c "^tapebpf: snapshot " record.err)" -ge 3 ]' || fail "not three"
+	sleep 0.5
+	assert_eq "taken" 3 "$(grep -c '^tapebpf: snapshot ' record.err)"
+	assert_eq "left" 1 "$(find out -name '*.tape' | wc -l)"
+	kill -TERM "$TARGET"
+	stop_flight
+}
+
+bad_triggers()
+{
+	for t in 'span:x' 'span:x>y' 'nothing' 'event:a==' 'open:x<1s' ''; do
+		"$TAPEBPF" flight --on "$t" -p $$ 2>err
+		assert_eq "status of '$t'" 2 $?
+	done
+	"$TAPEBPF" flight --on 'event:code==' -p $$ 2>err
+	assert_match "points at the place" '^ *\^' err
+}
+
+go_format()
+{
+	need_root
+	start_target th_flat 1 0 truth 2000
+	start_flight -p "$TARGET" --format go
+	sleep 0.3
+	"$TAPEBPF" snapshot --socket sock -o a.trace 2>a.err >a.out || fail "status $?: $(cat a.err)"
+	assert_match "by the ending" 'go 1.22 trace' a.trace
+	kill -TERM "$TARGET"
+	wait_record
+	assert_match "the last one" 'go 1.22 trace' "$(find out -name '*.trace')"
+}
+
+status_text()
+{
+	need_root
+	start_target th_flat 1 0 truth 2000
+	start_flight -p "$TARGET" --no-final
+	sleep 0.5
+	"$TAPEBPF" status --socket sock >status || fail "status $?"
+	assert_match "what is kept" '^kept .* generations' status
+	assert_match "the target" " $TARGET .* th_flat" status
+	if command -v python3 >/dev/null; then
+		"$TAPEBPF" status --socket sock --json | python3 -m json.tool >json || fail "not JSON"
+	fi
+	stop_flight
+	"$TAPEBPF" status --socket sock 2>err
+	assert_eq "nobody there" 1 $?
+	kill -TERM "$TARGET"
+}
+
+for t in span span_short busy hang event_name event_level event_fields event_other on_exit on_crash no_crash on_signal cooldown policy \
+	bounds bad_triggers go_format status_text; do
+	run_test $t
+done

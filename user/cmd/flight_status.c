@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/* flight_status.c - `tapebpf status`: how a flight recorder is. */
+#include "base/codes.h"
+#include "base/text.h"
+#include "base/units.h"
+#include "cmd/cmd.h"
+#include "cmd/control.h"
+
+#include <argp.h>
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct status_opts {
+	const char *socket, *name;
+	bool json;
+};
+
+enum { KEY_SOCKET = 256, KEY_NAME, KEY_JSON };
+
+static const struct argp_option options[] = {
+	{ "json", KEY_JSON, NULL, 0, "one JSON object instead of text", 1 },
+	{ "name", KEY_NAME, "NAME", 0, "of the recorder (default)", 1 },
+	{ "socket", KEY_SOCKET, "PATH", 0, "where it listens, instead of its name", 1 },
+	{ 0 },
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct status_opts *o = state->input;
+
+	switch (key) {
+	case KEY_JSON:
+		o->json = true;
+		return 0;
+	case KEY_NAME:
+		o->name = arg;
+		return 0;
+	case KEY_SOCKET:
+		o->socket = arg;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "not an option: %s", arg);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+	options, parse, "", "Say how a flight recorder is: what it keeps, what was lost, what it costs."
+	"\vExit status: 0 done, 1 failed, 2 wrong usage.", NULL, NULL, NULL,
+};
+
+/* --- JSON: every line of the answer is a member ---------------------------------------------------------------------- */
+
+static bool is_number(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!isdigit((unsigned char)s[i]))
+			return false;
+	return n;
+}
+
+static void json_lines(const char *text)
+{
+	bool first = true;
+	const char *line, *end, *blank;
+
+	for (line = strchr(text, '\n'); line && line[1]; line = end) {
+		end = strchr(++line, '\n');
+		blank = strchr(line, ' ');
+		if (!end || !blank || blank > end)
+			break;
+		if (!strncmp(line, "process ", 8) || !strncmp(line, "trigger ", 8))
+			continue;
+		fputs(first ? "{" : ",", stdout);
+		first = false;
+		text__json(stdout, line, (size_t)(blank - line));
+		fputc(':', stdout);
+		if (is_number(blank + 1, (size_t)(end - blank - 1)))
+			printf("%.*s", (int)(end - blank - 1), blank + 1);
+		else
+			text__json(stdout, blank + 1, (size_t)(end - blank - 1));
+	}
+}
+
+static void json_triggers(const char *text)
+{
+	const char *line = text, *end;
+	bool first = true;
+	int at;
+	u64 fired;
+
+	fputs(",\"triggers\":[", stdout);
+	while ((line = strstr(line, "\ntrigger "))) {
+		end = strchr(++line, '\n');
+		if (!end || sscanf(line, "trigger %" SCNu64 " %n", &fired, &at) != 1)
+			break;
+		printf("%s{\"fired\":%" PRIu64 ",\"on\":", first ? "" : ",", fired);
+		text__json(stdout, line + at, (size_t)(end - line - at));
+		fputc('}', stdout);
+		first = false;
+	}
+	fputs("]", stdout);
+}
+
+struct row {
+	unsigned int pid, threads;
+	u64 records;
+	double per_s;
+	const char *comm;
+	size_t comm_bytes;
+};
+
+/* The next process line behind *line. */
+static bool next_process(const char **line, struct row *r)
+{
+	const char *end;
+	int at = 0;
+
+	*line = strstr(*line, "\nprocess ");
+	if (!*line)
+		return false;
+	end = strchr(++*line, '\n');
+	if (!end || sscanf(*line, "process %u %u %" SCNu64 " %lf%n", &r->pid, &r->threads, &r->records, &r->per_s, &at) != 4)
+		return false;
+	r->comm = *line + at + ((*line)[at] == ' ');
+	r->comm_bytes = (size_t)(end - r->comm);
+	return true;
+}
+
+static void json_processes(const char *text)
+{
+	bool first = true;
+	struct row r;
+
+	fputs(",\"targets_now\":[", stdout);
+	while (next_process(&text, &r)) {
+		printf("%s{\"pid\":%u,\"threads\":%u,\"records\":%" PRIu64 ",\"records_per_second\":%.0f,\"comm\":", first ? "" : ",",
+		       r.pid, r.threads, r.records, r.per_s);
+		text__json(stdout, r.comm, r.comm_bytes);
+		fputc('}', stdout);
+		first = false;
+	}
+	fputs("]}\n", stdout);
+}
+
+/* --- text -------------------------------------------------------------------------------------------------------------- */
+
+static u64 number(const char *text, const char *key)
+{
+	char value[32];
+
+	return control__get(text, key, value, sizeof(value)) ? strtoull(value, NULL, 10) : 0;
+}
+
+static const char *bytes(const char *text, const char *key)
+{
+	static char buf[8][32];
+	static u32 at;
+
+	return units__show_bytes(buf[at++ % 8], sizeof(buf[0]), number(text, key));
+}
+
+static double seconds(const char *text, const char *key)
+{
+	return (double)number(text, key) / 1e9;
+}
+
+static void text_ring(const char *t)
+{
+	printf("recorder %" PRIu64 ", for %.0f s\n", number(t, "pid"), seconds(t, "running_ns"));
+	printf("kept      %s in %" PRIu64 " generations and the active one, back to %.1f s ago\n", bytes(t, "bytes"),
+	       number(t, "generations"), seconds(t, "covered_ns"));
+	printf("beside    %" PRIu64 " pages of threads, %" PRIu64 " of them partly filled (%s); %" PRIu64 " spans of plain probes open before\n",
+	       number(t, "pages"), number(t, "partial_pages"), bytes(t, "partial_bytes"), number(t, "carried"));
+	printf("so far    %" PRIu64 " records of tape.h, %" PRIu64 " hits of plain probes, %s\n", number(t, "page_records"),
+	       number(t, "hits"), bytes(t, "ring_record_bytes"));
+	for (int i = 0; i < LOSS_MAX; i++) {
+		char key[64];
+
+		snprintf(key, sizeof(key), "lost.%s", loss_cause__label(i));
+		if (number(t, key))
+			printf("lost      %" PRIu64 ": %s\n", number(t, key), loss_cause__text(i));
+	}
+	if (number(t, "page_records_missing"))
+		printf("missing   %" PRIu64 " records by their numbers (lost, or on their way)\n", number(t, "page_records_missing"));
+	if (number(t, "dropped"))
+		printf("dropped   %" PRIu64 " deliveries, for want of memory\n", number(t, "dropped"));
+}
+
+static void text_cost(const char *t)
+{
+	double run = seconds(t, "running_ns");
+
+	printf("costs     %.2f s of CPU (%.1f %%), %s of memory, of it %s for records; kernel rings %s, %s used\n",
+	       seconds(t, "cpu_ns"), run > 0 ? 100 * seconds(t, "cpu_ns") / run : 0, bytes(t, "pss_bytes"), bytes(t, "memory_bytes"),
+	       bytes(t, "kernel_ring_bytes"), bytes(t, "kernel_ring_used"));
+	if (number(t, "bpf_run_cnt"))
+		printf("BPF       %.2f s in %" PRIu64 " runs\n", seconds(t, "bpf_run_ns"), number(t, "bpf_run_cnt"));
+	printf("snapshots %" PRIu64 " taken, %" PRIu64 " failed, %" PRIu64 " pending; recording stood still for at most %.1f ms\n",
+	       number(t, "snapshots_taken"), number(t, "snapshots_failed"), number(t, "snapshots_waiting"),
+	       (double)number(t, "capture_max_ns") / 1e6);
+}
+
+static void text_triggers(const char *t)
+{
+	const char *line = t, *end;
+	u64 fired;
+	int at;
+
+	if (!strstr(t, "\ntrigger "))
+		return;
+	printf("triggers  %" PRIu64 " fired: %" PRIu64 " snapshots, %" PRIu64 " joined one that was due, %" PRIu64 " within the cooldown, %" PRIu64
+	       " beyond the number%s\n",
+	       number(t, "triggers_fired"), number(t, "triggers_taken"), number(t, "triggers_joined"), number(t, "triggers_cooldown"),
+	       number(t, "triggers_enough"), number(t, "triggers_decode") ? "; records are decoded for them" : "");
+	while ((line = strstr(line, "\ntrigger "))) {
+		end = strchr(++line, '\n');
+		if (!end || sscanf(line, "trigger %" SCNu64 " %n", &fired, &at) != 1)
+			break;
+		printf("  %8" PRIu64 "  ", fired);
+		text__print(stdout, line + at, (size_t)(end - line - at));
+		fputc('\n', stdout);
+	}
+}
+
+static void text_processes(const char *t)
+{
+	char rate[32];
+	struct row r;
+
+	printf("targets   %" PRIu64 "\n", number(t, "targets"));
+	while (next_process(&t, &r)) {
+		printf("  %8u  %s records/s, %u threads  ", r.pid, units__show_count(rate, sizeof(rate), r.per_s), r.threads);
+		text__print(stdout, r.comm, r.comm_bytes);
+		fputc('\n', stdout);
+	}
+}
+
+static int ask(const struct status_opts *o, char **answer, struct diag *d)
+{
+	char path[256];
+	size_t n;
+	int sock, err = 0;
+
+	if (!o->socket)
+		err = control__path(o->name, path, sizeof(path), d);
+	sock = err ? err : control__connect(o->socket ? o->socket : path, d);
+	if (sock < 0)
+		return sock;
+	err = control__ask(sock, "status\n", -1, answer, &n, d);
+	close(sock);
+	return err;
+}
+
+int cmd_status(int argc, char **argv)
+{
+	static char name[] = "tapebpf status";
+	struct status_opts o = { .name = "default" };
+	__free_ptr char *answer = NULL;
+	struct diag d = { 0 };
+
+	argv[0] = name;
+	argp_err_exit_status = EXIT_USAGE;
+	if (argp_parse(&argp, argc, argv, 0, NULL, &o))
+		return EXIT_USAGE;
+	if (ask(&o, &answer, &d))
+		return cmd__fail(EXIT_FAILED, &d);
+	if (o.json) {
+		json_lines(answer);
+		json_triggers(answer);
+		json_processes(answer);
+	} else {
+		text_ring(answer);
+		text_cost(answer);
+		text_triggers(answer);
+		text_processes(answer);
+	}
+	return cmd__output_done("the status");
+}

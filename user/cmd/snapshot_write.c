@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+#include "cmd/snapshot_write.h"
+
+#include "gotrace/gotrace.h"
+#include "tape/tape_file.h"
+#include "tape/tape_sink.h"
+#include "tape/tape_writer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+int snapshot_format__parse(const char *text, enum snapshot_format *f)
+{
+	if (!strcmp(text, "tape"))
+		*f = SNAPSHOT_TAPE;
+	else if (!strcmp(text, "go"))
+		*f = SNAPSHOT_GO;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+void snapshot__name(char *dst, size_t bytes, const char *exe, enum snapshot_format f)
+{
+	char *dot;
+
+	tape_writer__default_name(dst, bytes, exe, (s64)clock__ns(CLOCK_REALTIME));
+	dot = strrchr(dst, '.');
+	if (f == SNAPSHOT_GO && dot)
+		snprintf(dot, bytes - (size_t)(dot - dst), ".trace");
+}
+
+/* What the clocks showed at a time of the past. */
+static struct clock_pair clock__then(const struct clock_pair *now, u64 mono_ns)
+{
+	u64 back = now->mono_ns - mono_ns;
+
+	return (struct clock_pair){ .mono_ns = mono_ns, .real_ns = now->real_ns - (s64)back, .boot_ns = now->boot_ns - back };
+}
+
+static struct replay_opts options(const struct snapshot_write *w)
+{
+	struct replay_opts o = { .sz = sizeof(o), .max_spans = w->max_spans, .no_pairs = w->no_pairs, .sigs = w->sigs };
+	u64 at = w->snap->at.mono_ns;
+
+	if (w->last_ns && w->last_ns < at)
+		o.from_ns = at - w->last_ns;
+	return o;
+}
+
+/* --- tape ------------------------------------------------------------------------------------------------------------ */
+
+static int open_tape(struct snapshot_write *w, const struct clock_pair *base, struct tape_writer **out)
+{
+	struct tape_writer_opts wo = { .sz = sizeof(wo), .base_unix_ns = base->real_ns, .base_mono_ns = base->mono_ns };
+	int fd = w->fd;
+
+	w->fd = -1;
+	if (fd >= 0)
+		return tape_writer__open_fd(fd, "the snapshot's file", &wo, out, &w->res.diag);
+	return tape_writer__open(w->path, &wo, out, &w->res.diag);
+}
+
+static void tell_trigger(const struct snapshot_write *w, const struct sink *to)
+{
+	struct sink_trigger t = { .time_ns = w->trigger.time_ns, .pid = w->trigger.pid, .tid = w->trigger.tid,
+				  .trigger = w->trigger.trigger, .what = w->trigger.what };
+
+	if (w->trigger.trigger && to->ops->trigger)
+		to->ops->trigger(to->ctx, &t);
+}
+
+static int write_tape(struct snapshot_write *w)
+{
+	const struct clock_pair *at = &w->snap->at;
+	struct replay_opts ro = options(w);
+	struct clock_pair base = clock__then(at, replay__from_ns(w->snap, &ro));
+	struct replay_result *r = &w->res.replay;
+	struct tape_writer *tw;
+	struct tape_sink *ts;
+	struct sink to;
+	int err = open_tape(w, &base, &tw), e;
+
+	if (err)
+		return err;
+	snprintf(w->path, sizeof(w->path), "%s", tape_writer__path(tw));
+	ts = tape_sink__new(tw, NULL);
+	if (!ts) {
+		tape_writer__close(tw, NULL);
+		return -ENOMEM;
+	}
+	to = tape_sink__sink(ts);
+	tape_sink__clocks(ts, base.mono_ns, base.real_ns, base.boot_ns);
+	tell_trigger(w, &to);
+	err = replay__run(w->snap, &ro, &to, r);
+	tape_sink__clocks(ts, at->mono_ns, at->real_ns, at->boot_ns);
+	e = tape_sink__finish(ts, at->mono_ns, r->emitted, r->stored, r->lost_sum);
+	tape_sink__free(ts);
+	err = err ? err : e;
+	w->res.bytes = tape_writer__bytes(tw);
+	e = tape_writer__close(tw, &w->res.diag);
+	return err ? err : e;
+}
+
+/* --- Go execution trace ------------------------------------------------------------------------------------------------ */
+
+struct go_file {
+	int fd;
+	u64 bytes;
+};
+
+static int go_write(void *ctx, const void *bytes, size_t cnt)
+{
+	struct go_file *f = ctx;
+	int err = tape_file__write(f->fd, bytes, cnt, f->bytes);
+
+	f->bytes += err ? 0 : cnt;
+	return err;
+}
+
+static int write_trace(struct snapshot_write *w, struct go_file *f)
+{
+	struct replay_opts ro = options(w);
+	struct gotrace_opts go = { .sz = sizeof(go), .start_ns = replay__from_ns(w->snap, &ro), .clock = w->snap->at };
+	struct gotrace *g = gotrace__new(&go, go_write, f);
+	struct sink to;
+	int err, e;
+
+	if (!g)
+		return -errno;
+	to = gotrace__sink(g);
+	tell_trigger(w, &to);
+	err = replay__run(w->snap, &ro, &to, &w->res.replay);
+	e = gotrace__finish(g);
+	gotrace__free(g);
+	w->res.bytes = f->bytes;
+	return err ? err : e;
+}
+
+static int write_go(struct snapshot_write *w)
+{
+	struct tape_file_new nf = { .fd = -1 };
+	struct go_file f = { .fd = w->fd };
+	char *named = NULL;
+	int err = 0;
+
+	if (f.fd < 0) {
+		err = tape_file__create(&nf, w->path, false, &w->res.diag);
+		f.fd = nf.fd;
+	}
+	if (!err) {
+		err = write_trace(w, &f);
+		if (err)
+			diag__set(&w->res.diag, err, "writing the trace: %s", strerror(-err));
+	}
+	if (!err && w->fd < 0)
+		err = tape_file__name(&nf, &named, &w->res.diag);
+	if (named) {
+		snprintf(w->path, sizeof(w->path), "%s", named);
+		free(named);
+		close(nf.fd);
+	} else if (w->fd < 0) {
+		tape_file__abandon(&nf);
+	} else {
+		close(w->fd);
+		w->fd = -1;
+	}
+	return err;
+}
+
+int snapshot__write(struct snapshot_write *w)
+{
+	return w->format == SNAPSHOT_GO ? write_go(w) : write_tape(w);
+}
