@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "fold/stats.h"
+#include "fold/site_stats.h"
 
 enum stats_column {
 	COLUMN_COUNT, COLUMN_RATE, COLUMN_ERRORS, COLUMN_MIN, COLUMN_Q1, COLUMN_MEDIAN, COLUMN_Q3, COLUMN_P99, COLUMN_MAX,

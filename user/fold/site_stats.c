@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "fold/stats.h"
+#include "fold/site_stats.h"
 
 #include "base/text.h"
 #include "fold/fold_priv.h"

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stats.h - a sink that adds up what each callsite did: how often, how long, with which outcome; and the same apart for each
+ * site_stats.h - a sink that adds up what each callsite did: how often, how long, with which outcome; and the same apart for each
  * value of a field.
  *
  * A span counts when it is closed. Those that the recording left open count as open: their times so far are in the sums,
  * not in the distribution. Quantiles: see sketch.h. Not thread-safe. Memory: open spans, threads, groups (bounded).
  */
-#ifndef TAPEBPF_STATS_H
-#define TAPEBPF_STATS_H
+#ifndef TAPEBPF_SITE_STATS_H
+#define TAPEBPF_SITE_STATS_H
 
 #include "fold/sketch.h"
 #include "model/sink.h"

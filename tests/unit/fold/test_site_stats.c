@@ -2,7 +2,7 @@
 /* Sketches within their error; sums and distributions of callsites. */
 #include "fold_story.h"
 
-#include "fold/stats.h"
+#include "fold/site_stats.h"
 
 #include <math.h>
 
