@@ -8,10 +8,9 @@
 
 #include "base/text.h"
 #include "cmd/cmd.h"
+#include "cmd/input.h"
 #include "cmd/show.h"
 #include "tape/tape_reader.h"
-
-#define CHUNK_BYTES (1 << 20)
 
 enum form { FORM_TEXT, FORM_TREE, FORM_JSON };
 
@@ -21,7 +20,8 @@ struct dump {
 	const char *color; /* auto, always, never */
 	u64 max_nodes;
 	char **file;
-	int file_cnt;
+	u32 file_cnt;
+	struct input_opts input;
 };
 
 enum { OPT_COLOR = 256, OPT_MAX_NODES };
@@ -44,6 +44,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	char *end;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &d->input;
+		break;
 	case 't':
 		if (d->form == FORM_JSON)
 			argp_error(state, "--tree and --json exclude each other");
@@ -73,7 +76,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case ARGP_KEY_ARGS:
 		d->file = state->argv + state->next;
-		d->file_cnt = state->argc - state->next;
+		d->file_cnt = (u32)(state->argc - state->next);
 		break;
 	case ARGP_KEY_NO_ARGS:
 		argp_error(state, "which tape? (- is standard input)");
@@ -93,27 +96,6 @@ static bool want_color(const struct dump *d)
 	if (!strcmp(d->color, "always"))
 		return true;
 	return isatty(STDOUT_FILENO) && !(no && *no) && !(term && !strcmp(term, "dumb"));
-}
-
-/* What is wrong with the tape, for one line behind the output. */
-struct damage {
-	u64 cnt[TAPE_DEFECT_MAX], all;
-	struct tape_defect first;
-};
-
-static void on_defect(void *ctx, const struct tape_defect *d)
-{
-	struct damage *dm = ctx;
-
-	dm->cnt[d->kind]++;
-	/* spans that are never closed have their marks in the output; a killed recorder leaves them */
-	if (d->kind != TAPE_DEFECT_UNCLOSED && !dm->all++)
-		dm->first = *d;
-}
-
-static s64 unix_ns(void *ctx, u64 time_ns)
-{
-	return tape_reader__unix_ns(ctx, time_ns);
 }
 
 /* The first and last lines of a tape in JSON. */
@@ -149,84 +131,71 @@ static int fail(const char *what, const char *path, int err)
 	return cmd__fail(EXIT_FAILED, &d);
 }
 
-static int report_damage(const char *path, const struct damage *dm)
+static int keep_on(void *ctx)
 {
-	struct diag d;
-
-	if (!dm->all)
-		return EXIT_DONE;
-	diag__set(&d, 0, "%s: %" PRIu64 " defect%s, the first at byte %" PRIu64 ": %s", path, dm->all, dm->all > 1 ? "s" : "",
-		  dm->first.offset, dm->first.text);
-	diag__hint(&d, "`tapebpf verify` lists them; what could be read has been printed");
-	cmd__fail(EXIT_FAILED, &d);
-	/* defects of content are reported and repaired; where bytes were skipped, the dump is not whole */
-	return dm->cnt[TAPE_DEFECT_LENGTH] || dm->cnt[TAPE_DEFECT_TORN] || dm->cnt[TAPE_DEFECT_CHECKSUM] ? EXIT_FAILED :
-													    EXIT_DONE;
+	return -cmd__output_error();
 }
 
-static int run(struct tape_reader *r, const struct view *v, const char *path)
+static int run(struct input *in, const struct view *v)
 {
-	int more, err;
+	int err = input__run(in, &v->sink, keep_on, NULL);
 
-	do {
-		more = tape_reader__run(r, &v->sink, CHUNK_BYTES);
-		err = cmd__output_error();
-	} while (more > 0 && !err);
-	if (!err && more == 0 && v->finish) {
+	if (!err && v->finish) {
 		v->finish(v->sink.ctx);
-		err = cmd__output_error();
+		err = keep_on(NULL);
 	}
-	if (err == EPIPE)
+	if (err == -EPIPE)
 		return -EPIPE; /* whoever read has seen enough */
-	if (err)
-		return cmd__output_failed("the dump", err);
-	return more < 0 ? fail("cannot read", path, more) : EXIT_DONE;
+	if (cmd__output_error())
+		return fail("cannot write the dump of", input__path(in, 0), -cmd__output_error());
+	return err ? fail("cannot read", input__path(in, 0), err) : EXIT_DONE;
 }
 
-static int dump_file(const struct dump *d, const char *path)
+static int dump(const struct dump *d)
 {
 	static int (*const views[])(struct view *, const struct show *) = {
 		[FORM_TEXT] = view__text, [FORM_TREE] = view__tree, [FORM_JSON] = view__json,
 	};
-	struct damage dm = {};
-	struct tape_reader_ops ops = { .defect = on_defect, .ctx = &dm };
 	struct show show = { .out = stdout, .color = want_color(d), .spans = d->spans, .threads = d->threads,
-			     .max_nodes = d->max_nodes, .unix_ns = unix_ns };
-	struct tape_reader *r;
+			     .max_nodes = d->max_nodes, .unix_ns = input__unix_ns };
+	struct input *in;
 	struct view v;
 	struct diag diag = {};
 	int status, damaged;
+	u32 i;
 
-	if (tape_reader__open(path, &ops, &r, &diag) < 0)
+	if (input__open(d->file, d->file_cnt, &d->input, &in, &diag) < 0)
 		return cmd__fail(EXIT_FAILED, &diag);
-	show.ctx = r;
-	show.base_ns = tape_reader__intro(r)->base_unix_ns;
+	show.ctx = in;
+	show.base_ns = tape_reader__intro(input__reader(in, 0))->base_unix_ns;
 	if (views[d->form](&v, &show) < 0) {
-		tape_reader__free(r);
-		return fail("cannot dump", path, -ENOMEM);
+		input__free(in);
+		return fail("cannot dump", d->file[0], -ENOMEM);
 	}
-	if (d->form == FORM_JSON)
-		json_intro(r, path);
-	status = run(r, &v, path);
-	if (status == EXIT_DONE && d->form == FORM_JSON)
-		json_totals(r);
+	for (i = 0; d->form == FORM_JSON && i < d->file_cnt; i++)
+		json_intro(input__reader(in, i), d->file[i]);
+	status = run(in, &v);
+	for (i = 0; status == EXIT_DONE && d->form == FORM_JSON && i < d->file_cnt; i++)
+		json_totals(input__reader(in, i));
 	v.free(v.sink.ctx);
-	tape_reader__free(r);
-	damaged = status == -EPIPE ? EXIT_DONE : report_damage(path, &dm);
-	return status ? status : damaged;
+	damaged = status == -EPIPE ? EXIT_DONE : input__report(in);
+	input__free(in);
+	return status == -EPIPE ? EXIT_DONE : status ? status : damaged;
 }
 
 static const char doc[] =
 	"Print tapes as text (one line an event), as trees of spans, or as JSON.\v"
-	"FILE - is standard input. Damaged tapes are read as far as they go: the exit status is 1 then.\n\n"
+	"FILE - is standard input; several tapes are one, in order of time. Damaged tapes are read as far as they go: the exit status is "
+	"1 then.\n\n"
 	"  tapebpf dump --tree shop_*.tape | less -R\n"
 	"  tapebpf dump --json x.tape | jq 'select(.type==\"event\" and .level==\"ERROR\")'\n";
 
 int cmd_dump(int argc, char **argv)
 {
-	static const struct argp argp = { options, parse, "FILE...", doc, NULL, NULL, NULL };
-	struct dump d = { .color = "auto" };
-	int i, status = EXIT_DONE, one;
+	static const struct argp_child children[] = { { &input_argp, 0, NULL, 0 }, { 0 } };
+	static const struct argp argp = { options, parse, "FILE...", doc, children, NULL, NULL };
+	struct dump d = { .color = "auto", .input = { .streaming = true } };
+	int status;
 	char name[] = "tapebpf dump";
 
 	argp_err_exit_status = EXIT_USAGE;
@@ -234,12 +203,7 @@ int cmd_dump(int argc, char **argv)
 	if (argp_parse(&argp, argc, argv, 0, NULL, &d))
 		return EXIT_USAGE;
 	signal(SIGPIPE, SIG_IGN);
-	for (i = 0; i < d.file_cnt; i++) {
-		one = dump_file(&d, d.file[i]);
-		if (one == -EPIPE)
-			return EXIT_DONE;
-		if (one)
-			status = one;
-	}
+	status = dump(&d);
+	input_opts__done(&d.input);
 	return status;
 }

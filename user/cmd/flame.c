@@ -353,6 +353,7 @@ int cmd_flame(int argc, char **argv)
 	}
 	chart__free(fl.chart);
 	stacks__free(fl.stacks);
+	input_opts__done(&fl.opts.input);
 	if (err == -EPIPE)
 		return EXIT_DONE;
 	return err ? cmd__fail(EXIT_FAILED, &d) : fl.status;

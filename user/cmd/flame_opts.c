@@ -250,6 +250,8 @@ static void check(struct flame_opts *o, struct argp_state *state)
 		argp_error(state, "files or -p PID, not both");
 	if (!o->file_cnt && !o->pid_cnt)
 		argp_error(state, "which tape or folded text? (- is standard input; -p PID a running process)");
+	if (o->pid_cnt && (o->input.from.kind || o->input.to.kind || o->input.last_ns || o->input.filter))
+		argp_error(state, "--from, --to, --last and filters are for tapes");
 	if (o->duration_ns && !o->pid_cnt)
 		argp_error(state, "--duration is for -p PID");
 	if (o->diff && o->file_cnt != 2)
@@ -274,6 +276,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	switch (key) {
 	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &o->input;
 		find_style(o, state);
 		return 0;
 	case 'p':
@@ -324,6 +327,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
+static const struct argp_child children[] = { { &input_argp, 0, NULL, 0 }, { 0 } };
+
 static const struct argp argp = {
 	options, parse, "FILE...\n-p PID", "Show where the time went: a flame graph (SVG) or folded lines."
 	"\vFILE is a tape, or folded text of any origin; - is standard input. Several are added up.\n\n"
@@ -331,7 +336,7 @@ static const struct argp argp = {
 	"  tapebpf flame --folded --label query x.tape | sort -k2 -n\n"
 	"  tapebpf flame -p 1234 --duration 10s -o now.svg\n"
 	"  tapebpf flame --diff before.tape after.tape > diff.svg\n",
-	NULL, NULL, NULL,
+	children, NULL, NULL,
 };
 
 int flame_opts__parse(struct flame_opts *o, int argc, char **argv, int *status)

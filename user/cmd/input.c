@@ -3,10 +3,13 @@
 
 #include "cmd/cmd.h"
 #include "cmd/progress.h"
+#include "expr/filter.h"
+#include "model/window.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define CHUNK_BYTES (1u << 20)
 
@@ -17,6 +20,10 @@ struct input {
 	struct tape_merge *merge;
 	struct input_damage *damage;
 	struct progress progress;
+	u64 from_ns, to_ns; /* of the stream; 0 and UINT64_MAX: no cut */
+	struct window *window; /* NULL: no cut */
+	struct expr *expr;
+	struct filter *filter; /* NULL: none */
 };
 
 static void on_defect(void *ctx, const struct tape_defect *d)
@@ -27,6 +34,103 @@ static void on_defect(void *ctx, const struct tape_defect *d)
 	/* spans that are never closed have their marks in the output; a killed recorder leaves them */
 	if (d->kind != TAPE_DEFECT_UNCLOSED && !dm->all++)
 		dm->first = *d;
+}
+
+/* --- the cut ----------------------------------------------------------------------------------------------- */
+
+static int end_exit(void *ctx, u64 span, struct thread *t, u64 time_ns, enum sink_why why)
+{
+	u64 *end_ns = ctx;
+
+	*end_ns = MAX(*end_ns, why == SINK_CUT ? 0 : time_ns);
+	return 0;
+}
+
+static int end_close(void *ctx, u64 span, u64 time_ns, u64 dropped_ns, enum sink_why why)
+{
+	return end_exit(ctx, span, NULL, time_ns, why);
+}
+
+static int end_enter(void *ctx, u64 span, struct thread *t, u64 time_ns)
+{
+	return end_exit(ctx, span, t, time_ns, SINK_OWN);
+}
+
+static int end_open(void *ctx, const struct span_open *o)
+{
+	return end_exit(ctx, o->span, NULL, o->time_ns, SINK_OWN);
+}
+
+static int end_event(void *ctx, const struct event *e)
+{
+	return end_exit(ctx, 0, NULL, e->time_ns, SINK_OWN);
+}
+
+/* The last time at which something happened: the tapes are read once for it. A recorder goes on a moment longer. */
+static int find_end(const struct input *in, u64 *end_ns, struct diag *d)
+{
+	static const struct sink_ops ops = {
+		.span_open = end_open, .span_enter = end_enter, .span_exit = end_exit, .span_close = end_close,
+		.event = end_event,
+	};
+	struct sink sink = { &ops, end_ns };
+	struct tape_merge *m;
+	int err;
+	u32 i;
+
+	*end_ns = 0;
+	for (i = 0; i < in->cnt; i++)
+		if (!strcmp(in->path[i], "-"))
+			return diag__set(d, -ESPIPE, "--last reads a tape twice, so it cannot be standard input");
+	err = tape_merge__open(in->path, in->cnt, NULL, &m, d);
+	if (err)
+		return err;
+	do
+		err = tape_merge__run(m, &sink, CHUNK_BYTES);
+	while (err > 0);
+	tape_merge__free(m);
+	return err ? diag__set(d, err, "cannot read %s: %s", in->path[0], strerror(-err)) : 0;
+}
+
+static u64 stream_time(const struct input *in, const struct input_time *t)
+{
+	return tape_merge__time_ns(in->merge,
+				   input_time__unix_ns(t, tape_reader__intro(input__reader(in, 0))->base_unix_ns));
+}
+
+static int prepare_cut(struct input *in, struct diag *d)
+{
+	const struct input_opts *o = &in->opts;
+	u64 end_ns;
+	int err;
+
+	in->to_ns = UINT64_MAX;
+	if (o->from.kind)
+		in->from_ns = stream_time(in, &o->from);
+	if (o->to.kind)
+		in->to_ns = stream_time(in, &o->to);
+	if (in->from_ns >= in->to_ns)
+		return diag__set(d, -EINVAL, "nothing is left: --from is not before --to");
+	if (o->last_ns) {
+		err = find_end(in, &end_ns, d);
+		if (err)
+			return err;
+		in->from_ns = end_ns > o->last_ns ? end_ns - o->last_ns : 0;
+	}
+	if (!in->from_ns && in->to_ns == UINT64_MAX)
+		return 0;
+	in->window = window__new(NULL);
+	return in->window ? 0 : diag__set(d, -ENOMEM, "no memory for cutting the tape");
+}
+
+static int prepare_filter(struct input *in, struct diag *d)
+{
+	struct expr_error err;
+
+	if (!in->opts.filter)
+		return 0;
+	in->expr = expr__new(in->opts.filter, strlen(in->opts.filter), &err);
+	return in->expr ? 0 : diag__set(d, -errno, "the filters together: %s", errno == ENOMEM ? "no memory" : err.text);
 }
 
 int input__open(char *const *path, u32 cnt, const struct input_opts *o, struct input **out, struct diag *d)
@@ -48,6 +152,10 @@ int input__open(char *const *path, u32 cnt, const struct input_opts *o, struct i
 	for (i = 0; i < cnt; i++)
 		ops[i] = (struct tape_reader_ops){ .defect = on_defect, .ctx = &in->damage[i] };
 	err = tape_merge__open(path, cnt, ops, &in->merge, d);
+	if (!err)
+		err = prepare_cut(in, d);
+	if (!err)
+		err = prepare_filter(in, d);
 	if (err) {
 		input__free(in);
 		return err;
@@ -60,22 +168,75 @@ void input__free(struct input *in)
 {
 	if (!in)
 		return;
+	filter__free(in->filter);
+	expr__free(in->expr);
+	window__free(in->window);
 	tape_merge__free(in->merge);
 	free(in->damage);
 	free(in);
 }
 
-int input__run(struct input *in, const struct sink *sink, int (*keep_on)(void *ctx), void *ctx)
+static int filter_in_front(struct input *in, struct sink *sink)
 {
-	int more, err = 0;
+	if (!in->expr)
+		return 0;
+	in->filter = filter__new(in->expr, sink);
+	if (!in->filter)
+		return -ENOMEM;
+	*sink = filter__sink(in->filter);
+	return 0;
+}
 
-	progress__init(&in->progress, in->opts.quiet);
-	do {
-		more = tape_merge__run(in->merge, sink, CHUNK_BYTES);
+/* What lies before the cut goes into the window alone, which keeps what is alive; then it begins to pass on. */
+static int begin_cut(struct input *in, struct sink *sink)
+{
+	struct sink to = *sink;
+	u64 time_ns;
+	int more = 1, err;
+
+	*sink = window__sink(in->window);
+	while (more > 0 && (more = tape_merge__peek(in->merge, &time_ns)) > 0 && time_ns < in->from_ns) {
+		more = tape_merge__run(in->merge, sink, 1);
+		progress__update(&in->progress, tape_merge__offset(in->merge), tape_merge__size(in->merge));
+	}
+	if (more <= 0)
+		return more;
+	err = window__begin(in->window, &to, in->from_ns);
+	if (!err && in->to_ns != UINT64_MAX)
+		err = window__end_at(in->window, in->to_ns);
+	return err ? err : 1;
+}
+
+/* Behind the cut: the rest of the tape is not read. */
+static bool is_over(const struct input *in)
+{
+	return in->window && in->to_ns != UINT64_MAX && !window__is_open(in->window) &&
+	       window__last_ns(in->window) >= in->to_ns;
+}
+
+static bool to_a_file(void)
+{
+	struct stat st;
+
+	return !fstat(STDOUT_FILENO, &st) && S_ISREG(st.st_mode);
+}
+
+int input__run(struct input *in, const struct sink *to, int (*keep_on)(void *ctx), void *ctx)
+{
+	struct sink sink = *to;
+	int more = 1, err = filter_in_front(in, &sink);
+
+	if (err)
+		return err;
+	progress__init(&in->progress, in->opts.quiet || (in->opts.streaming && !to_a_file()));
+	if (in->window)
+		more = begin_cut(in, &sink);
+	while (more > 0 && err >= 0 && !is_over(in)) {
+		more = tape_merge__run(in->merge, &sink, CHUNK_BYTES);
 		progress__update(&in->progress, tape_merge__offset(in->merge), tape_merge__size(in->merge));
 		if (keep_on)
 			err = keep_on(ctx);
-	} while (more > 0 && err >= 0);
+	}
 	progress__clear(&in->progress);
 	return more < 0 ? more : err < 0 ? err : 0;
 }
@@ -102,7 +263,9 @@ s64 input__unix_ns(void *in, u64 time_ns)
 
 u64 input__start_ns(const struct input *in)
 {
-	return tape_merge__time_ns(in->merge, tape_reader__intro(input__reader(in, 0))->base_unix_ns);
+	u64 base = tape_merge__time_ns(in->merge, tape_reader__intro(input__reader(in, 0))->base_unix_ns);
+
+	return MAX(base, in->from_ns);
 }
 
 /* Defects of content are reported and repaired; where bytes were skipped, what was read is not whole. */

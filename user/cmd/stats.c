@@ -68,6 +68,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct stats_cmd *c = state->input;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &c->input;
+		break;
 	case KEY_BY:
 		c->by = arg;
 		break;
@@ -209,6 +212,8 @@ static int run(const struct stats_cmd *c, struct outfile *out, int *status, stru
 	return err;
 }
 
+static const struct argp_child children[] = { { &input_argp, 0, NULL, 0 }, { 0 } };
+
 static const struct argp argp = {
 	options, parse, "FILE...",
 	"Numbers of each callsite: how often, how fast, how long, with which errors."
@@ -216,7 +221,7 @@ static const struct argp argp = {
 	"  tapebpf stats x.tape\n"
 	"  tapebpf stats --by path --sort p99 --top 10 x.tape\n"
 	"  tapebpf stats --histogram query x.tape\n",
-	NULL, NULL, NULL,
+	children, NULL, NULL,
 };
 
 int cmd_stats(int argc, char **argv)
@@ -240,6 +245,7 @@ int cmd_stats(int argc, char **argv)
 		else
 			err = outfile__done(&out, &d);
 	}
+	input_opts__done(&c.input);
 	if (err == -EPIPE)
 		return EXIT_DONE;
 	return err ? cmd__fail(EXIT_FAILED, &d) : status;

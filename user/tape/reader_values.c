@@ -139,8 +139,10 @@ static int read_payload(struct tape_reader *r, const struct tape_raw *raw, struc
 	}
 	if (x->type == TAPE_BOOL)
 		v->u = *(const u8 *)(x + 1) != 0;
+	else if (bytes == 8) /* of fixed sizes: a copy of any size costs more than all the rest here */
+		memcpy(v->wide, x + 1, 8);
 	else
-		memcpy(v->wide, x + 1, bytes);
+		memcpy(v->wide, x + 1, 16);
 	return 0;
 }
 

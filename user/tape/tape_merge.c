@@ -241,7 +241,8 @@ static struct source *earliest(struct tape_merge *m, int *err)
 			*err = tape_reader__peek(s->reader, &s->next_ns);
 			if (*err < 0)
 				return NULL;
-			s->next_ns += s->shift;
+			if (s->next_ns) /* else nothing has a time yet: at once */
+				s->next_ns += s->shift;
 			s->peeked = true;
 		}
 		if (!best || s->next_ns < best->next_ns)
@@ -249,6 +250,19 @@ static struct source *earliest(struct tape_merge *m, int *err)
 	}
 	*err = 0;
 	return best;
+}
+
+int tape_merge__peek(struct tape_merge *m, u64 *time_ns)
+{
+	struct source *s;
+	int err;
+
+	if (m->cnt == 1)
+		return tape_reader__peek(m->source[0].reader, time_ns);
+	s = earliest(m, &err);
+	if (s)
+		*time_ns = s->next_ns;
+	return s ? 1 : err;
 }
 
 int tape_merge__run(struct tape_merge *m, const struct sink *sink, u64 bytes)

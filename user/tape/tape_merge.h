@@ -20,6 +20,9 @@ void tape_merge__free(struct tape_merge *m);
 /* As tape_reader__run, for about `bytes` more of all files. */
 int tape_merge__run(struct tape_merge *m, const struct sink *sink, u64 bytes);
 
+/* As tape_reader__peek, of the tape whose turn it is. */
+int tape_merge__peek(struct tape_merge *m, u64 *time_ns);
+
 u32 tape_merge__cnt(const struct tape_merge *m);
 /* A tape's own reader: for its intro and totals, not to be run. */
 const struct tape_reader *tape_merge__reader(const struct tape_merge *m, u32 i);

@@ -316,7 +316,7 @@ int tape_reader__run(struct tape_reader *r, const struct sink *sink, u64 bytes)
 {
 	static const struct sink_ops deaf;
 	static const struct sink nobody = { .ops = &deaf };
-	u64 until = bytes ? tape_scan__offset(r->scan) + bytes : UINT64_MAX;
+	u64 from = r->peeked.bytes ? r->peeked.offset : tape_scan__offset(r->scan), until = bytes ? from + bytes : UINT64_MAX;
 	struct tape_raw raw;
 	int got, err;
 

@@ -62,7 +62,7 @@ const struct tape_intro *tape_reader__intro(const struct tape_reader *r);
  * is more, 0 at the end (everything open has been closed with SINK_CUT), negative errno on I/O errors or from the sink. */
 int tape_reader__run(struct tape_reader *r, const struct sink *sink, u64 bytes);
 
-/* The time of the next record, of the last one's if it has none: what a merge of several tapes goes by. 1, 0 at the end
+/* The time of the next record, the latest so far if it has none (0: none so far): what a merge of several tapes goes by. 1, 0 at the end
  * (what is open is still to be closed by run), negative errno. */
 int tape_reader__peek(struct tape_reader *r, u64 *time_ns);
 
