@@ -4,7 +4,7 @@
  * per record of the program; asserts nothing. For counts that do not depend on the machine's mood:
  *	valgrind --tool=callgrind --toggle-collect=go build/tests/bench/bench_recorder FILE
  *
- *	bench_recorder FILE [one|spans|hits|all [ROUNDS]]	FILE: the tape, overwritten (on the disk that counts)
+ *	bench_recorder FILE [one|two|two-short|hits|hits-short|all [ROUNDS]]	FILE: the tape, overwritten (on the disk that counts)
  */
 #include "../unit/ingest/page_sim.h"
 #include "ingest/ingest.h"
@@ -164,16 +164,16 @@ int main(int argc, char **argv)
 		return 2;
 	if (argc > 3)
 		rounds = strtoul(argv[3], NULL, 0);
-	/* held until memory is short, as under a flood; and held for a moment only */
+	/* held for a moment only; and until memory is short, as under a flood (with few rounds, what is left then counts less) */
 	if (all || !strcmp(what, "one"))
 		run("spans of one thread", argv[1], spans, 1, 1000);
-	if (all || !strcmp(what, "spans")) {
+	if (all || !strcmp(what, "two"))
 		run("spans of two", argv[1], spans, 2, 1000);
+	if (all || !strcmp(what, "two-short"))
 		run("spans, memory short", argv[1], spans, 2, 1000 * NSEC_PER_SEC);
-	}
-	if (all || !strcmp(what, "hits")) {
+	if (all || !strcmp(what, "hits"))
 		run("hits", argv[1], hits, 2, 1000);
+	if (all || !strcmp(what, "hits-short"))
 		run("hits, memory short", argv[1], hits, 2, 1000 * NSEC_PER_SEC);
-	}
 	return 0;
 }

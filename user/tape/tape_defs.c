@@ -103,6 +103,7 @@ struct tape_site *tape_sink__find_site(struct tape_sink *s, const struct callsit
 		if (!site)
 			goto fail;
 		*site = (struct tape_site){ .id = s->next_site++, .c = c, .key = key.data, .key_bytes = key.bytes };
+		tape_site__find_plain(site);
 		HASH_ADD_KEYPTR(hh, s->site_list, site->key, site->key_bytes, site);
 		key.data = NULL;
 	}

@@ -406,6 +406,8 @@ static int sink_event(void *ctx, const struct event *e)
 	u32 values;
 	int err;
 
+	if (tape_whole__event(s, e))
+		return 0;
 	if (s->only && (!e->thread || other_process(s, e->thread->process)))
 		return 0;
 	t = tape_sink__thread(s, e->thread, &err);

@@ -81,8 +81,12 @@ struct tape_site {
 	bool defined;
 	size_t key_bytes;
 	u8 *key; /* its definition with id 0 */
+	/* Of the fields that are numbers of 8 bytes: how a value that needs no words about it begins, and its type in the tape. */
+	u32 plain[CALLSITE_MAX_FIELDS]; /* TAPE_NOT_PLAIN: another field */
+	u8 type[CALLSITE_MAX_FIELDS];
 	UT_hash_handle hh;
 };
+#define TAPE_NOT_PLAIN (~0U)
 
 #define TAPE_NEAR_THREADS 8
 #define TAPE_NEAR_SITES 16
@@ -213,16 +217,45 @@ void tape_threads__free(struct tape_sink *s);
 
 /* --- tape_whole.c --- */
 
-/* The usual begin and end, in full. false: it is not usual, nothing has been done. */
+/* The usual begin and end, and the usual event, in full. false: it is not usual, nothing has been done. */
 bool tape_whole__begin(struct tape_sink *s, const struct span_open *o);
 bool tape_whole__end(struct tape_sink *s, u64 span, u64 thread, u64 time_ns);
+bool tape_whole__event(struct tape_sink *s, const struct event *e);
 
 /* --- tape_values.c --- */
 
-#define TAPE_PLAIN_VALUE (sizeof(struct tape_value) + 8)
-/* What most events and spans have: numbers of 8 bytes, one for each field from the first on. Written to p, which has room
- * for cnt * TAPE_PLAIN_VALUE. false: they are not like that. */
-bool tape_values__plain(u8 *p, const struct tape_site *site, u8 kind, u64 owner, const struct value *v, u32 cnt);
+/* The first four bytes of a value: what has to be compared. */
+static inline u32 tape_value__begin(const struct value *v)
+{
+	u32 begin;
+
+	_Static_assert(offsetof(struct value, text_bytes) == 4, "field, type and flags come first");
+	memcpy(&begin, v, sizeof(begin));
+	return begin;
+}
+
+void tape_site__find_plain(struct tape_site *site);
+
+#define TAPE_PLAIN_VALUE ((u32)sizeof(struct tape_value) + 8)
+/* What most events and spans have: numbers of 8 bytes of the declared types, one for each field from the first on. Written to
+ * p, which has room for cnt * TAPE_PLAIN_VALUE. false: they are not like that. */
+static inline bool tape_values__plain(u8 *p, const struct tape_site *site, u8 kind, u64 owner, const struct value *v,
+				      u32 cnt)
+{
+	u64 field = tape_site__field_id(site, 0);
+
+	for (u32 i = 0; i < cnt; i++, p += TAPE_PLAIN_VALUE, field++) {
+		u32 head = kind | TAPE_PLAIN_VALUE << 8 | (u32)site->type[i % CALLSITE_MAX_FIELDS] << 24;
+
+		if (i >= CALLSITE_MAX_FIELDS || tape_value__begin(&v[i]) != site->plain[i])
+			return false;
+		memcpy(p, &head, 4); /* struct tape_value in four stores */
+		memcpy(p + 4, &field, 8);
+		memcpy(p + 12, &owner, 8);
+		memcpy(p + 20, &v[i].u, 8);
+	}
+	return true;
+}
 
 /* Add the values of one event or opening with the placeholders they need (P6). `have`: fields that need none any more;
  * changed. Returns how many value records were added. */

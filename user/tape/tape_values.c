@@ -202,37 +202,23 @@ static bool overridden(const struct value *v, u32 i, u32 cnt, u32 field_cnt)
 	return false;
 }
 
-/* A number of a type that needs no words about it. */
-static inline bool is_plain(const struct value *v, u8 declared)
+void tape_site__find_plain(struct tape_site *site)
 {
-	const u32 plain = 1u << WIRE_T_I64 | 1u << WIRE_T_U64 | 1u << WIRE_T_PTR | 1u << WIRE_T_F64;
+	static const u8 type[WIRE_T_ERROR + 1] = { [WIRE_T_I64] = TAPE_I64, [WIRE_T_U64] = TAPE_U64,
+						   [WIRE_T_PTR] = TAPE_U64, [WIRE_T_F64] = TAPE_F64 };
 
-	return v->flags == 0 && v->type <= WIRE_T_ERROR && plain >> v->type & 1 &&
-	       (v->type == WIRE_T_PTR) == (declared == WIRE_T_PTR);
-}
+	for (u32 i = 0; i < CALLSITE_MAX_FIELDS; i++) {
+		struct value v = { .field = i };
 
-bool tape_values__plain(u8 *p, const struct tape_site *site, u8 kind, u64 owner, const struct value *v, u32 cnt)
-{
-	static const u8 type[16] = { [WIRE_T_I64] = TAPE_I64, [WIRE_T_U64] = TAPE_U64, [WIRE_T_PTR] = TAPE_U64,
-				   [WIRE_T_F64] = TAPE_F64 };
-	const u32 size = TAPE_PLAIN_VALUE;
-	u64 field = tape_site__field_id(site, 0);
-	u32 i;
-
-	if (cnt > tape_site__field_cnt(site))
-		return false;
-	for (i = 0; i < cnt; i++, p += size) {
-		u32 head = kind | size << 8 | (u32)type[v[i].type & 15] << 24;
-
-		if (v[i].field != i || !is_plain(&v[i], tape_site__type(site, i)))
-			return false;
-		memcpy(p, &head, 4); /* struct tape_value in four stores */
-		field += i != 0;
-		memcpy(p + 4, &field, 8);
-		memcpy(p + 12, &owner, 8);
-		memcpy(p + 20, &v[i].u, 8);
+		site->plain[i] = TAPE_NOT_PLAIN;
+		if (i >= tape_site__field_cnt(site))
+			continue;
+		v.type = widened(tape_site__type(site, i));
+		if (v.type > WIRE_T_ERROR || !type[v.type])
+			continue;
+		site->type[i] = type[v.type];
+		site->plain[i] = tape_value__begin(&v);
 	}
-	return true;
 }
 
 u32 tape_sink__values(struct tape_sink *s, const struct tape_site *site, u8 kind, u64 owner, const struct value *v,

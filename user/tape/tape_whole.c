@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tape_whole.c - the usual begin and end of a span, written straight to where the writer keeps what comes next.
+ * tape_whole.c - the usual begin and end of a span and the usual event, written straight to where the writer keeps what comes
+ * next.
  *
  * Nearly all records of a flood are of spans that are entered by the thread that opens them, inside what is entered there,
  * and that close with their exit: no procedure of tape_place.c is needed, no extension record, no placeholder. For these the
@@ -22,6 +23,14 @@ static u8 *room(const struct tape_sink *s, size_t bytes)
 static void put_head(void *p, u8 kind, u16 bytes)
 {
 	*(struct tape_head *)p = (struct tape_head){ .kind = kind, .len = bytes };
+}
+
+/* Of a callsite that is in the tape already; NULL: it has to be looked for. */
+static struct tape_site *near_site(const struct tape_sink *s, const struct callsite *c)
+{
+	struct tape_site *site = s->near_site[c->id % TAPE_NEAR_SITES];
+
+	return site && site->c == c && site->defined ? site : NULL;
 }
 
 static struct tape_span *top(const struct tape_thread *t)
@@ -90,13 +99,12 @@ static void begin(struct tape_sink *s, struct tape_span *sp, const struct span_o
 bool tape_whole__begin(struct tape_sink *s, const struct span_open *o)
 {
 	struct tape_thread *t = o->thread ? tape_sink__near_thread(s, o->thread->uid) : NULL;
-	struct tape_site *site = s->near_site[o->callsite->id % TAPE_NEAR_SITES];
+	struct tape_site *site = near_site(s, o->callsite);
 	size_t bytes = sizeof(struct tape_span_open) + o->value_cnt * TAPE_PLAIN_VALUE + sizeof(struct tape_span_enter);
 	struct tape_span *sp = s->free_spans;
 	u8 *p = room(s, bytes);
 
-	if (!p || !sp || !site || site->c != o->callsite || !site->defined || !is_usual_begin(s, o, t) ||
-	    nearmap__find(&s->spans, o->span))
+	if (!p || !sp || !site || !is_usual_begin(s, o, t) || nearmap__find(&s->spans, o->span))
 		return false;
 	if (!put_begin(p, s, o, site, t->uid) || nearmap__add(&s->spans, o->span, sp))
 		return false;
@@ -148,5 +156,31 @@ bool tape_whole__end(struct tape_sink *s, u64 span, u64 thread, u64 time_ns)
 	sp->next_free = s->free_spans;
 	s->free_spans = sp;
 	s->last_span = MAX(s->last_span, tape_time(s, time_ns));
+	return true;
+}
+
+/* --- event ----------------------------------------------------------------------------------------------- */
+
+bool tape_whole__event(struct tape_sink *s, const struct event *e)
+{
+	const struct tape_thread *t = e->thread ? tape_sink__near_thread(s, e->thread->uid) : NULL;
+	const struct tape_site *site = near_site(s, e->callsite);
+	size_t bytes = sizeof(struct tape_event) + e->value_cnt * TAPE_PLAIN_VALUE;
+	const struct tape_span *current = t ? tape_thread__current(t) : NULL;
+	u8 *p = room(s, bytes);
+	struct tape_event *r = (void *)p;
+
+	if (!p || !t || !site || s->only || e->parent_kind != WIRE_PARENT_CURRENT ||
+	    e->parent != (current ? current->ident.id : 0) ||
+	    !tape_values__plain(p + sizeof(*r), site, TAPE_EVENT_VALUE, t->uid, e->value, e->value_cnt))
+		return false;
+	put_head(r, TAPE_EVENT, sizeof(*r));
+	r->value_cnt = e->value_cnt;
+	r->time = tape_time(s, e->time_ns);
+	r->callsite = tape_site__id(site);
+	r->thread = t->uid;
+	tape_stage__took(s->group.stage, bytes);
+	s->event_cnt++;
+	s->last_event = MAX(s->last_event, r->time);
 	return true;
 }
