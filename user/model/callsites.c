@@ -167,16 +167,11 @@ static struct callsite *make_tape(struct model *m, const struct elf_tape_site *s
 	return callsites__intern(m, &def);
 }
 
-struct callsite *callsites__find(struct model *m, u32 module, u64 addr)
+static struct callsite *find_or_make(struct model *m, struct module *mod, u64 addr)
 {
+	struct callsite *c = idmap__find(&mod->sites, addr);
 	const struct elf_tape_site *s;
-	struct callsite *c;
-	struct module *mod;
 
-	if (module >= m->cs.module_cnt || !m->cs.module[module].file)
-		return NULL;
-	mod = &m->cs.module[module];
-	c = idmap__find(&mod->sites, addr);
 	if (c)
 		return c;
 	s = elf_file__find_tape_site(mod->file, addr);
@@ -185,6 +180,17 @@ struct callsite *callsites__find(struct model *m, u32 module, u64 addr)
 	c = make_tape(m, s);
 	if (c)
 		idmap__put(&mod->sites, addr, c);
+	return c;
+}
+
+struct callsite *callsites__look_up(struct model *m, u32 module, u64 addr)
+{
+	struct callsite *c = NULL;
+
+	if (module < m->cs.module_cnt && m->cs.module[module].file)
+		c = find_or_make(m, &m->cs.module[module], addr);
+	if (c)
+		m->cs.near[addr / NEAR_SITE_BYTES % NEAR_SITES] = (struct near_site){addr, module, c};
 	return c;
 }
 

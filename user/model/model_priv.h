@@ -177,7 +177,17 @@ struct probe_site {
 	struct hit_plan *plan[2]; /* as an event, as part of a pair; NULL: not yet */
 };
 
+/* Some of the sites that records named last, by their address: one of a program's few busy ones mostly. */
+#define NEAR_SITES 64
+#define NEAR_SITE_BYTES 32 /* as far as two are apart at least, or nearly so */
+struct near_site {
+	u64 addr; /* 0: none */
+	u32 module;
+	struct callsite *c;
+};
+
 struct callsites {
+	struct near_site near[NEAR_SITES];
 	struct module *module; /* by module number */
 	u32 module_cnt;
 	struct probe_site *site; /* by site number */
@@ -238,8 +248,14 @@ void fanout__flush_loss(struct model *m);
 void fanout__loss(struct model *m, const struct loss *l);
 
 /* callsites.c */
-struct callsite *callsites__find(struct model *m, u32 module,
-				 u64 addr); /* tape.h; NULL: the file has no such */
+/* Of tape.h; NULL: the file has no such. */
+struct callsite *callsites__look_up(struct model *m, u32 module, u64 addr);
+static inline struct callsite *callsites__find(struct model *m, u32 module, u64 addr)
+{
+	const struct near_site *near = &m->cs.near[addr / NEAR_SITE_BYTES % NEAR_SITES];
+
+	return near->addr == addr && near->module == module ? near->c : callsites__look_up(m, module, addr);
+}
 /* Of a ref (of the record r); NULL: its module is not known. */
 struct callsite *callsites__of_ref(struct model *m, const struct proc *p, const struct rec *r,
 				   const struct wire_ref *ref);

@@ -246,7 +246,7 @@ struct tape_thread *tape_sink__new_thread(struct tape_sink *s, struct thread *t,
 	return s->near_thread[tt->uid % TAPE_NEAR_THREADS] = tt;
 }
 
-static void free_if_done(struct tape_sink *s, struct tape_thread *t)
+void tape_thread__free_if_done(struct tape_sink *s, struct tape_thread *t)
 {
 	if (t == &s->nobody || !t->ended || t->cnt || t->refs)
 		return;
@@ -257,19 +257,10 @@ static void free_if_done(struct tape_sink *s, struct tape_thread *t)
 	free(t);
 }
 
-void tape_thread__put(struct tape_sink *s, struct tape_thread *t)
-{
-	if (!t)
-		return;
-	t->refs--;
-	if (t->ended)
-		free_if_done(s, t);
-}
-
 void tape_thread__end(struct tape_sink *s, struct tape_thread *t)
 {
 	t->ended = true;
-	free_if_done(s, t);
+	tape_thread__free_if_done(s, t);
 }
 
 void tape_threads__free(struct tape_sink *s)

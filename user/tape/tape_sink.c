@@ -187,8 +187,7 @@ static void add_open(struct tape_sink *s, const struct span_open *o, const struc
 	r->parent_kind = said;
 }
 
-/* enter: on the opener's thread, at once. */
-static int open_span(struct tape_sink *s, const struct span_open *o, bool enter)
+int tape_sink__open(struct tape_sink *s, const struct span_open *o, bool enter)
 {
 	struct tape_span *parent = o->parent ? nearmap__find(&s->spans, o->parent) : NULL;
 	struct tape_thread *t;
@@ -243,12 +242,7 @@ static int open_span(struct tape_sink *s, const struct span_open *o, bool enter)
 
 static int sink_span_open(void *ctx, const struct span_open *o)
 {
-	return open_span(ctx, o, false);
-}
-
-static int sink_span_begin(void *ctx, const struct span_open *o)
-{
-	return tape_whole__begin(ctx, o) ? 0 : open_span(ctx, o, true);
+	return tape_sink__open(ctx, o, false);
 }
 
 static int sink_span_enter(void *ctx, u64 span, struct thread *t, u64 time_ns)
@@ -315,14 +309,11 @@ static int sink_span_close(void *ctx, u64 span, u64 time_ns, u64 dropped_ns, enu
 	return sp->children ? 0 : close_chain(s, sp, time_ns);
 }
 
-static int sink_span_end(void *ctx, u64 span, struct thread *t, u64 time_ns)
+int tape_sink__leave_and_close(struct tape_sink *s, u64 span, struct thread *t, u64 time_ns)
 {
-	int err, and;
+	int err = sink_span_exit(s, span, t, time_ns, SINK_OWN), and;
 
-	if (tape_whole__end(ctx, span, t->uid, time_ns))
-		return 0;
-	err = sink_span_exit(ctx, span, t, time_ns, SINK_OWN);
-	and = sink_span_close(ctx, span, time_ns, time_ns, SINK_OWN);
+	and = sink_span_close(s, span, time_ns, time_ns, SINK_OWN);
 	return err ? err : and;
 }
 
@@ -395,9 +386,8 @@ static void add_event_context(struct tape_sink *s, const struct event *e, const 
 	x->span = nearmap__find(&s->spans, e->parent) ? e->parent : 0;
 }
 
-static int sink_event(void *ctx, const struct event *e)
+int tape_sink__any_event(struct tape_sink *s, const struct event *e)
 {
-	struct tape_sink *s = ctx;
 	struct tape_thread *t;
 	struct tape_site *site;
 	struct tape_event *r;
@@ -406,8 +396,6 @@ static int sink_event(void *ctx, const struct event *e)
 	u32 values;
 	int err;
 
-	if (tape_whole__event(s, e))
-		return 0;
 	if (s->only && (!e->thread || other_process(s, e->thread->process)))
 		return 0;
 	t = tape_sink__thread(s, e->thread, &err);
@@ -492,11 +480,11 @@ static const struct sink_ops sink_ops = {
 	.span_close = sink_span_close,
 	.span_value = sink_span_value,
 	.span_follows = sink_span_follows,
-	.event = sink_event,
+	.event = tape_sink__event,
 	.loss = sink_loss,
 	.trigger = sink_trigger,
-	.span_begin = sink_span_begin,
-	.span_end = sink_span_end,
+	.span_begin = tape_sink__begin,
+	.span_end = tape_sink__end,
 };
 
 struct sink tape_sink__sink(struct tape_sink *s)

@@ -211,16 +211,31 @@ static inline struct tape_thread *tape_sink__thread(struct tape_sink *s, struct 
 }
 
 /* A reference less; ended threads that nobody names are freed. t may be NULL. */
-void tape_thread__put(struct tape_sink *s, struct tape_thread *t);
+void tape_thread__free_if_done(struct tape_sink *s, struct tape_thread *t);
+static inline void tape_thread__put(struct tape_sink *s, struct tape_thread *t)
+{
+	if (!t)
+		return;
+	t->refs--;
+	if (t->ended)
+		tape_thread__free_if_done(s, t);
+}
 void tape_thread__end(struct tape_sink *s, struct tape_thread *t);
 void tape_threads__free(struct tape_sink *s);
 
 /* --- tape_whole.c --- */
 
-/* The usual begin and end, and the usual event, in full. false: it is not usual, nothing has been done. */
-bool tape_whole__begin(struct tape_sink *s, const struct span_open *o);
-bool tape_whole__end(struct tape_sink *s, u64 span, u64 thread, u64 time_ns);
-bool tape_whole__event(struct tape_sink *s, const struct event *e);
+/* span_begin, span_end and event of the sink: what is usual here, the rest in tape_sink.c. */
+int tape_sink__begin(void *ctx, const struct span_open *o);
+int tape_sink__end(void *ctx, u64 span, struct thread *t, u64 time_ns);
+int tape_sink__event(void *ctx, const struct event *e);
+
+/* --- tape_sink.c --- */
+
+/* enter: on the opener's thread, at once. */
+int tape_sink__open(struct tape_sink *s, const struct span_open *o, bool enter);
+int tape_sink__leave_and_close(struct tape_sink *s, u64 span, struct thread *t, u64 time_ns);
+int tape_sink__any_event(struct tape_sink *s, const struct event *e);
 
 /* --- tape_values.c --- */
 

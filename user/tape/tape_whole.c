@@ -96,7 +96,7 @@ static void begin(struct tape_sink *s, struct tape_span *sp, const struct span_o
 	s->last_span = MAX(s->last_span, tape_time(s, o->time_ns));
 }
 
-bool tape_whole__begin(struct tape_sink *s, const struct span_open *o)
+static bool whole_begin(struct tape_sink *s, const struct span_open *o)
 {
 	struct tape_thread *t = o->thread ? tape_sink__near_thread(s, o->thread->uid) : NULL;
 	struct tape_site *site = near_site(s, o->callsite);
@@ -111,6 +111,11 @@ bool tape_whole__begin(struct tape_sink *s, const struct span_open *o)
 	tape_stage__took(s->group.stage, bytes);
 	begin(s, sp, o, site, t);
 	return true;
+}
+
+int tape_sink__begin(void *ctx, const struct span_open *o)
+{
+	return whole_begin(ctx, o) ? 0 : tape_sink__open(ctx, o, true);
 }
 
 /* --- end ------------------------------------------------------------------------------------------------- */
@@ -133,7 +138,7 @@ static void put_end(void *p, u8 kind, u64 span, s64 time)
 	r->time = time;
 }
 
-bool tape_whole__end(struct tape_sink *s, u64 span, u64 thread, u64 time_ns)
+static bool whole_end(struct tape_sink *s, u64 span, u64 thread, u64 time_ns)
 {
 	const size_t bytes = 2 * sizeof(struct tape_span_end);
 	struct tape_span *sp = nearmap__find(&s->spans, span);
@@ -159,9 +164,14 @@ bool tape_whole__end(struct tape_sink *s, u64 span, u64 thread, u64 time_ns)
 	return true;
 }
 
+int tape_sink__end(void *ctx, u64 span, struct thread *t, u64 time_ns)
+{
+	return whole_end(ctx, span, t->uid, time_ns) ? 0 : tape_sink__leave_and_close(ctx, span, t, time_ns);
+}
+
 /* --- event ----------------------------------------------------------------------------------------------- */
 
-bool tape_whole__event(struct tape_sink *s, const struct event *e)
+static bool whole_event(struct tape_sink *s, const struct event *e)
 {
 	const struct tape_thread *t = e->thread ? tape_sink__near_thread(s, e->thread->uid) : NULL;
 	const struct tape_site *site = near_site(s, e->callsite);
@@ -183,4 +193,9 @@ bool tape_whole__event(struct tape_sink *s, const struct event *e)
 	s->event_cnt++;
 	s->last_event = MAX(s->last_event, r->time);
 	return true;
+}
+
+int tape_sink__event(void *ctx, const struct event *e)
+{
+	return whole_event(ctx, e) ? 0 : tape_sink__any_event(ctx, e);
 }
