@@ -4,17 +4,21 @@
 # run.sh [FOLDER...] - does the upstream parser load our tapes? Builds a small reader around it (tests/conformance/upstream)
 # and gives it the tapes that the unit tests write, killed recorders' among them, and every *.tape under the folders.
 #
-# Result lines and a closing line as all our tests. Skipped where there is no cargo, or its registry cannot be reached.
+# Before that, in the same way, Go traces and the readers of Go (go_traces.sh).
+#
+# Result lines and a closing line as all our tests. Skipped where there is no cargo or go, or its registry cannot be reached.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . scripts/tally.sh
+. tests/conformance/go_traces.sh
 B=${B:-build}
 OUT=$B/conformance
 
 skip() {
 	echo "skip - conformance: $1"
-	echo "0 passed, 0 failed, 1 skipped"
-	exit 0
+	tally__add 0 0 1
+	tally__close
+	exit
 }
 
 fail() {
@@ -43,8 +47,6 @@ build() {
 
 prepare() {
 	command -v cargo >/dev/null || skip "no cargo here, so no upstream parser to ask"
-	mkdir -p "$OUT" || exit 1
-	OUT=$(cd "$OUT" && pwd)
 	LOG=$OUT/build.log
 	export CARGO_TARGET_DIR=$OUT/target
 	REFEREE=$OUT/target/release/tape-referee
@@ -112,6 +114,8 @@ upstream_tape() {
 	fi
 }
 
+mkdir -p "$OUT" && OUT=$(cd "$OUT" && pwd) && B=$(cd "$B" && pwd) || exit 1
+go_traces "$@"
 prepare
 if build upstream tape-referee; then
 	broken_is_refused

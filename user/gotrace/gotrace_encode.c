@@ -227,9 +227,18 @@ static struct gthread *born(struct gotrace *g, struct slice_thread *t, u64 raw)
 	return th;
 }
 
-/* Ends a goroutine; open regions go with it. */
+static void end_top_region(struct gotrace *g, struct gthread *th, u64 raw)
+{
+	struct region *r = &th->region[--th->region_cnt];
+
+	GO_EVENT(&g->wire, &th->stream, tick(g, raw), GO_REGION_END, r->task, gsite__text(g, r->site), 0);
+}
+
+/* Ends a goroutine, and what the end of the recording had left open on it. */
 static void destroy(struct gotrace *g, struct gthread *th, u64 raw)
 {
+	while (th->region_cnt)
+		end_top_region(g, th, raw);
 	GO_EVENT(&g->wire, &th->stream, tick(g, raw), GO_DESTROY);
 	GO_EVENT(&g->wire, &th->stream, tick(g, raw), GO_PROC_STOP);
 	/* another thread of this number may write in this generation, and batches are read in the order of the file */
@@ -239,7 +248,6 @@ static void destroy(struct gotrace *g, struct gthread *th, u64 raw)
 	idmap__remove(&g->live_m, th->stream.m);
 	unlink_live(g, th);
 	th->born = false;
-	th->region_cnt = 0;
 	free(th->region);
 	th->region = NULL;
 	th->region_cap = 0;
@@ -365,12 +373,8 @@ static void end_task(struct gotrace *g, const struct item *i, u64 raw)
 /* Regions that only the end of the recording had ended, and something follows all the same. */
 static void settle(struct gotrace *g, struct gthread *th, u64 raw)
 {
-	struct region *r;
-
-	while (th->region_cnt && th->region[th->region_cnt - 1].left) {
-		r = &th->region[--th->region_cnt];
-		GO_EVENT(&g->wire, &th->stream, tick(g, raw), GO_REGION_END, r->task, gsite__text(g, r->site), 0);
-	}
+	while (th->region_cnt && th->region[th->region_cnt - 1].left)
+		end_top_region(g, th, raw);
 }
 
 static u64 task_of(const struct gthread *th)
@@ -405,20 +409,17 @@ static void begin_region(struct gotrace *g, const struct item *i, u64 raw)
 static void end_region(struct gotrace *g, const struct item *i, u64 raw)
 {
 	struct gthread *th = i->thread->user;
-	struct region *r;
 
 	if (!th->born)
 		return;
 	settle(g, th, raw);
 	if (!th->region_cnt)
 		return;
-	r = &th->region[th->region_cnt - 1];
 	if (i->flags & ITEM_LEFT) {
-		r->left = true;
+		th->region[th->region_cnt - 1].left = true;
 		return;
 	}
-	GO_EVENT(&g->wire, &th->stream, tick(g, raw), GO_REGION_END, r->task, gsite__text(g, r->site), 0);
-	th->region_cnt--;
+	end_top_region(g, th, raw);
 	/* a thread that had ended, and was heard of once more */
 	if (th->ended && !th->region_cnt)
 		destroy(g, th, raw);

@@ -193,28 +193,28 @@ static void say_opening(struct text_buf *b, const struct said *w)
 	char tmp[96];
 
 	if (w->open->flags & SPAN_FIELDS_LOST)
-		text_buf__puts(b, " (fields lost)");
+		text_buf__puts(b, "(fields lost) ");
 	if (w->open->lost_parent) {
-		snprintf(tmp, sizeof(tmp), " (parent 0x%" PRIx64 " unknown)", w->open->lost_parent);
+		snprintf(tmp, sizeof(tmp), "(parent 0x%" PRIx64 " unknown) ", w->open->lost_parent);
 		text_buf__puts(b, tmp);
 	}
 	if (!(w->open->flags & SPAN_BEFORE))
 		return;
-	text_buf__puts(b, " (opened before the recording");
+	text_buf__puts(b, "(opened before the recording");
 	if (w->before_ns) {
 		snprintf(tmp, sizeof(tmp), ", %" PRIu64 ".%09" PRIu64 " s", (u64)(w->before_ns / NSEC_PER_SEC),
 			 (u64)(w->before_ns % NSEC_PER_SEC));
 		text_buf__puts(b, tmp);
 	}
-	text_buf__puts(b, ")");
+	text_buf__puts(b, ") ");
 }
 
 static void say(struct text_buf *b, const struct said *w)
 {
-	if (w->c)
-		text_buf__fields(b, w->c, w->v, w->cnt);
 	if (w->open)
 		say_opening(b, w);
+	if (w->c)
+		text_buf__fields(b, w->c, w->v, w->cnt);
 	if (!w->follows)
 		return;
 	text_buf__puts(b, "follows from ");
@@ -238,6 +238,8 @@ static int add_log(struct gotrace *g, struct gsite *site, struct slice_thread *t
 		return -ENOMEM;
 	text_buf__init(&b, at, GO_MAX_TEXT);
 	say(&b, what);
+	if (b.at > at && b.at[-1] == ' ')
+		b.at--;
 	if (t && s) {
 		slices__hold(s);
 		i.span = s;
