@@ -13,7 +13,9 @@ DEPS_BUILD="gcc libc6-dev make clang llvm bpftool libbpf-dev libelf-dev libdw-de
 DEPS_TEST="g++ libc6-dev binutils libcmocka-dev systemtap-sdt-dev libzstd-dev liblzma-dev libbz2-dev jq bpftrace procps
 	busybox-static cpio gzip xz-utils"
 DEPS_TEST_X86="qemu-system-x86"
-# Without these a part of the tests is skipped, with the reason printed: failing to get them is no error.
+# Without these a part of the tests is skipped, with the reason printed: failing to get them is no error. tape.h's programs are built
+# for arm64, and run under qemu-user.
+DEPS_ARM64="gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 DEPS_BENCH="lttng-tools liblttng-ust-dev"
 LIBBPF_MIN=1.3
 
@@ -120,11 +122,18 @@ deps__build() {
 	deps__install $DEPS_BUILD
 }
 
+# What it is good to have: all of it if apt knows all of it.
+deps__wish() {
+	apt-get install --simulate --no-install-recommends "$@" >/dev/null 2>&1 && deps__install "$@" && return
+	deps__say "not to be had here, what needs it is skipped: $*"
+}
+
 deps__test() {
 	local arch=
 
 	[ "$(uname -m)" = x86_64 ] && arch=$DEPS_TEST_X86
-	deps__install $DEPS_BUILD $DEPS_TEST $arch
+	deps__install $DEPS_BUILD $DEPS_TEST $arch || return
+	[ -z "$arch" ] || [ -z "$(deps__missing $DEPS_ARM64)" ] || deps__wish $DEPS_ARM64
 }
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
