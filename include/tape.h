@@ -22,7 +22,7 @@
  *	tape_str(p, len)	text with a length	tape_bytes(p, len)	raw bytes
  *	tape_err(e)		an errno number or a text (C++: also anything with what())
  *	tape_empty		declared now, set by tape_record() later
- * C++ also takes whatever has data() and size() of char (std::string, string_view) and enums. A text longer than
+ * C++ also takes whatever has data() and size() of char (std::string, string_view) and enums. A NULL text leaves its field unset. A text longer than
  * TAPE_MAX_STR bytes (default 256, up to 16384) is cut and flagged with its full length. A MESSAGE is printf's, checked by
  * the compiler, and recorded as the field `message`, the first one. The names of spans and events are string literals; as
  * they are also names of stapsdt probes they may not hold % { | } " or \.
@@ -63,7 +63,12 @@
  * LIMITS. Probes may be used in signal handlers as far as the values allow (a message formats with vsnprintf). errno is kept. A
  * span left by longjmp, pthread_exit or an exception (C) ends with the next span around it. Threads made by raw clone()
  * that share thread-local storage are outside the contract. A DSO unloaded while other threads had traced in it leaves
- * 8 KiB for each of them. No probe in a constant expression or at file scope.
+ * 8 KiB for each of them. No probe in a constant expression or at file scope; before C++20 no lambda within a value. Nothing may jump over
+ * a tape_span into its block (goto, a case label): gcc does not say so in C, and ends a span that has never begun.
+ * A handler on an alternate stack with SS_AUTODISARM must not trace, nor one that switches to another fibre and so leaves a probe half-way.
+ * What a filter of system calls (seccomp) has to let through: mmap, munmap, madvise, mlock, rt_sigprocmask, sigaltstack, nanosleep, getpid,
+ * gettid and, where the C library makes one of it, clock_gettime. A thread's page counts towards RLIMIT_MEMLOCK and
+ * RLIMIT_AS; where there is none to be had, each record goes out by itself, slower.
  *
  * ----------------------------------------------------------------------------------------------------------------------
  * How it works. The layouts are those of tapebpf/wire.h (structs wire_*), repeated here under other names.
@@ -1682,6 +1687,10 @@ TAPE__IN struct tape__val tape__v_float(double x)
 	memcpy(&a, &x, 8);
 	return tape__v2(a, 0);
 }
+TAPE__IN struct tape__val tape__v_single(float x)
+{
+	return tape__v_float((double)x);
+}
 TAPE__IN struct tape__val tape__v_long(long double x)
 {
 	return tape__v_float((double)x);
@@ -1744,16 +1753,18 @@ TAPE__IN struct tape__val tape_a_value_must_be_a_number_a_string_or_a_pointer(co
 	return tape__v2((uint64_t)p, 0);
 }
 
+/* A bit-field has a type of its own to gcc, that no list can name: an integer all the same. */
+#define TAPE__OTHER(x, integer, other) __builtin_choose_expr(__builtin_classify_type(x) == 1, integer, other)
 #define TAPE__VAL(...) \
 	_Generic((__VA_ARGS__), \
 		_Bool: tape__v_int, char: tape__v_int, signed char: tape__v_int, unsigned char: tape__v_int, \
 		short: tape__v_int, unsigned short: tape__v_int, int: tape__v_int, unsigned int: tape__v_int, \
 		long: tape__v_int, unsigned long: tape__v_uint, long long: tape__v_int, \
 		unsigned long long: tape__v_uint, tape__s128: tape__v_swide, tape__u128: tape__v_wide, \
-		float: tape__v_float, double: tape__v_float, long double: tape__v_long, \
+		float: tape__v_single, double: tape__v_float, long double: tape__v_long, \
 		char *: tape__v_string, const char *: tape__v_string, tape__strn: tape__v_strn, \
 		tape__bytes: tape__v_bytes, tape__err: tape__v_err, tape__none: tape__v_none, \
-		default: tape_a_value_must_be_a_number_a_string_or_a_pointer)(__VA_ARGS__)
+		default: TAPE__OTHER((__VA_ARGS__), tape__v_int, tape_a_value_must_be_a_number_a_string_or_a_pointer))(__VA_ARGS__)
 #define TAPE__TYPE(...) \
 	_Generic((__VA_ARGS__), \
 		_Bool: TAPE_T_BOOL, char: TAPE_T_I32, signed char: TAPE_T_I32, unsigned char: TAPE_T_U32, \
@@ -1763,7 +1774,7 @@ TAPE__IN struct tape__val tape_a_value_must_be_a_number_a_string_or_a_pointer(co
 		float: TAPE_T_F64, double: TAPE_T_F64, long double: TAPE_T_F64, \
 		char *: TAPE_T_STR, const char *: TAPE_T_STR, tape__strn: TAPE_T_STR, \
 		tape__bytes: TAPE_T_BYTES, tape__err: TAPE_T_ERROR, tape__none: TAPE_T_EMPTY, \
-		default: TAPE_T_PTR)
+		default: TAPE__OTHER((__VA_ARGS__), TAPE_T_I64, TAPE_T_PTR))
 
 #else /* C++: an overload set for the value, one for the type (the size of what it returns, less one) */
 
@@ -1816,7 +1827,7 @@ TAPE__CXX(long long, TAPE_T_I64, tape__v_int(x))
 TAPE__CXX(unsigned long long, TAPE_T_U64, tape__v_int((long long)x))
 TAPE__CXX(tape__s128, TAPE_T_I128, tape__v_wide((tape__u128)x))
 TAPE__CXX(tape__u128, TAPE_T_U128, tape__v_wide(x))
-TAPE__CXX(float, TAPE_T_F64, tape__v_float(x))
+TAPE__CXX(float, TAPE_T_F64, tape__v_single(x))
 TAPE__CXX(double, TAPE_T_F64, tape__v_float(x))
 TAPE__CXX(long double, TAPE_T_F64, tape__v_float((double)x))
 TAPE__CXX(const char *, TAPE_T_STR, tape__v_string(x))
@@ -1827,6 +1838,17 @@ TAPE__CXX(tape__none, TAPE_T_EMPTY, tape__v_none(x))
 TAPE__CXX(const volatile void *, TAPE_T_PTR, tape__v2((uint64_t)x, 0))
 TAPE__CXX(decltype(nullptr), TAPE_T_PTR, ((void)x, tape__v2(0, 0)))
 
+/* Functions would be taken for bool: that conversion is open to them, the one to void * is not. */
+template <class R, class... A> inline struct tape__val tape__v(R (*x)(A...)) { return tape__v2((uint64_t)x, 0); }
+template <class R, class... A> inline struct tape__val tape__v(R (*x)(A..., ...)) { return tape__v2((uint64_t)x, 0); }
+template <class R, class... A> char (&tape__t(R (*)(A...)))[TAPE_T_PTR + 1];
+template <class R, class... A> char (&tape__t(R (*)(A..., ...)))[TAPE_T_PTR + 1];
+template <class C, class T> inline struct tape__val tape__v(T C::*)
+{
+	static_assert(tape__no<C>::value, "tape: a value must be a number, a string or a pointer");
+	return tape__v2(0, 0);
+}
+
 template <class T> inline typename tape__if<tape__sort<T>::is_enum, struct tape__val>::type tape__v(T x)
 {
 	return tape__v_int((long long)x);
@@ -1836,7 +1858,7 @@ template <class T> struct tape__enum<T, true> { typedef decltype(tape__t((__unde
 template <class T> typename tape__enum<T, tape__sort<T>::is_enum>::type tape__t(T);
 template <class T> inline typename tape__if<tape__kind<T>::value == 1, struct tape__val>::type tape__v(const T &x)
 {
-	return tape__v2((uint64_t)x.data(), x.size());
+	return tape__v2((uint64_t)(x.data() ? x.data() : ""), x.size()); /* an empty one may have no data: a text all the same */
 }
 template <class T> typename tape__if<tape__kind<T>::value == 1, char (&)[TAPE_T_STR + 1]>::type tape__t(const T &);
 template <class T>

@@ -57,9 +57,12 @@ void cxx_values(void)
 	char array[8] = "array";
 	const char *null = nullptr;
 	const std::string long_one(300, 'q');
+	void (*lone)(void) = nullptr;
 
 	tape_event(INFO, "strings", (s, s), (v, v), (temp, std::string("tem") + "p"), (a, array), (n, null), (l, long_one));
 	tape_event(INFO, "others", (e, colour::red), (m, minus), (nil, nullptr), (b, true), (ld, 2.5L));
+	tape_event(INFO, "empty", (v, std::string_view()), (c, std::vector<char>()), (s, std::string()));
+	tape_event(INFO, "functions", (none, lone), (f, cxx_flow), (variadic, printf));
 	tape_event(ERROR, "errors", (what, tape_err(std::runtime_error("bad luck"))), (text, tape_err(s)), (no, tape_err(2)));
 }
 

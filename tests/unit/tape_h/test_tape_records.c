@@ -85,19 +85,26 @@ static void compact(void **state)
 
 static void all_types(void **state)
 {
+	char first[1024];
 	const char *null = NULL;
+	struct { unsigned int u : 3; int i : 5; _Bool b : 1; unsigned long l : 40; } bits = { 5, -3, 1, 1UL << 39 };
 	__int128 wide = -2;
 
 	tape_event(INFO, "small", (b, (_Bool)1), (c, (signed char)-1), (uc, (unsigned char)255), (s, (short)-2),
 		   (us, (unsigned short)65535), (i, -3), (u, 4000000000u));
 	tape_event(INFO, "large", (l, -5L), (ul, ~0ul), (ll, -6LL), (ull, 7ULL), (i128, wide), (u128, (unsigned __int128)3 << 64),
 		   (f, 0.5f), (d, 1e300));
+	snprintf(first, sizeof(first), "%s", story());
+	story_begin();
+	tape_event(INFO, "bits", (u, bits.u), (i, bits.i), (b, bits.b), (l, bits.l), (f, all_types));
+	assert_non_null(strstr(story(), "EVENT 0 bits u=5 i=-3 b=true l=549755813888 f=0x"));
+	story_begin();
 	tape_event(INFO, "texts", (s, "text"), (e, ""), (n, null), (l, tape_str("length", 3)), (b, tape_bytes("\1\2", 2)),
 		   (p, (void *)0x10), (err, tape_err(ENOENT)), (neg, tape_err(-EIO)), (word, tape_err("bad")), (none, tape_empty));
-	assert_string_equal(story(), "EVENT 0 small b=true c=-1 uc=255 s=-2 us=65535 i=-3 u=4000000000\n"
+	assert_string_equal(first, "EVENT 0 small b=true c=-1 uc=255 s=-2 us=65535 i=-3 u=4000000000\n"
 				     "EVENT 0 large l=-5 ul=18446744073709551615 ll=-6 ull=7 i128=ffffffffffffffff:fffffffffffffffe "
-				     "u128=3:0 f=0.5 d=1e+300\n"
-				     "EVENT 0 texts s='text' e='' n=null l='len' b='\1\2' p=0x10 err='No such file or directory' "
+				     "u128=3:0 f=0.5 d=1e+300\n");
+	assert_string_equal(story(), "EVENT 0 texts s='text' e='' n=null l='len' b='\1\2' p=0x10 err='No such file or directory' "
 				     "neg='Input/output error' word='bad' none=-\n");
 }
 
