@@ -95,9 +95,8 @@ __inline void page__forget(struct emit *e, const struct wire_page_key *key, cons
 {
 	if (val->lost_cause) {
 		struct wire_orphan_key o = {.id = val->id, .pid = val->pid, .tid = key->tid};
-		struct wire_page_val copy = *val;
 
-		if (bpf_map_update_elem(&orphans, &o, &copy, BPF_ANY))
+		if (bpf_map_update_elem(&orphans, &o, val, BPF_ANY))
 			emit__count(e, WIRE_C_ORPHAN_LOST);
 	}
 	bpf_map_delete_elem(&pages, key);
