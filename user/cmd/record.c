@@ -5,6 +5,7 @@
 #include "cmd/cmd.h"
 #include "cmd/foreground.h"
 #include "cmd/record_opts.h"
+#include "cmd/rotation.h"
 #include "cmd/session.h"
 #include "cmd/status.h"
 #include "cmd/tapes.h"
@@ -20,10 +21,11 @@
 struct record {
 	struct record_opts opts;
 	struct session *session;
-	struct tapes *tapes;
+	struct rotation *rotation; /* NULL: one tape */
+	struct tapes *tapes;	   /* of now */
 	struct child child;
 	struct status status;
-	bool tape_error_told;
+	bool tape_error_told, turn_error_told;
 };
 
 /* The text names files of others: their names may hold anything. */
@@ -53,7 +55,21 @@ static void default_path(const struct record *r, char *dst, size_t bytes)
 	char exe[256];
 
 	foreground__exe(&r->child, &r->opts.target, exe, sizeof(exe));
-	tape_writer__default_name(dst, bytes, exe, (s64)clock__ns(CLOCK_REALTIME));
+	if (r->opts.rotate_bytes || r->opts.rotate_ns) /* each tape's name has a time of its own */
+		snprintf(dst, bytes, "%s.tape", exe);
+	else
+		tape_writer__default_name(dst, bytes, exe, (s64)clock__ns(CLOCK_REALTIME));
+}
+
+static int open_rotation(struct record *r, const struct tapes_opts *to, const struct clock_pair *now, struct diag *d)
+{
+	struct rotation_opts ro = { .tapes = *to, .bytes = r->opts.rotate_bytes, .ns = r->opts.rotate_ns,
+				    .keep_files = r->opts.keep_files, .keep_bytes = r->opts.keep_bytes };
+	int err = rotation__open(&ro, now, &r->rotation, d);
+
+	if (!err)
+		r->tapes = rotation__tapes(r->rotation);
+	return err;
 }
 
 static int open_tapes(struct record *r, struct diag *d)
@@ -68,13 +84,15 @@ static int open_tapes(struct record *r, struct diag *d)
 		to.path = path;
 	}
 	clock__pair(&now);
+	if (r->opts.rotate_bytes || r->opts.rotate_ns)
+		return open_rotation(r, &to, &now, d);
 	return tapes__open(&to, &now, &r->tapes, d);
 }
 
 static int open_session(struct record *r, struct diag *d)
 {
 	const struct record_opts *o = &r->opts;
-	struct sink sink = tapes__sink(r->tapes);
+	struct sink sink = r->rotation ? rotation__sink(r->rotation) : tapes__sink(r->tapes);
 	struct session_opts so = { .sz = sizeof(so), .ring_bytes = o->ring_bytes, .max_text = o->target.max_text,
 				   .max_spans = o->max_spans, .follow = o->target.follow, .immediate = o->target.immediate,
 				   .no_pairs = o->target.no_pairs, .sigs = o->target.sigs, .sinks = &sink, .sink_cnt = 1,
@@ -96,6 +114,36 @@ static void tell_tape_error(struct record *r)
 		strerror(-err));
 }
 
+/* Said once; the turn is tried again each second. */
+static void tell_turn_error(struct record *r, const struct diag *d)
+{
+	if (r->turn_error_told)
+		return;
+	r->turn_error_told = true;
+	status__clear(&r->status);
+	cmd__fail(EXIT_FAILED, d);
+}
+
+static void rotate(struct record *r)
+{
+	struct rotation_part part;
+	struct diag d = { 0 };
+	u32 i;
+
+	if (!r->rotation)
+		return;
+	if (rotation__due(r->rotation, clock__mono_ns())) {
+		i = tapes__earlier_cnt(r->tapes);
+		if (rotation__turn(r->rotation, r->session, &part, &d))
+			tell_turn_error(r, &d);
+		r->tapes = rotation__tapes(r->rotation);
+		for (; i < tapes__earlier_cnt(r->tapes); i++)
+			status__tape(&r->status, r->tapes, i, &part);
+	}
+	if (rotation__trim(r->rotation, &d))
+		say(r, "warning: ", d.text);
+}
+
 static int loop(struct record *r, struct diag *d)
 {
 	u64 now = clock__mono_ns(), next_clocks = now + CLOCKS_NS;
@@ -110,6 +158,7 @@ static int loop(struct record *r, struct diag *d)
 		if (err)
 			return diag__set(d, err, "cannot go on recording: %s", strerror(-err));
 		tapes__publish(r->tapes);
+		rotate(r);
 		tell_tape_error(r);
 		status__update(&r->status, r->session, r->tapes);
 		if (now >= next_clocks) {
@@ -124,8 +173,10 @@ static int loop(struct record *r, struct diag *d)
 /* Detach, account, close: also after a failure, so that the tape holds what there is. */
 static int finish(struct record *r, struct diag *d)
 {
+	struct rotation_part part;
 	struct session_totals t;
 	struct clock_pair p;
+	struct diag trim = { 0 };
 	int err = session__stop(r->session), close_err;
 
 	if (err)
@@ -133,7 +184,14 @@ static int finish(struct record *r, struct diag *d)
 	clock__pair(&p);
 	tapes__clocks(r->tapes, &p);
 	session__totals(r->session, &t);
-	close_err = tapes__close(r->tapes, clock__mono_ns(), t.emitted, t.stored, t.lost_sum, err ? NULL : d);
+	part = (struct rotation_part){ t.emitted, t.stored, t.lost_sum };
+	if (r->rotation)
+		part = rotation__rest(r->rotation, t.emitted, t.stored, t.lost_sum);
+	close_err = tapes__close(r->tapes, clock__mono_ns(), part.emitted, part.stored, part.lost, err ? NULL : d);
+	for (u32 i = tapes__earlier_cnt(r->tapes); r->rotation && i < tapes__cnt(r->tapes); i++)
+		status__tape(&r->status, r->tapes, i, &part);
+	if (r->rotation && rotation__trim(r->rotation, &trim))
+		say(r, "warning: ", trim.text);
 	if (!err && !close_err && tapes__error(r->tapes)) {
 		close_err = tapes__error(r->tapes);
 		diag__set(d, close_err, "the tape is incomplete: %s", strerror(-close_err));
@@ -170,6 +228,8 @@ static int give_up(struct record *r, const struct diag *d)
 		for (u32 i = 0; i < tapes__cnt(r->tapes); i++)
 			unlink(tapes__path(r->tapes, i));
 	}
+	if (r->rotation)
+		rotation__drop_link(r->rotation);
 	return cmd__fail(EXIT_FAILED, d);
 }
 
@@ -215,7 +275,10 @@ int cmd_record(int argc, char **argv)
 		return status;
 	status = run(&r);
 	session__free(r.session);
-	tapes__free(r.tapes);
+	if (r.rotation)
+		rotation__free(r.rotation);
+	else
+		tapes__free(r.tapes);
 	child__done(&r.child);
 	record_opts__done(&r.opts);
 	return status;

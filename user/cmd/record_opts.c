@@ -11,6 +11,7 @@
 
 enum {
 	KEY_SPLIT = 256, KEY_FORCE, KEY_DURATION, KEY_CHAPTER, KEY_RING, KEY_FAIL, KEY_JSON, KEY_MAX_SPANS,
+	KEY_ROTATE_SIZE, KEY_ROTATE_TIME, KEY_KEEP_FILES, KEY_KEEP_TOTAL,
 };
 
 static const struct argp_option options[] = {
@@ -19,6 +20,11 @@ static const struct argp_option options[] = {
 	{ "force", KEY_FORCE, NULL, 0, "replace an existing file", 2 },
 	{ "split", KEY_SPLIT, NULL, 0, "one tape a process (-PID before the ending)", 2 },
 	{ "chapter-size", KEY_CHAPTER, "BYTES", 0, "of the tape: a power of two from 64k (1M)", 2 },
+	{ "rotate-size", KEY_ROTATE_SIZE, "BYTES", 0,
+	  "begin a new tape when one is so large; names get the time, NAME.latest is a link to the newest", 2 },
+	{ "rotate-time", KEY_ROTATE_TIME, "TIME", 0, "begin a new tape after so long", 2 },
+	{ "keep-files", KEY_KEEP_FILES, "N", 0, "with --rotate-*: delete the oldest tapes of this recording beyond N", 2 },
+	{ "keep-total", KEY_KEEP_TOTAL, "BYTES", 0, "the same beyond this sum of their sizes", 2 },
 	{ NULL, 0, NULL, 0, "How:", 3 },
 	{ "duration", KEY_DURATION, "TIME", 0, "stop after this time (10s, 500ms, 2m)", 3 },
 	{ "ring-size", KEY_RING, "BYTES", 0, "kernel buffer for each CPU (8M)", 3 },
@@ -38,6 +44,37 @@ static void parse_chapter(struct argp_state *state, struct record_opts *o, const
 		argp_error(state, "--chapter-size %s: want a power of two", arg);
 }
 
+static void parse_rotation(struct argp_state *state, struct record_opts *o, int key, const char *arg)
+{
+	u64 files;
+
+	switch (key) {
+	case KEY_ROTATE_SIZE:
+		o->rotate_bytes = target_opts__bytes(state, "rotate-size", arg, 65536, 1ULL << 50);
+		return;
+	case KEY_ROTATE_TIME:
+		if (units__ns(arg, &o->rotate_ns) || o->rotate_ns < 100 * NSEC_PER_MSEC)
+			argp_error(state, "--rotate-time %s: want a time of at least 100ms, such as 10s, 5m or 1h", arg);
+		return;
+	case KEY_KEEP_FILES:
+		files = target_opts__count(state, "keep-files", arg);
+		if (!files || files > 1000000)
+			argp_error(state, "--keep-files %s: want a number from 1 to 1000000", arg);
+		o->keep_files = (u32)files;
+		return;
+	default:
+		o->keep_bytes = target_opts__bytes(state, "keep-total", arg, 65536, 1ULL << 60);
+	}
+}
+
+static void check(struct argp_state *state, const struct record_opts *o)
+{
+	bool rotate = o->rotate_bytes || o->rotate_ns;
+
+	if (!rotate && (o->keep_files || o->keep_bytes))
+		argp_error(state, "--keep-files and --keep-total want --rotate-size or --rotate-time");
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct record_opts *o = state->input;
@@ -45,6 +82,15 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &o->target;
+		return 0;
+	case ARGP_KEY_END:
+		check(state, o);
+		return 0;
+	case KEY_ROTATE_SIZE:
+	case KEY_ROTATE_TIME:
+	case KEY_KEEP_FILES:
+	case KEY_KEEP_TOTAL:
+		parse_rotation(state, o, key, arg);
 		return 0;
 	case 'o':
 		o->output = arg;

@@ -14,6 +14,8 @@ struct record_opts {
 	u32 chapter_bytes;
 	u64 ring_bytes;
 	u64 max_spans;
+	u64 rotate_bytes, rotate_ns, keep_bytes; /* 0: not */
+	u32 keep_files;
 	bool fail_on_loss;
 	u64 loss_allowed;
 };

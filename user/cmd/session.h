@@ -64,6 +64,11 @@ struct flight *session__flight(struct session *s);
 /* The sinks have heard of everything up to this time. */
 u64 session__stream_ns(const struct session *s);
 
+/* The stream has been passed on up to this time: what comes with an earlier one is late. 0: nothing yet. */
+u64 session__passed_ns(const struct session *s);
+/* Tell the sinks of all losses that are known by now, so that they and the totals agree. */
+int session__tell_losses(struct session *s);
+
 /* Detach, drain, account, close what is open. The sinks have seen everything after it. */
 int session__stop(struct session *s);
 

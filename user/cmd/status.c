@@ -16,7 +16,7 @@
 
 void status__init(struct status *st, bool json, bool quiet)
 {
-	*st = (struct status){ .json = json, .line = !quiet && !json && isatty(STDERR_FILENO) };
+	*st = (struct status){ .json = json, .quiet = quiet, .line = !quiet && !json && isatty(STDERR_FILENO) };
 	st->start_ns = st->last_ns = clock__mono_ns();
 }
 
@@ -86,6 +86,28 @@ void status__clear(struct status *st)
 	st->shown = false;
 }
 
+void status__tape(struct status *st, const struct tapes *t, u32 i, const struct rotation_part *part)
+{
+	const char *path = tapes__path(t, i);
+
+	status__clear(st);
+	st->tapes_told = true;
+	if (st->json) {
+		printf("{\"type\":\"tape\",\"path\":");
+		text__json(stdout, path, strlen(path));
+		printf(",\"emitted\":%" PRIu64 ",\"stored\":%" PRIu64 ",\"lost\":%" PRIu64 "}\n", part->emitted, part->stored,
+		       part->lost);
+		cmd__output_error();
+		return;
+	}
+	if (st->quiet)
+		return;
+	fputs("tape: ", stderr);
+	text__print(stderr, path, strlen(path));
+	fprintf(stderr, ": emitted %" PRIu64 " = stored %" PRIu64 " + lost %" PRIu64 "\n", part->emitted, part->stored,
+		part->lost);
+}
+
 static void json_command(const struct child *c)
 {
 	if (!c->reaped)
@@ -141,11 +163,12 @@ static void text_pairs(const struct model_stats *m)
 		m->pair_begin_without_end);
 }
 
-static void text_summary(const struct session_totals *t, const struct tapes *tp, double seconds)
+static void text_summary(const struct session_totals *t, const struct tapes *tp, bool told, double seconds)
 {
 	char size[16];
 
-	for (u32 i = 0; i < tapes__cnt(tp); i++) {
+	/* those of a rotation have been told one by one */
+	for (u32 i = 0; !told && i < tapes__cnt(tp); i++) {
 		fputs("tape: ", stderr);
 		text__print(stderr, tapes__path(tp, i), strlen(tapes__path(tp, i)));
 		fputc('\n', stderr);
@@ -203,7 +226,7 @@ void status__summary(struct status *st, struct session *s, const struct tapes *t
 		return;
 	if (!quiet) {
 		text_command(c);
-		text_summary(&t, tp, seconds);
+		text_summary(&t, tp, st->tapes_told, seconds);
 		text_nothing(s, &t);
 	}
 	for (int i = 0; i < LOSS_MAX; i++)

@@ -4,11 +4,13 @@
 #define TAPEBPF_STATUS_H
 
 #include "cmd/child.h"
+#include "cmd/rotation.h"
 #include "cmd/session.h"
 #include "cmd/tapes.h"
 
 struct status {
 	bool line;    /* a status line on standard error */
+	bool quiet, tapes_told;
 	bool json;    /* JSON lines on standard output */
 	bool shown;   /* the line is on the screen now */
 	u64 start_ns, last_ns, last_records;
@@ -20,6 +22,8 @@ void status__init(struct status *st, bool json, bool quiet);
 void status__update(struct status *st, struct session *s, const struct tapes *t);
 /* Take the line off the screen, so that something else can be printed. */
 void status__clear(struct status *st);
+/* A tape of a rotation is finished: what it holds. */
+void status__tape(struct status *st, const struct tapes *t, u32 i, const struct rotation_part *part);
 /* The end: what became of the command, what was recorded where, and emitted = stored + lost. */
 void status__summary(struct status *st, struct session *s, const struct tapes *t, const struct child *c, bool quiet);
 

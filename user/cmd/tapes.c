@@ -18,8 +18,16 @@ struct tape {
 	int error;
 };
 
+/* A tape of before a turn. */
+struct earlier {
+	char *path;
+	u64 bytes;
+};
+
 struct tapes {
 	struct tapes_opts opts;
+	struct earlier *earlier;
+	u32 earlier_cnt;
 	char *path;
 	struct clock_pair base;
 	struct tape *tape;
@@ -233,6 +241,15 @@ void tapes__clocks(struct tapes *t, const struct clock_pair *p)
 
 u64 tapes__bytes(const struct tapes *t)
 {
+	u64 bytes = tapes__open_bytes(t);
+
+	for (u32 i = 0; i < t->earlier_cnt; i++)
+		bytes += t->earlier[i].bytes;
+	return bytes;
+}
+
+u64 tapes__open_bytes(const struct tapes *t)
+{
 	u64 bytes = 0;
 
 	for (u32 i = 0; i < t->cnt; i++)
@@ -277,12 +294,50 @@ int tapes__close(struct tapes *t, u64 now_ns, u64 emitted, u64 stored, u64 lost,
 
 u32 tapes__cnt(const struct tapes *t)
 {
-	return t->cnt;
+	return t->earlier_cnt + t->cnt;
 }
 
 const char *tapes__path(const struct tapes *t, u32 i)
 {
-	return t->tape[i].path;
+	return i < t->earlier_cnt ? t->earlier[i].path : t->tape[i - t->earlier_cnt].path;
+}
+
+/* --- one after the other ------------------------------------------------------------------------------------- */
+
+int tapes__inherit(struct tapes *next, struct tapes *t)
+{
+	u32 cnt = t->earlier_cnt + t->cnt;
+	struct earlier *all = realloc(t->earlier, MAX(cnt, 1u) * sizeof(*all));
+
+	next->error = next->error ? next->error : tapes__error(t);
+	if (!all)
+		return -ENOMEM;
+	for (u32 i = 0; i < t->cnt; i++) {
+		all[t->earlier_cnt + i] = (struct earlier){ .path = t->tape[i].path, .bytes = t->tape[i].bytes };
+		t->tape[i].path = NULL;
+	}
+	next->earlier = all;
+	next->earlier_cnt = cnt;
+	t->earlier = NULL;
+	t->earlier_cnt = 0;
+	return 0;
+}
+
+u32 tapes__earlier_cnt(const struct tapes *t)
+{
+	return t->earlier_cnt;
+}
+
+int tapes__drop_oldest(struct tapes *t, struct diag *d)
+{
+	struct earlier *e = &t->earlier[0];
+	int err = 0;
+
+	if (unlink(e->path) && errno != ENOENT)
+		err = diag__set(d, -errno, "cannot delete %s, the oldest tape: %s", e->path, strerror(errno));
+	free(e->path);
+	memmove(e, e + 1, --t->earlier_cnt * sizeof(*e));
+	return err;
 }
 
 void tapes__free(struct tapes *t)
@@ -295,6 +350,9 @@ void tapes__free(struct tapes *t)
 			tape_writer__close(t->tape[i].writer, NULL);
 		free(t->tape[i].path);
 	}
+	for (u32 i = 0; i < t->earlier_cnt; i++)
+		free(t->earlier[i].path);
+	free(t->earlier);
 	free(t->tape);
 	free(t->path);
 	free(t);

@@ -23,12 +23,20 @@ struct sink tapes__sink(struct tapes *t);
 /* Make what has arrived visible in the files. */
 void tapes__publish(struct tapes *t);
 void tapes__clocks(struct tapes *t, const struct clock_pair *p);
+/* Of all of them, earlier ones included; of those that are being written. */
 u64 tapes__bytes(const struct tapes *t);
+u64 tapes__open_bytes(const struct tapes *t);
 /* The first error that kept records from a tape, 0: none so far. */
 int tapes__error(const struct tapes *t);
 /* Totals, checksum, close. Returns 0 or the first error that made records missing. */
 int tapes__close(struct tapes *t, u64 now_ns, u64 emitted, u64 stored, u64 lost, struct diag *d);
-/* Names of the tapes, i < tapes__cnt. */
+/* `next` goes on where `t`, which is closed, ended: t's tapes become its earlier ones (and t loses them). -ENOMEM: they stay
+ * where they are, only nobody knows of them any more. */
+int tapes__inherit(struct tapes *next, struct tapes *t);
+u32 tapes__earlier_cnt(const struct tapes *t);
+/* Delete the file of the oldest of the earlier ones. It is forgotten in any case; gone already is no error. */
+int tapes__drop_oldest(struct tapes *t, struct diag *d);
+/* Names of the tapes, i < tapes__cnt, the earlier ones first. */
 u32 tapes__cnt(const struct tapes *t);
 const char *tapes__path(const struct tapes *t, u32 i);
 void tapes__free(struct tapes *t);

@@ -142,6 +142,11 @@ int model__loss(struct model *m, const struct loss *l)
 	return 0;
 }
 
+void model__tell_losses(struct model *m)
+{
+	fanout__flush_loss(m);
+}
+
 void model__stats(const struct model *m, struct model_stats *st)
 {
 	*st = m->st;

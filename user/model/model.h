@@ -53,6 +53,9 @@ int model__cut(struct model *m, u64 time_ns);
 /* Records that somebody else counted as lost (the BPF side): reach the sinks as loss records and the stats. */
 int model__loss(struct model *m, const struct loss *l);
 
+/* Losses are told to the sinks in sums: tell what is left now. */
+void model__tell_losses(struct model *m);
+
 struct model_stats {
 	u64 stored;	      /* program records that reached the sinks */
 	u64 lost[LOSS_MAX];   /* program records that did not, by cause, REC_LOSS and model__loss included */

@@ -300,6 +300,78 @@ static int on_event(void *ctx, const struct event *ev)
 	return err ? err : e;
 }
 
+/* --- most spans: opened and entered in one call, left and closed in one ------------------------------------ */
+
+static int pass_begin(struct window *w, const struct span_open *o, const struct kept_thread *t)
+{
+	struct span_open told = *o;
+	int err = tell__callsite(w, o->callsite), e;
+
+	told.time_ns = thread_time(w, t, o->time_ns);
+	if (err)
+		return err;
+	if (w->to.span_begin)
+		return w->to.span_begin(w->to_ctx, &told);
+	err = TO(w, span_open, &told);
+	e = TO(w, span_enter, o->span, o->thread, told.time_ns);
+	return err ? err : e;
+}
+
+static int on_span_begin(void *ctx, const struct span_open *o)
+{
+	struct window *w = ctx;
+	struct kept_span *s;
+	struct kept_thread *t;
+	int err = at_time(w, o->time_ns), e;
+
+	if (keep__find(w, o->span))
+		return -EEXIST;
+	e = use_thread(w, o->thread, &t);
+	if (!t)
+		return e ? e : -EINVAL;
+	s = keep__open(w, o, t);
+	if (!s)
+		return -ENOMEM;
+	if (keep__enter(t, s)) {
+		keep__close(w, s);
+		return -ENOMEM;
+	}
+	if (w->passing && !e)
+		e = pass_begin(w, o, t);
+	return err ? err : e;
+}
+
+static int pass_end(struct window *w, u64 span, struct thread *th, const struct kept_thread *t, u64 ns)
+{
+	u64 told = thread_time(w, t, ns);
+	int err, e;
+
+	if (w->to.span_end)
+		return w->to.span_end(w->to_ctx, span, th, told);
+	err = TO(w, span_exit, span, th, told, SINK_OWN);
+	e = TO(w, span_close, span, told, told, SINK_OWN);
+	return err ? err : e;
+}
+
+static int on_span_end(void *ctx, u64 span, struct thread *th, u64 ns)
+{
+	struct window *w = ctx;
+	int err = at_time(w, ns), e;
+	struct kept_span *s = keep__find(w, span);
+	struct kept_thread *t;
+
+	if (!s)
+		return -ENOENT;
+	e = use_thread(w, th, &t);
+	if (!t)
+		return e ? e : -EINVAL;
+	if (w->passing && !e)
+		e = pass_end(w, span, th, t, ns);
+	keep__exit(w, t, s);
+	keep__close(w, s);
+	return err ? err : e;
+}
+
 /* Its time is a range: it neither begins nor ends a window. */
 static int on_loss(void *ctx, const struct loss *l)
 {
@@ -339,6 +411,8 @@ struct sink window__sink(struct window *w)
 		.event = on_event,
 		.loss = on_loss,
 		.trigger = on_trigger,
+		.span_begin = on_span_begin,
+		.span_end = on_span_end,
 	};
 
 	return (struct sink){.ops = &ops, .ctx = w};

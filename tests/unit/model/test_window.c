@@ -39,6 +39,7 @@ struct run {
 	struct recording begin, got, end, *to;
 	struct stream_check *check;
 	u32 windows;
+	bool whole; /* the short calls: told, taken */
 };
 
 static u32 rnd(struct run *r, u32 below)
@@ -101,18 +102,26 @@ static int tell_thread_end(void *ctx, struct thread *t, u64 ns)
 	return r->ws.ops->thread_end(r->ws.ctx, t, ns);
 }
 
-static int tell_open(void *ctx, const struct span_open *o)
+static char *carried_line(struct run *r, const struct span_open *o)
 {
 	struct span_open carried = *o;
+	char *line;
+
+	carried.flags |= SPAN_BEFORE;
+	recording__open(&r->line, &carried);
+	line = strdup(r->line.text);
+	recording__clear(&r->line);
+	return line;
+}
+
+static int tell_open(void *ctx, const struct span_open *o)
+{
 	struct run *r = ctx;
 	struct op *op;
 
 	recording__open(&r->line, o);
 	op = note(r, OPENED, o->span, o->thread);
-	carried.flags |= SPAN_BEFORE;
-	recording__open(&r->line, &carried);
-	op->carried = strdup(r->line.text);
-	recording__clear(&r->line);
+	op->carried = carried_line(r, o);
 	return r->ws.ops->span_open(r->ws.ctx, o);
 }
 
@@ -179,6 +188,39 @@ static int tell_loss(void *ctx, const struct loss *l)
 	return r->ws.ops->loss(r->ws.ctx, l);
 }
 
+/* The short calls, or what each stands for. */
+static int tell_begin(void *ctx, const struct span_open *o)
+{
+	struct run *r = ctx;
+	struct op *op;
+
+	if (!r->whole) {
+		tell_open(ctx, o);
+		return tell_enter(ctx, o->span, o->thread, o->time_ns);
+	}
+	recording__open(&r->line, o);
+	op = note(r, OPENED, o->span, o->thread);
+	op->carried = carried_line(r, o);
+	recording__enter(&r->line, o->span, o->thread, o->time_ns);
+	note(r, ENTERED, o->span, o->thread);
+	return r->ws.ops->span_begin(r->ws.ctx, o);
+}
+
+static int tell_end(void *ctx, u64 span, struct thread *t, u64 ns)
+{
+	struct run *r = ctx;
+
+	if (!r->whole) {
+		tell_exit(ctx, span, t, ns, SINK_OWN);
+		return tell_close(ctx, span, ns, ns, SINK_OWN);
+	}
+	recording__exit(&r->line, span, t, ns, SINK_OWN);
+	note(r, EXITED, span, t);
+	recording__close(&r->line, span, ns, ns, SINK_OWN);
+	note(r, CLOSED, span, NULL);
+	return r->ws.ops->span_end(r->ws.ctx, span, t, ns);
+}
+
 static const struct sink_ops tell_ops = {
 	.callsite = tell_callsite,
 	.process = tell_process,
@@ -193,6 +235,8 @@ static const struct sink_ops tell_ops = {
 	.span_follows = tell_follows,
 	.event = tell_event,
 	.loss = tell_loss,
+	.span_begin = tell_begin,
+	.span_end = tell_end,
 };
 
 /* --- what the window passes on: checked and written down -------------------------------------------------- */
@@ -314,6 +358,18 @@ static const struct sink_ops part_ops = {
 	.loss = part_loss,
 };
 
+static int part_begin(void *ctx, const struct span_open *o)
+{
+	part_open(ctx, o);
+	return part_enter(ctx, o->span, o->thread, o->time_ns);
+}
+
+static int part_end(void *ctx, u64 span, struct thread *t, u64 ns)
+{
+	part_exit(ctx, span, t, ns, SINK_OWN);
+	return part_close(ctx, span, ns, ns, SINK_OWN);
+}
+
 /* --- what a beginning has to tell, by looking for it ------------------------------------------------------- */
 
 static bool is_closed(const struct run *r, u64 span)
@@ -394,9 +450,14 @@ static void same_text(const struct run *r, const char *what, const struct record
 
 static void begin(struct run *r)
 {
-	struct sink to = {&part_ops, r};
+	struct sink_ops ops = part_ops;
+	struct sink to = {&ops, r};
 	struct recording want = {0};
 
+	if (rnd(r, 2)) {
+		ops.span_begin = part_begin;
+		ops.span_end = part_end;
+	}
 	memset(r->check, 0, sizeof(*r->check));
 	want_beginning(r, &want);
 	r->to = &r->begin;
@@ -513,6 +574,7 @@ static void one_case(u64 seed)
 	r->ws = window__sink(r->w);
 	r->f.first = (struct sink){&tell_ops, r};
 	fix__start(&r->f, NULL, 0);
+	r->whole = rnd(r, 2);
 	ops = 1 + rnd(r, OPS / 4);
 	for (i = 0; i < ops; i++) {
 		turns(r);
