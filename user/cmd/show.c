@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "export/value_text.h"
 
 void show__style(const struct show *s, int style)
 {
@@ -78,40 +79,6 @@ void show__duration(FILE *f, u64 ns)
 	fprintf(f, "%" PRIu64 "ns", ns);
 }
 
-/* The shortest decimal that reads back as the same number. */
-static void print_f64(FILE *f, double v)
-{
-	char tmp[40];
-	int digits;
-
-	for (digits = 1; digits < 18; digits++) {
-		snprintf(tmp, sizeof(tmp), "%.*g", digits, v);
-		if (strtod(tmp, NULL) == v)
-			break;
-	}
-	fputs(tmp, f);
-	if (!strpbrk(tmp, ".e"))
-		fputs(".0", f);
-}
-
-static void print_u128(FILE *f, u64 low, u64 high, bool is_signed)
-{
-	unsigned __int128 v = (unsigned __int128)high << 64 | low;
-	char tmp[41];
-	int i = sizeof(tmp) - 1;
-
-	tmp[i] = '\0';
-	if (is_signed && high >> 63) {
-		v = -v;
-		fputc('-', f);
-	}
-	do {
-		tmp[--i] = '0' + (int)(v % 10);
-		v /= 10;
-	} while (v);
-	fputs(tmp + i, f);
-}
-
 static void print_hex(FILE *f, const char *s, u32 bytes)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -135,6 +102,7 @@ static void print_truncation(FILE *f, const struct value *v)
 
 void show__value(FILE *f, const struct value *v, bool quoted)
 {
+	char scalar[VALUE_SCALAR_MAX];
 	u32 i;
 
 	if (v->flags & VALUE_UNREADABLE) {
@@ -142,30 +110,6 @@ void show__value(FILE *f, const struct value *v, bool quoted)
 		return;
 	}
 	switch (v->type) {
-	case WIRE_T_BOOL:
-		fputs(v->u ? "true" : "false", f);
-		break;
-	case WIRE_T_I32:
-	case WIRE_T_I64:
-		fprintf(f, "%" PRId64, v->i);
-		break;
-	case WIRE_T_U32:
-	case WIRE_T_U64:
-		fprintf(f, "%" PRIu64, v->u);
-		break;
-	case WIRE_T_PTR:
-		fprintf(f, "0x%" PRIx64, v->u);
-		break;
-	case WIRE_T_I128:
-	case WIRE_T_U128:
-		print_u128(f, v->wide[0], v->wide[1], v->type == WIRE_T_I128);
-		break;
-	case WIRE_T_F64:
-		if (isfinite(v->f))
-			print_f64(f, v->f);
-		else
-			fputs(isnan(v->f) ? "NaN" : v->f > 0 ? "inf" : "-inf", f);
-		break;
 	case WIRE_T_BYTES:
 		fputc('[', f);
 		for (i = 0; i < v->text_bytes; i++)
@@ -182,7 +126,8 @@ void show__value(FILE *f, const struct value *v, bool quoted)
 		print_truncation(f, v);
 		break;
 	default:
-		fputs("(none)", f);
+		value__scalar(scalar, v);
+		fputs(scalar, f);
 	}
 }
 

@@ -356,38 +356,43 @@ static int on_close(void *ctx, u64 id, u64 ns, u64 dropped_ns, enum sink_why why
 	return 0;
 }
 
+/* What a call about a span may name: the span must be open (else the call is counted, and no error), the thread can be unknown. */
+static int find_both(struct slices *s, u64 id, struct thread *t, u64 *ns, struct slice_span **span, struct slice_thread **on)
+{
+	struct lane *l;
+
+	*span = slices__find(s, id);
+	*on = NULL;
+	if (!*span)
+		s->st.unmatched++;
+	if (!*span || !t)
+		return 0;
+	l = lane_of(s, t);
+	if (!l)
+		return -ENOMEM;
+	*ns = lane_time(s, l, *ns);
+	*on = &l->pub;
+	return 0;
+}
+
 static int on_value(void *ctx, u64 id, const struct callsite *c, const struct value *v, struct thread *t, u64 ns)
 {
 	struct slices *s = ctx;
-	struct slice_span *span = slices__find(s, id);
-	struct lane *l = span && t ? lane_of(s, t) : NULL;
+	struct slice_span *span;
+	struct slice_thread *on;
+	int err = find_both(s, id, t, &ns, &span, &on);
 
-	if (!span) {
-		s->st.unmatched++;
-		return 0;
-	}
-	if (t && !l)
-		return -ENOMEM;
-	if (l)
-		ns = lane_time(s, l, ns);
-	return TELL(s, value, span, c, v, l ? &l->pub : NULL, ns);
+	return err || !span ? err : TELL(s, value, span, c, v, on, ns);
 }
 
 static int on_follows(void *ctx, u64 id, u64 follows, struct thread *t, u64 ns)
 {
 	struct slices *s = ctx;
-	struct slice_span *span = slices__find(s, id);
-	struct lane *l = span && t ? lane_of(s, t) : NULL;
+	struct slice_span *span;
+	struct slice_thread *on;
+	int err = find_both(s, id, t, &ns, &span, &on);
 
-	if (!span) {
-		s->st.unmatched++;
-		return 0;
-	}
-	if (t && !l)
-		return -ENOMEM;
-	if (l)
-		ns = lane_time(s, l, ns);
-	return TELL(s, follows, span, follows, l ? &l->pub : NULL, ns);
+	return err || !span ? err : TELL(s, follows, span, follows, on, ns);
 }
 
 static int on_event(void *ctx, const struct event *e)

@@ -1,0 +1,3 @@
+module tapebpf/peer-go
+
+go 1.25
