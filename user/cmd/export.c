@@ -93,6 +93,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct export *e = state->input;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &e->input;
+		break;
 	case 'f':
 		e->backend = find_backend(arg);
 		if (!e->backend)
@@ -213,6 +216,9 @@ static int export_to(struct export *e, const char *path, int *status, struct dia
 	if (err)
 		return err;
 	bo.clock = clock_of(in);
+	/* what was cut off in front is not to be drawn as time in which nothing happens */
+	if (e->input.from.kind != TIME_NONE || e->input.last_ns)
+		bo.start_ns = input__start_ns(in);
 	err = e->backend->open(&bo, &run, d);
 	if (!err) {
 		err = outfile__open_new(&e->out, path, e->force, d);
@@ -239,7 +245,8 @@ static const char doc[] =
 
 int cmd_export(int argc, char **argv)
 {
-	static const struct argp argp = { options, parse, "FILE...", doc, NULL, help_filter, NULL };
+	static const struct argp_child children[] = { { &input_argp, 0, NULL, 0 }, { 0 } };
+	static const struct argp argp = { options, parse, "FILE...", doc, children, help_filter, NULL };
 	struct export e = {};
 	struct diag d = {};
 	__free_ptr char *name = NULL;
@@ -258,6 +265,7 @@ int cmd_export(int argc, char **argv)
 	if (!path)
 		return EXIT_FAILED;
 	err = export_to(&e, strcmp(path, "-") ? path : NULL, &status, &d);
+	input_opts__done(&e.input);
 	if (err == -EPIPE)
 		return EXIT_DONE;
 	if (e.write_err && !e.out.path)

@@ -19,6 +19,7 @@ struct backend_option {
 
 struct backend_opts {
 	struct clock_pair clock; /* a moment in the sink's time (mono_ns) and on the wall clock (real_ns) */
+	u64 start_ns; /* where the output is to begin, in the sink's time; 0: with what comes first */
 	const char *option[BACKEND_MAX_OPTIONS]; /* as its table has them; NULL: not given */
 	/* where the bytes go, in order; 0 or negative errno, then the back end gives up with it */
 	int (*write)(void *ctx, const void *bytes, size_t cnt);

@@ -16,7 +16,7 @@ static const struct backend_option options[] = {
 
 static int open_trace(const struct backend_opts *o, void **run, struct diag *d)
 {
-	struct gotrace_opts go = { .sz = sizeof(go), .clock = o->clock };
+	struct gotrace_opts go = { .sz = sizeof(go), .clock = o->clock, .start_ns = o->start_ns };
 	const char *version = o->option[0];
 
 	if (version && !strcmp(version, "1.26"))

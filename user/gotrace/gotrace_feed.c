@@ -200,13 +200,13 @@ static void say_opening(struct text_buf *b, const struct said *w)
 	}
 	if (!(w->open->flags & SPAN_BEFORE))
 		return;
-	text_buf__puts(b, "(opened before the recording");
+	text_buf__puts(b, "(opened ");
 	if (w->before_ns) {
-		snprintf(tmp, sizeof(tmp), ", %" PRIu64 ".%09" PRIu64 " s", (u64)(w->before_ns / NSEC_PER_SEC),
+		snprintf(tmp, sizeof(tmp), "%" PRIu64 ".%09" PRIu64 " s ", (u64)(w->before_ns / NSEC_PER_SEC),
 			 (u64)(w->before_ns % NSEC_PER_SEC));
 		text_buf__puts(b, tmp);
 	}
-	text_buf__puts(b, ") ");
+	text_buf__puts(b, "before this trace) ");
 }
 
 static void say(struct text_buf *b, const struct said *w)

@@ -68,6 +68,13 @@ static void a_trace_beside_the_tape(void **state)
 	assert_true(has(text, bytes, "\x02hi"));
 	free(text);
 	unlink(in("a.trace"));
+	/* a part of it */
+	assert_int_equal(RUN(cmd_export, -1, "-f", "go", "--name", "work", (char *)in("a.tape")), EXIT_DONE);
+	text = content(in("a.trace"), &bytes);
+	assert_true(has(text, bytes, "work"));
+	assert_false(has(text, bytes, "WARN demo"));
+	free(text);
+	unlink(in("a.trace"));
 	assert_int_equal(RUN(cmd_export, -1, "-f", "go", "--go-version=1.26", "-o", (char *)in("b"), (char *)in("a.tape")), EXIT_DONE);
 	text = content(in("b"), &bytes);
 	assert_memory_equal(text, "go 1.26 trace\0\0\0", 16);

@@ -215,7 +215,7 @@ static void what_was_open_before_begins_with_the_trace(void **state)
 	assert_int_equal(in.ops->span_enter(in.ctx, 9, &thread, open.time_ns), 0);
 	assert_int_equal(event(100500000000, "hi", 2), 0);
 	assert_int_equal(gotrace__finish(trace), 0);
-	assert_true(trace_out__has(&out, "(opened before the recording, 2.500000000 s)"));
+	assert_true(trace_out__has(&out, "(opened 2.500000000 s before this trace)"));
 	assert_int_equal(trace_out__walk(&out, 22), 1);
 	trace_out__keep(&out, "before");
 	end_trace();
