@@ -151,6 +151,7 @@ go_traces() {
 	go_traces__broken
 	go_traces__hostile
 	[ -x ./tapebpf ] && [ $# != 0 ] && go_traces__tapes "$@"
+	[ -d "$B/e2e" ] && go_traces__judge "$B/e2e" "the end-to-end tests"
 	# every fourth has header 1.26
 	go_traces__tool local "1 2 4 5"
 	for toolchain in $GO_OLDER; do
