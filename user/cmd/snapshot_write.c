@@ -39,9 +39,11 @@ static struct clock_pair clock__then(const struct clock_pair *now, u64 mono_ns)
 	return (struct clock_pair){ .mono_ns = mono_ns, .real_ns = now->real_ns - (s64)back, .boot_ns = now->boot_ns - back };
 }
 
-static struct replay_opts options(const struct snapshot_write *w)
+static struct replay_opts options(const struct snapshot_write *w, int (*finish)(void *ctx, const struct replay_result *r),
+				  void *ctx)
 {
-	struct replay_opts o = { .sz = sizeof(o), .max_spans = w->max_spans, .no_pairs = w->no_pairs, .sigs = w->sigs };
+	struct replay_opts o = { .sz = sizeof(o), .max_spans = w->max_spans, .no_pairs = w->no_pairs, .sigs = w->sigs,
+				 .finish = finish, .ctx = ctx };
 	u64 at = w->snap->at.mono_ns;
 
 	if (w->last_ns && w->last_ns < at)
@@ -71,12 +73,24 @@ static void tell_trigger(const struct snapshot_write *w, const struct sink *to)
 		to->ops->trigger(to->ctx, &t);
 }
 
+struct tape_end {
+	const struct clock_pair *at;
+	struct tape_sink *sink;
+};
+
+static int finish_tape(void *ctx, const struct replay_result *r)
+{
+	const struct tape_end *e = ctx;
+
+	tape_sink__clocks(e->sink, e->at->mono_ns, e->at->real_ns, e->at->boot_ns);
+	return tape_sink__finish(e->sink, e->at->mono_ns, r->emitted, r->stored, r->lost_sum);
+}
+
 static int write_tape(struct snapshot_write *w)
 {
-	const struct clock_pair *at = &w->snap->at;
-	struct replay_opts ro = options(w);
-	struct clock_pair base = clock__then(at, replay__from_ns(w->snap, &ro));
-	struct replay_result *r = &w->res.replay;
+	struct tape_end end = { .at = &w->snap->at };
+	struct replay_opts ro = options(w, finish_tape, &end);
+	struct clock_pair base = clock__then(end.at, replay__from_ns(w->snap, &ro));
 	struct tape_writer *tw;
 	struct tape_sink *ts;
 	struct sink to;
@@ -90,14 +104,12 @@ static int write_tape(struct snapshot_write *w)
 		tape_writer__close(tw, NULL);
 		return -ENOMEM;
 	}
+	end.sink = ts;
 	to = tape_sink__sink(ts);
 	tape_sink__clocks(ts, base.mono_ns, base.real_ns, base.boot_ns);
 	tell_trigger(w, &to);
-	err = replay__run(w->snap, &ro, &to, r);
-	tape_sink__clocks(ts, at->mono_ns, at->real_ns, at->boot_ns);
-	e = tape_sink__finish(ts, at->mono_ns, r->emitted, r->stored, r->lost_sum);
+	err = replay__run(w->snap, &ro, &to, &w->res.replay);
 	tape_sink__free(ts);
-	err = err ? err : e;
 	w->res.bytes = tape_writer__bytes(tw);
 	e = tape_writer__close(tw, &w->res.diag);
 	return err ? err : e;
@@ -119,23 +131,31 @@ static int go_write(void *ctx, const void *bytes, size_t cnt)
 	return err;
 }
 
+/* Threads are named when their generation is written, the last one here. */
+static int finish_trace(void *ctx, const struct replay_result *r)
+{
+	struct gotrace **g = ctx;
+
+	return gotrace__finish(*g);
+}
+
 static int write_trace(struct snapshot_write *w, struct go_file *f)
 {
-	struct replay_opts ro = options(w);
+	struct gotrace *g;
+	struct replay_opts ro = options(w, finish_trace, &g);
 	struct gotrace_opts go = { .sz = sizeof(go), .start_ns = replay__from_ns(w->snap, &ro), .clock = w->snap->at };
-	struct gotrace *g = gotrace__new(&go, go_write, f);
 	struct sink to;
-	int err, e;
+	int err;
 
+	g = gotrace__new(&go, go_write, f);
 	if (!g)
 		return -errno;
 	to = gotrace__sink(g);
 	tell_trigger(w, &to);
 	err = replay__run(w->snap, &ro, &to, &w->res.replay);
-	e = gotrace__finish(g);
 	gotrace__free(g);
 	w->res.bytes = f->bytes;
-	return err ? err : e;
+	return err;
 }
 
 static int write_go(struct snapshot_write *w)

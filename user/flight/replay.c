@@ -351,7 +351,7 @@ static int setup(struct replay *p)
 static int run(struct replay *p, const struct sink *to, struct replay_result *res)
 {
 	struct model_stats at_begin;
-	int err = push_all(p);
+	int err = push_all(p), e;
 
 	if (!err)
 		err = ingest__advance(p->in, ~0ULL, p->from_ns + HOLD_NS);
@@ -365,7 +365,8 @@ static int run(struct replay *p, const struct sink *to, struct replay_result *re
 	model__cut(p->m, MAX(res->to_ns, window__last_ns(p->w)));
 	window__end(p->w, MAX(res->to_ns, window__last_ns(p->w)));
 	sum_up(p, &at_begin, res);
-	return err;
+	e = p->o.finish ? p->o.finish(p->o.ctx, res) : 0;
+	return err ? err : e;
 }
 
 int replay__run(const struct snapshot *s, const struct replay_opts *o, const struct sink *to, struct replay_result *res)

@@ -7,12 +7,18 @@
 #include "elf/sig.h"
 #include "flight/snapshot.h"
 
+struct replay_result;
+
 struct replay_opts {
 	size_t sz;
 	u64 from_ns; /* begin no earlier than this CLOCK_MONOTONIC time; 0: at the start of the oldest generation */
 	u64 max_spans;
 	bool no_pairs;
 	const struct sig_set *sigs;
+	/* Called behind the last of it, when the result is complete and what the sink was given pointers to is still there. Not
+	 * called without memory to begin with. Its error is replay__run's. May be NULL. */
+	int (*finish)(void *ctx, const struct replay_result *res);
+	void *ctx;
 };
 
 /* Of the time from_ns .. to_ns alone. emitted = stored + the sum of lost, or there is a bug: unaccounted. */
