@@ -2,6 +2,7 @@
 #include "cmd/snapshots.h"
 
 #include "cmd/snapshot_write.h"
+#include "tape/tape_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@ struct asker {
 	int fd; /* its own file; -1: none */
 	void (*done)(void *ctx, const struct snapshot_result *r);
 	void *ctx;
+	int copy_err; /* of what was copied to its file */
 };
 
 /* One snapshot, for all that asked the same. */
@@ -30,6 +32,7 @@ struct job {
 	struct asker *askers; /* the first one's file, or dir, is what is written */
 	struct snapshot_write w;
 	char *texts; /* of w.trigger */
+	bool copying; /* written; nobody may join any more */
 };
 
 struct snapshots {
@@ -44,75 +47,107 @@ struct snapshots {
 
 /* --- the thread that writes ------------------------------------------------------------------------------------ */
 
-static void *write_thread(void *ctx)
+/* The recorder may have asked for precedence: this is not urgent. */
+static void step_back(void)
 {
-	struct snapshots *s = ctx;
-	struct job *j = s->writing;
-	u64 begin = clock__mono_ns(), one = 1;
-
-	/* the recorder may have asked for precedence: this is not urgent */
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 0);
-	j->w.res.err = snapshot__write(&j->w);
-	j->w.res.write_ns = clock__mono_ns() - begin;
+}
+
+static void say_finished(struct snapshots *s)
+{
+	u64 one = 1;
+
 	__atomic_store_n(&s->finished, true, __ATOMIC_RELEASE);
 	if (write(s->event_fd, &one, sizeof(one)) < 0) {
 		/* the next round looks anyway */
 	}
-	return NULL;
 }
 
-/* --- what was written is handed out ------------------------------------------------------------------------------ */
+static void *write_thread(void *ctx)
+{
+	struct snapshots *s = ctx;
+	struct job *j = s->writing;
+	u64 begin = clock__mono_ns();
+
+	step_back();
+	j->w.res.err = snapshot__write(&j->w);
+	j->w.res.write_ns = clock__mono_ns() - begin;
+	say_finished(s);
+	return NULL;
+}
 
 static int copy_file(int from, int to)
 {
 	char buf[65536];
 	off_t at = 0;
 	ssize_t n;
+	int err;
 
 	while ((n = pread(from, buf, sizeof(buf), at)) > 0) {
-		if (pwrite(to, buf, (size_t)n, at) != n)
-			return errno ? -errno : -EIO;
+		err = tape_file__write(to, buf, (size_t)n, (u64)at);
+		if (err)
+			return err;
 		at += n;
 	}
 	return n < 0 ? -errno : 0;
 }
 
-/* The first asker has the file; each other one that brought its own gets a copy. */
-static void tell(struct job *j, int source_fd)
+/* The first asker has the file; each other one that brought its own gets a copy. May take as long as writing did. */
+static void *copy_thread(void *ctx)
+{
+	struct snapshots *s = ctx;
+	struct job *j = s->writing;
+	int own = j->askers->fd >= 0 ? -1 : open(j->w.path, O_RDONLY | O_CLOEXEC);
+	int from = j->askers->fd >= 0 ? j->askers->fd : own, err = from < 0 ? -errno : 0;
+	struct asker *a;
+
+	step_back();
+	LL_FOREACH(j->askers->next, a)
+		if (a->fd >= 0)
+			a->copy_err = err ? err : copy_file(from, a->fd);
+	if (own >= 0)
+		close(own);
+	say_finished(s);
+	return NULL;
+}
+
+/* All signals are the recording thread's. */
+static int start_thread(struct snapshots *s, void *(*run)(void *ctx))
+{
+	sigset_t all, old;
+	int err;
+
+	s->finished = false;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = -pthread_create(&s->thread, NULL, run, s);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return err;
+}
+
+/* --- what was written is handed out ------------------------------------------------------------------------------ */
+
+static void tell(struct job *j)
 {
 	struct asker *a, *tmp;
-	bool first = true;
 
 	LL_FOREACH_SAFE(j->askers, a, tmp) {
 		struct snapshot_result r = j->w.res;
 
-		r.path = source_fd >= 0 ? NULL : j->w.path;
-		if (!first && a->fd >= 0 && !r.err) {
-			int from = source_fd >= 0 ? source_fd : open(j->w.path, O_RDONLY | O_CLOEXEC);
-
-			r.path = NULL;
-			r.err = from < 0 ? -errno : copy_file(from, a->fd);
-			if (r.err)
-				diag__set(&r.diag, r.err, "copying the snapshot: %s", strerror(-r.err));
-			if (from >= 0 && from != source_fd)
-				close(from);
-		}
+		r.path = a->fd >= 0 ? NULL : j->w.path;
+		if (!r.err && a->copy_err)
+			r.err = diag__set(&r.diag, a->copy_err, "copying the snapshot: %s", strerror(-a->copy_err));
 		if (a->done)
 			a->done(a->ctx, &r);
-		if (a->fd >= 0 && a->fd != source_fd)
+		if (a->fd >= 0)
 			close(a->fd);
 		free(a);
-		first = false;
 	}
 	j->askers = NULL;
-	if (source_fd >= 0)
-		close(source_fd);
 }
 
 static void job__done(struct snapshots *s, struct job *j)
 {
-	int source_fd = j->askers ? j->askers->fd : -1;
-
 	if (j->w.fd >= 0)
 		close(j->w.fd);
 	if (j->w.res.err) {
@@ -124,9 +159,30 @@ static void job__done(struct snapshots *s, struct job *j)
 	}
 	if (j->w.snap)
 		flight__release(session__flight(s->o.session), j->w.snap);
-	tell(j, source_fd);
+	tell(j);
 	free(j->texts);
 	free(j);
+}
+
+/* false: there is nothing to copy, or nobody to do it. */
+static bool start_copying(struct snapshots *s, struct job *j)
+{
+	struct asker *a;
+	int err;
+
+	if (j->copying || j->w.res.err)
+		return false;
+	LL_FOREACH(j->askers->next, a)
+		if (a->fd >= 0)
+			break;
+	if (!a)
+		return false;
+	j->copying = true;
+	err = start_thread(s, copy_thread);
+	if (err)
+		LL_FOREACH(j->askers->next, a)
+			a->copy_err = a->fd >= 0 ? err : 0;
+	return !err;
 }
 
 static void reap(struct snapshots *s)
@@ -138,8 +194,10 @@ static void reap(struct snapshots *s)
 	if (read(s->event_fd, &count, sizeof(count)) < 0) {
 		/* nothing in it: the thread could not write */
 	}
-	s->writing = NULL;
 	s->finished = false;
+	if (start_copying(s, j))
+		return;
+	s->writing = NULL;
 	job__done(s, j);
 }
 
@@ -151,19 +209,6 @@ static void default_path(const struct snapshots *s, struct job *j)
 
 	snapshot__name(name, sizeof(name), s->o.exe, j->w.format);
 	snprintf(j->w.path, sizeof(j->w.path), "%s%s%s", s->o.dir ? s->o.dir : "", s->o.dir ? "/" : "", name);
-}
-
-/* All signals are the recording thread's. */
-static int start_thread(struct snapshots *s)
-{
-	sigset_t all, old;
-	int err;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = -pthread_create(&s->thread, NULL, write_thread, s);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return err;
 }
 
 static void start(struct snapshots *s, struct job *j)
@@ -182,8 +227,7 @@ static void start(struct snapshots *s, struct job *j)
 		if (j->w.fd < 0)
 			default_path(s, j);
 		s->writing = j;
-		s->finished = false;
-		err = start_thread(s);
+		err = start_thread(s, write_thread);
 	}
 	if (!err)
 		return;
@@ -216,9 +260,11 @@ void snapshots__finish(struct snapshots *s)
 
 /* --- asking ------------------------------------------------------------------------------------------------------ */
 
+/* Who brings no file wants one in the recorder's folder: a client's file cannot be that, but the other way round it can be copied. */
 static bool same(const struct job *j, const struct snapshot_request *r)
 {
-	return !r->trigger && !j->texts && j->w.last_ns == r->last_ns && j->w.format == r->format;
+	return !r->trigger && !j->texts && !j->copying && j->w.last_ns == r->last_ns && j->w.format == r->format &&
+	       (r->fd >= 0 || j->askers->fd < 0);
 }
 
 static struct job *find_equal(struct snapshots *s, const struct snapshot_request *r)
@@ -251,7 +297,9 @@ static int copy_trigger(struct job *j, const struct trigger_fired *t)
 
 static struct job *new_job(struct snapshots *s, const struct snapshot_request *r)
 {
-	struct job *j = s->st.waiting < MAX_WAITING ? calloc(1, sizeof(*j)) : NULL;
+	/* no crowd of clients keeps the recorder from its own */
+	bool room = r->fd < 0 || s->st.waiting < MAX_WAITING;
+	struct job *j = room ? calloc(1, sizeof(*j)) : NULL;
 
 	if (!j)
 		return NULL;
@@ -290,23 +338,46 @@ int snapshots__ask(struct snapshots *s, const struct snapshot_request *r)
 	return 0;
 }
 
-static void forget(struct job *j, const void *ctx)
+static u32 forget(struct job *j, const void *ctx)
 {
 	struct asker *a;
+	u32 left = 0;
 
-	LL_FOREACH(j->askers, a)
+	LL_FOREACH(j->askers, a) {
 		if (a->ctx == ctx)
 			a->done = NULL;
+		left += a->done != NULL;
+	}
+	return left;
+}
+
+/* Nobody wants it any more. */
+static void drop_waiting(struct snapshots *s, struct job *j)
+{
+	struct asker *a, *tmp;
+
+	DL_DELETE(s->waiting, j);
+	s->st.waiting--;
+	LL_FOREACH_SAFE(j->askers, a, tmp) {
+		if (a->fd >= 0)
+			close(a->fd);
+		free(a);
+	}
+	if (j->w.fd >= 0)
+		close(j->w.fd);
+	free(j->texts);
+	free(j);
 }
 
 void snapshots__forget(struct snapshots *s, void *ctx)
 {
-	struct job *j;
+	struct job *j, *tmp;
 
 	if (s->writing)
 		forget(s->writing, ctx);
-	DL_FOREACH(s->waiting, j)
-		forget(j, ctx);
+	DL_FOREACH_SAFE(s->waiting, j, tmp)
+		if (!forget(j, ctx))
+			drop_waiting(s, j);
 }
 
 /* --- life -------------------------------------------------------------------------------------------------------- */

@@ -1,0 +1,45 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Who asks a flight recorder for snapshots, when, and how: it outlives all of them, and each gets what is his.
+. "$(dirname "$0")/flight_lib.sh"
+
+# A Go trace names its threads when the last generation is written.
+go_of_many_threads()
+{
+	need_root
+	start_flight -b "$TARGETS/th_threads" --no-final
+	start_target th_threads 20000 truth
+	wait_target
+	snapshot a.trace || fail "status $?: $(cat a.trace.err)"
+	assert_eq "lost" 0 "$(lost_of a.trace)"
+	stop_flight
+	assert_ge "named" 20000 "$(grep -ao 'worker-[0-9]*' a.trace | sort -u | wc -l)"
+}
+
+# SIGUSR2 while a client is being served, and the same request by another client: a file each.
+signal_meanwhile()
+{
+	need_root
+	start_target th_flat 2 0 truth 20
+	start_flight -p "$TARGET" --size 64M --ring-size 32M --no-final
+	sleep 2
+	snapshot a.tape &
+	first=$!
+	sleep 0.1
+	kill -USR2 "$FLIGHT"
+	snapshot b.tape || fail "the second one: $(cat b.tape.err)"
+	wait $first || fail "the first one: $(cat a.tape.err)"
+	wait_until 30 grep -q '^tapebpf: snapshot ' record.err || fail "nothing came of the signal"
+	for i in a.tape b.tape "$(own 1)"; do
+		assert_verified "$i"
+	done
+	assert_eq "the signal's" 1 "$(find out -name '*.tape' | wc -l)"
+	kill -TERM "$TARGET"
+	wait_target
+	wait_record
+}
+
+for t in go_of_many_threads signal_meanwhile; do
+	run_test $t
+done
