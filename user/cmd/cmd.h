@@ -17,6 +17,7 @@ enum exit_status {
 int cmd_record(int argc, char **argv);
 int cmd_flight(int argc, char **argv);
 int cmd_status(int argc, char **argv);
+int cmd_recover(int argc, char **argv);
 int cmd_snapshot(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_dump(int argc, char **argv);

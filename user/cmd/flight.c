@@ -27,6 +27,7 @@ struct flight_cmd {
 	struct trigger_set *set; /* the triggers' own */
 	struct flight_triggers *triggers;
 	struct control *control;
+	struct ring_dir *dir;
 	struct child child;
 	char exe[256];
 	u64 start_ns;
@@ -251,7 +252,7 @@ static int open_session(struct flight_cmd *f, struct diag *d)
 {
 	const struct flight_cmd_opts *o = &f->opts;
 	struct flight_opts fo = { .sz = sizeof(fo), .size_bytes = o->size_bytes, .period_ns = o->period_ns,
-				  .generation_ns = o->generation_ns };
+				  .generation_ns = o->generation_ns, .dir = f->dir };
 	struct session_opts so = { .sz = sizeof(so), .ring_bytes = o->ring_bytes, .max_text = o->target.max_text,
 				   .max_spans = o->max_spans, .follow = o->target.follow, .immediate = o->target.immediate,
 				   .no_pairs = o->target.no_pairs, .sigs = o->target.sigs, .flight = &fo,
@@ -303,6 +304,30 @@ static int check_dir(const struct flight_cmd *f, struct diag *d)
 	return -ENOTDIR;
 }
 
+static int open_dir(struct flight_cmd *f, struct diag *d)
+{
+	int err = ring_dir__new(f->opts.ring_dir, f->exe, &f->dir, d);
+
+	if (!err && d->hint[0] && f->opts.verbose >= 0)
+		say("note: ", d->hint);
+	if (!err)
+		d->hint[0] = '\0';
+	return err;
+}
+
+/* The last snapshot could not be written: what it would have held stays where it is. */
+static void leave_dir(struct flight_cmd *f)
+{
+	char path[4096];
+
+	if (!f->dir)
+		return;
+	ring_dir__leave(f->dir, path, sizeof(path));
+	fputs("  the records are in ", stderr);
+	text__print(stderr, path, strlen(path));
+	fputs("; try: tapebpf recover\n", stderr);
+}
+
 static int loop(struct flight_cmd *f, struct diag *d)
 {
 	u64 now = clock__mono_ns(), stop_at = UINT64_MAX;
@@ -351,6 +376,8 @@ static int fly(struct flight_cmd *f)
 		cmd__fail(EXIT_FAILED, &later);
 		err = -EIO;
 	}
+	if (err || f->failed)
+		leave_dir(f);
 	return err || f->failed ? EXIT_FAILED : EXIT_DONE;
 }
 
@@ -367,6 +394,8 @@ static int run(struct flight_cmd *f)
 	foreground__catch_usr2();
 	foreground__exe(&f->child, &f->opts.target, f->exe, sizeof(f->exe));
 	f->start_ns = clock__mono_ns();
+	if (!err && f->opts.ring_dir)
+		err = open_dir(f, &d);
 	if (!err)
 		err = open_triggers(f, &d);
 	if (!err)
@@ -390,6 +419,7 @@ int cmd_flight(int argc, char **argv)
 	snapshots__free(f.snapshots);
 	flight_triggers__free(f.triggers);
 	session__free(f.session);
+	ring_dir__free(f.dir);
 	child__done(&f.child);
 	flight_opts__done(&f.opts);
 	return status;

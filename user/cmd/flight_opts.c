@@ -4,7 +4,7 @@
 #include "base/units.h"
 #include "cmd/cmd.h"
 
-enum { KEY_SIZE = 256, KEY_PERIOD, KEY_GENERATION, KEY_RING, KEY_MAX_SPANS, KEY_SOCKET, KEY_NAME, KEY_DIR, KEY_NO_FINAL,
+enum { KEY_SIZE = 256, KEY_PERIOD, KEY_GENERATION, KEY_RING, KEY_MAX_SPANS, KEY_SOCKET, KEY_NAME, KEY_DIR, KEY_RING_DIR, KEY_NO_FINAL,
 	KEY_FORMAT, KEY_ON, KEY_POST, KEY_COOLDOWN, KEY_MAX_SNAPSHOTS, KEY_KEEP_TOTAL, KEY_EXEC };
 
 static const struct argp_option options[] = {
@@ -12,6 +12,7 @@ static const struct argp_option options[] = {
 	{ "size", KEY_SIZE, "BYTES", 0, "as much as was emitted, raw (10M); wins over --period", 2 },
 	{ "period", KEY_PERIOD, "TIME", 0, "at least so far back, if the size allows (10s)", 2 },
 	{ "generation", KEY_GENERATION, "TIME", 0, "kept and dropped by pieces of this time (1s) or an eighth of the size", 2 },
+	{ "dir", KEY_RING_DIR, "DIR", 0, "keep it in files there, so that `tapebpf recover` finds it if the recorder is killed", 2 },
 	{ NULL, 0, NULL, 0, "Snapshots:", 3 },
 	{ "output-dir", KEY_DIR, "DIR", 0, "where those go that bring no file of their own (here)", 3 },
 	{ "no-final", KEY_NO_FINAL, NULL, 0, "no snapshot when the recording ends", 3 },
@@ -114,6 +115,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_DIR:
 		o->output_dir = arg;
+		return 0;
+	case KEY_RING_DIR:
+		o->ring_dir = arg;
 		return 0;
 	case KEY_NO_FINAL:
 		o->no_final = true;

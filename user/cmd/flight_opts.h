@@ -13,6 +13,7 @@ struct flight_cmd_opts {
 	u64 ring_bytes, max_spans;
 	const char *socket; /* NULL: by name */
 	const char *name;
+	const char *ring_dir; /* NULL: in memory */
 	const char *output_dir; /* NULL: here */
 	enum snapshot_format format;
 	const char *on[TRIGGER_MAX];

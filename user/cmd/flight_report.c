@@ -93,7 +93,8 @@ static void put_ring(FILE *f, const struct flight_stats *st, u64 now_ns)
 	put(f, "page_records", st->sheets.records);
 	put(f, "page_records_missing", st->sheets.missing);
 	put(f, "hits", st->hits);
-	put(f, "dropped", st->dropped + st->ring.failed + st->sheets.failed);
+	put(f, "dropped", st->dropped + st->sheets.failed);
+	put(f, "dir_failed", st->dir_failed);
 	for (int i = 0; i < LOSS_MAX; i++)
 		if (st->lost[i])
 			fprintf(f, "lost.%s %" PRIu64 "\n", loss_cause__label(i), st->lost[i]);

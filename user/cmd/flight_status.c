@@ -187,6 +187,8 @@ static void text_ring(const char *t)
 	}
 	if (number(t, "page_records_missing"))
 		printf("missing   %" PRIu64 " records by their numbers (lost, or on their way)\n", number(t, "page_records_missing"));
+	if (number(t, "dir_failed"))
+		printf("folder    %" PRIu64 " writes failed: is its disk full?\n", number(t, "dir_failed"));
 	if (number(t, "dropped"))
 		printf("dropped   %" PRIu64 " deliveries, for want of memory\n", number(t, "dropped"));
 }

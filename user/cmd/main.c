@@ -18,6 +18,7 @@ static const struct command {
 	{ "flight", cmd_flight, "keep the newest records in memory, for snapshots" },
 	{ "snapshot", cmd_snapshot, "write what a flight recorder has kept to a tape" },
 	{ "status", cmd_status, "say how a flight recorder is" },
+	{ "recover", cmd_recover, "what a flight recorder that was killed has left, as a tape" },
 	{ "list", cmd_list, "show the probe sites and callsites of a process or file" },
 	{ "dump", cmd_dump, "print a tape as text, tree or JSON" },
 	{ "verify", cmd_verify, "audit a tape" },

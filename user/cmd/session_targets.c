@@ -127,6 +127,8 @@ static struct session_file *attach_file(struct session *s, struct session_file *
 		diag__set(d, err, "cannot keep the callsites of %s: %s", f->shown, strerror(-err));
 		return NULL;
 	}
+	if (s->flight)
+		flight__file(s->flight, f->elf, f->module, f->first_site);
 	err = attach__add_file(s->attach, f->elf, &o, &why);
 	/* -EBUSY: some sites are held by another tracer, the rest is attached */
 	if (err && err != -EBUSY) {

@@ -79,6 +79,7 @@ struct flight *flight__new(const struct flight_opts *o, u64 now_ns)
 {
 	struct generations_opts go = { .evicted = on_evicted };
 	struct flight *f = calloc(1, sizeof(*f));
+	struct chunk_store store;
 
 	if (!f)
 		return NULL;
@@ -88,6 +89,10 @@ struct flight *flight__new(const struct flight_opts *o, u64 now_ns)
 	go.generation_ns = f->o.generation_ns ? f->o.generation_ns : FLIGHT_GENERATION_NS;
 	go.generation_bytes = MIN(go.max_bytes / 8, (u64)FLIGHT_GENERATION_BYTES);
 	go.ctx = f;
+	if (f->o.dir) {
+		store = ring_dir__store(f->o.dir);
+		go.store = &store;
+	}
 	f->then_ns[0] = f->then_ns[1] = now_ns;
 	f->ring = generations__new(&go, now_ns);
 	if (!f->ring) {
@@ -95,6 +100,8 @@ struct flight *flight__new(const struct flight_opts *o, u64 now_ns)
 		return NULL;
 	}
 	roster__init(&f->who, &f->o.who);
+	if (f->o.dir)
+		f->who.listener = ring_dir__listener(f->o.dir);
 	sheets__init(&f->sheets, on_keep, f);
 	carry__init(&f->carry, &f->o.pairs, CARRY_BYTES);
 	return f;
@@ -109,6 +116,12 @@ void flight__free(struct flight *f)
 	sheets__done(&f->sheets);
 	carry__done(&f->carry);
 	free(f);
+}
+
+void flight__file(struct flight *f, const struct elf_file *elf, u32 module, u32 first_site)
+{
+	if (f->o.dir)
+		ring_dir__file(f->o.dir, elf, module, first_site); /* counts what fails */
 }
 
 void flight__begin(struct flight *f, u64 now_ns)
@@ -309,6 +322,8 @@ static void forget_the_dead(struct flight *f, u64 now_ns)
 		t->then[0] = t->records;
 	}
 	sheets__sweep(&f->sheets, now_ns - MIN(now_ns, SWEEP_AFTER_NS));
+	if (f->o.dir)
+		ring_dir__tidy(f->o.dir, &f->who);
 }
 
 void flight__round(struct flight *f, u64 drained_ns, u64 now_ns)
@@ -395,6 +410,7 @@ void flight__stats(const struct flight *f, struct flight_stats *st)
 	st->carry_dropped = f->carry.dropped;
 	st->processes = f->who.process_cnt;
 	st->threads = f->who.thread_cnt;
+	st->dir_failed = f->o.dir ? ring_dir__failed(f->o.dir) : 0;
 }
 
 void flight__each_process(const struct flight *f, u64 now_ns,

@@ -11,6 +11,7 @@
 #include "base/codes.h"
 #include "flight/carry.h"
 #include "flight/generations.h"
+#include "flight/ring_dir.h"
 #include "flight/roster.h"
 #include "flight/snapshot.h"
 
@@ -23,6 +24,7 @@ struct flight_opts {
 	size_t sz;
 	u64 size_bytes, period_ns, generation_ns; /* 0: the defaults above */
 	struct roster_ops who;
+	struct ring_dir *dir;	/* the ring lives in files; NULL: in memory. Must outlive */
 	struct carry_ops pairs; /* role NULL: plain probes make no pairs */
 };
 
@@ -30,6 +32,9 @@ struct flight;
 
 struct flight *flight__new(const struct flight_opts *o, u64 now_ns);
 void flight__free(struct flight *f);
+
+/* A binary whose sites are about to be attached, for --dir. */
+void flight__file(struct flight *f, const struct elf_file *elf, u32 module, u32 first_site);
 
 /* Everything is attached: the recording begins. */
 void flight__begin(struct flight *f, u64 now_ns);
@@ -57,6 +62,7 @@ struct flight_stats {
 	u64 lost[LOSS_MAX]; /* so far, told by marks and counters */
 	u64 carried, carried_bytes, carry_dropped;
 	u64 processes, threads;
+	u64 dir_failed;	 /* definitions and chunks that --dir had no room for */
 	u64 dropped;	 /* ring records not kept, for want of memory */
 };
 void flight__stats(const struct flight *f, struct flight_stats *st);

@@ -27,11 +27,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define CHUNK_BYTES (256u << 10)
 #define FREE_CHUNKS 4 /* more than those are given back */
 
 struct generations {
 	struct generations_opts o;
+	struct chunk_store store;
+	bool full; /* the store had no room since the last tick */
 	struct generation *active;
 	struct generation *newest, *oldest; /* sealed */
 	struct chunk *free;
@@ -45,10 +46,30 @@ struct generations {
 
 /* --- chunks ---------------------------------------------------------------------------------------------- */
 
-static struct chunk *chunk__new(struct generations *g, u32 need)
+static struct chunk *chunk__stored(struct generations *g, struct generation *gen)
+{
+	struct chunk *c = g->full ? NULL : calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->cap = CHUNK_BYTES;
+	c->data = g->store.map(g->store.ctx, gen, gen->chunk_cnt);
+	if (c->data) {
+		gen->chunk_cnt++;
+		g->st.memory_bytes += c->cap;
+		return c;
+	}
+	g->full = true; /* not asked again for each record */
+	free(c);
+	return NULL;
+}
+
+static struct chunk *chunk__new(struct generations *g, struct generation *gen, u32 need)
 {
 	struct chunk *c = g->free;
 
+	if (g->store.map)
+		return chunk__stored(g, gen);
 	if (c && need <= c->cap) {
 		g->free = c->next;
 		g->free_cnt--;
@@ -108,8 +129,16 @@ static void generation__free(struct generations *g, struct generation *gen)
 
 	for (c = gen->first; c; c = next) {
 		next = c->next;
-		chunk__free(g, c);
+		if (!g->store.map) {
+			chunk__free(g, c);
+			continue;
+		}
+		g->st.memory_bytes -= c->cap;
+		g->store.unmap(g->store.ctx, gen, c->data);
+		free(c);
 	}
+	if (g->store.freed)
+		g->store.freed(g->store.ctx, gen);
 	free(gen);
 }
 
@@ -130,6 +159,8 @@ static void evict(struct generations *g, struct generation *gen)
 {
 	if (g->o.evicted)
 		g->o.evicted(g->o.ctx, gen);
+	if (g->store.evicted)
+		g->store.evicted(g->store.ctx, gen);
 	gen->newer = NULL;
 	g->st.cnt--;
 	g->st.evicted++;
@@ -163,6 +194,8 @@ struct generations *generations__new(const struct generations_opts *o, u64 now_n
 	if (!g)
 		return NULL;
 	g->o = *o;
+	if (o->store)
+		g->store = *o->store;
 	g->drained_ns = now_ns;
 	g->active = generation__new(g, now_ns, now_ns);
 	if (!g->active) {
@@ -223,6 +256,7 @@ bool generations__full(const struct generations *g)
 
 void generations__tick(struct generations *g, u64 now_ns, u64 drained_ns, u64 extra_bytes)
 {
+	g->full = false;
 	g->drained_ns = MAX(g->drained_ns, drained_ns);
 	if (generations__full(g) || now_ns - g->begun_ns >= g->o.generation_ns)
 		generations__seal(g, now_ns, extra_bytes);
@@ -233,7 +267,7 @@ void generations__tick(struct generations *g, u64 now_ns, u64 drained_ns, u64 ex
 static struct chunk *add_chunk(struct generations *g, u32 need)
 {
 	struct generation *gen = g->active;
-	struct chunk *c = chunk__new(g, need);
+	struct chunk *c = chunk__new(g, gen, need);
 
 	if (!c) {
 		g->st.failed++;
@@ -261,8 +295,16 @@ void *generations__append(struct generations *g, const void *rec, u32 bytes)
 	}
 	h = (void *)(c->data + c->used);
 	memset(c->data + c->used + room - 8, 0, 8);
-	memcpy(h, rec, bytes);
-	h->bytes = bytes;
+	if (g->store.map) {
+		/* A kill can come between any two stores: a record is there once its length is. */
+		memcpy(h, rec, offsetof(struct wire_head, bytes));
+		memcpy((u8 *)h + offsetof(struct wire_head, time_ns), (const u8 *)rec + offsetof(struct wire_head, time_ns),
+		       bytes - offsetof(struct wire_head, time_ns));
+		__atomic_store_n(&h->bytes, bytes, __ATOMIC_RELEASE);
+	} else {
+		memcpy(h, rec, bytes);
+		h->bytes = bytes;
+	}
 	c->used += room;
 	gen->bytes += bytes;
 	gen->rec_cnt++;

@@ -59,9 +59,26 @@ struct generation {
 	u64 hits; /* of plain probes, among them */
 	struct chunk *first, *last;
 	u32 refs;
+	u32 chunk_cnt;
+	void *user; /* the store's */
 };
 
 struct generations;
+
+/*
+ * Where chunks are kept, if not in anonymous memory: one file a generation (--dir). All chunks are of CHUNK_BYTES then.
+ */
+#define CHUNK_BYTES (256u << 10)
+struct chunk_store {
+	/* Memory for the n-th chunk of a generation, zeroed. NULL: there is none. */
+	u8 *(*map)(void *ctx, struct generation *gen, u32 n);
+	void (*unmap)(void *ctx, struct generation *gen, u8 *data);
+	/* It has left the ring: nothing of it is to be found any more. It may still be mapped. */
+	void (*evicted)(void *ctx, struct generation *gen);
+	/* Its last chunk has been unmapped. */
+	void (*freed)(void *ctx, struct generation *gen);
+	void *ctx;
+};
 
 struct generations_opts {
 	u64 max_bytes, period_ns; /* the keep rule */
@@ -70,6 +87,7 @@ struct generations_opts {
 	/* A generation leaves the ring; it and ->newer can still be read. May be NULL. */
 	void (*evicted)(void *ctx, const struct generation *g);
 	void *ctx;
+	const struct chunk_store *store; /* NULL: memory. Copied */
 };
 
 struct generations *generations__new(const struct generations_opts *o, u64 now_ns);
@@ -111,10 +129,11 @@ void generations__stats(const struct generations *g, struct generations_stats *s
 /* Walk the records of a generation: for (c = gen->first; c; c = c->next) for (off = 0; (h = chunk__rec(c, &off)); ) */
 static inline const struct wire_head *chunk__rec(const struct chunk *c, u32 *off)
 {
-	const struct wire_head *h = (const void *)(c->data + *off);
+	const struct wire_head *h;
 
 	if (*off >= c->used)
 		return NULL;
+	h = (const void *)(c->data + *off);
 	*off += ALIGN_UP(h->bytes + 1, 8);
 	return h;
 }

@@ -80,6 +80,8 @@ static struct roster_process *process__new(struct roster *r, u32 pid, u64 ns, co
 	if (r->ops.describe)
 		r->ops.describe(r->ops.ctx, &p->pub);
 	r->process_cnt++;
+	if (r->listener.process)
+		r->listener.process(r->listener.ctx, p);
 	return p;
 }
 
@@ -104,6 +106,8 @@ static struct roster_thread *thread__new(struct roster *r, u32 pid, u32 tid, u64
 		r->ops.comm(r->ops.ctx, pid, tid, t->comm);
 	r->near[tid & 255] = t;
 	r->thread_cnt++;
+	if (r->listener.thread)
+		r->listener.thread(r->listener.ctx, t);
 	return t;
 }
 
@@ -193,6 +197,32 @@ void roster__name(struct roster *r, struct roster_thread *t, const char *name, s
 	}
 	free(t->name);
 	t->name = copy;
+	if (r->listener.name)
+		r->listener.name(r->listener.ctx, t);
+}
+
+int roster__add_process(struct roster *r, struct process *from, u64 since_ns)
+{
+	struct roster_process *p = process__new(r, from->pid, since_ns, NULL);
+
+	if (!p) {
+		free(from->exe);
+		free(from->cmdline);
+		return -ENOMEM;
+	}
+	p->pub = *from;
+	return 0;
+}
+
+int roster__add_thread(struct roster *r, u32 pid, u32 tid, u64 since_ns, const char comm[16], const char *name, bool rename)
+{
+	struct roster_thread *t = rename ? idmap__find(&r->tids, tid) : NULL;
+
+	if (!t || t->pid != pid)
+		t = thread__new(r, pid, tid, since_ns, comm);
+	if (t && name)
+		roster__name(r, t, name, strlen(name));
+	return t ? 0 : -ENOMEM;
 }
 
 /* --- forgetting ------------------------------------------------------------------------------------------------ */

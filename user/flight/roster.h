@@ -34,8 +34,20 @@ struct roster_ops {
 	void *ctx;
 };
 
+struct roster_process;
+struct roster_thread;
+
+/* Who wants to hear of versions as they are made; members may be NULL. */
+struct roster_listener {
+	void (*process)(void *ctx, const struct roster_process *p);
+	void (*thread)(void *ctx, const struct roster_thread *t);
+	void (*name)(void *ctx, const struct roster_thread *t);
+	void *ctx;
+};
+
 struct roster {
 	struct roster_ops ops;
+	struct roster_listener listener;
 	struct idmap pids, tids; /* newest version */
 	struct roster_thread *near[256]; /* some of tids, by its low bits */
 	u64 process_cnt, thread_cnt;	 /* versions */
@@ -59,6 +71,10 @@ static inline struct roster_thread *roster__see(struct roster *r, u32 pid, u32 t
 /* A FORK, EXEC or EXIT. bytes: of the record, valid. */
 void roster__life(struct roster *r, const struct wire_life *l, u32 bytes);
 void roster__name(struct roster *r, struct roster_thread *t, const char *name, size_t bytes);
+/* What somebody else knew: p's texts are taken over. rename: of the version that is there. 0 or -ENOMEM. */
+int roster__add_process(struct roster *r, struct process *p, u64 since_ns);
+int roster__add_thread(struct roster *r, u32 pid, u32 tid, u64 since_ns, const char comm[16], const char *name, bool rename);
+
 /* Forget who died before this time. */
 void roster__prune(struct roster *r, u64 before_ns);
 

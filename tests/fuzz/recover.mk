@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+$(eval $(call FUZZ_TARGET,recover,flight gotrace export expr tape model ingest elf base))

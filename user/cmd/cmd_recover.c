@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/* recover.c - `tapebpf recover`: what a flight recorder with --dir that was killed has left, as a tape. */
+#include "flight/recover.h"
+
+#include "base/text.h"
+#include "base/units.h"
+#include "cmd/cmd.h"
+#include "cmd/flight_report.h"
+#include "cmd/snapshot_write.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+struct recover_opts {
+	const char *dir, *output;
+	u64 last_ns;
+	enum snapshot_format format;
+	bool no_pairs, quiet;
+	struct sig_set *sigs;
+};
+
+enum { KEY_LAST = 256, KEY_FORMAT, KEY_NO_PAIRS, KEY_SIG };
+
+static const struct argp_option options[] = {
+	{ "output", 'o', "FILE", 0, "the tape (default: EXE_DATE.tape here); never overwrites", 1 },
+	{ "format", KEY_FORMAT, "tape|go", 0, "a tape, or a Go execution trace (tape)", 1 },
+	{ "last", KEY_LAST, "TIME", 0, "only so far back (5s, 500ms)", 1 },
+	{ "no-pairs", KEY_NO_PAIRS, NULL, 0, "plain probes NAME__begin/NAME__end stay events", 1 },
+	{ "sig", KEY_SIG, "SIG|@FILE", 0, "as the recorder was given them", 1 },
+	{ "quiet", 'q', NULL, 0, "say nothing but errors", 1 },
+	{ 0 },
+};
+
+static void parse_sig(struct argp_state *state, struct recover_opts *o, const char *arg)
+{
+	struct diag d = { 0 };
+
+	if (!o->sigs)
+		o->sigs = sig_set__new();
+	if (!o->sigs || (arg[0] == '@' ? sig_set__add_file(o->sigs, arg + 1, &d) : sig_set__add(o->sigs, arg, &d)))
+		argp_error(state, "--sig: %s", d.text);
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct recover_opts *o = state->input;
+
+	switch (key) {
+	case 'o':
+		o->output = arg;
+		return 0;
+	case 'q':
+		o->quiet = true;
+		return 0;
+	case KEY_FORMAT:
+		if (snapshot_format__parse(arg, &o->format))
+			argp_error(state, "--format %s: want tape or go", arg);
+		return 0;
+	case KEY_LAST:
+		if (units__ns(arg, &o->last_ns) || !o->last_ns)
+			argp_error(state, "--last %s: want a time such as 5s, 500ms or 2m", arg);
+		return 0;
+	case KEY_NO_PAIRS:
+		o->no_pairs = true;
+		return 0;
+	case KEY_SIG:
+		parse_sig(state, o, arg);
+		return 0;
+	case ARGP_KEY_ARG:
+		if (o->dir)
+			argp_error(state, "more than one folder");
+		o->dir = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (!o->dir)
+			argp_error(state, "which folder? The one that was given with tapebpf flight --dir");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+	options, parse, "DIR",
+	"Write what a flight recorder has left in its folder (`tapebpf flight --dir DIR`), after it was killed, to a tape."
+	"\vThe folder stays as it is. Works on another machine too: the folder holds all that is needed.\n"
+	"Exit status: 0 done, 1 failed, 2 wrong usage.",
+	NULL, NULL, NULL,
+};
+
+static int write_out(const struct recover_opts *o, struct recovered *r)
+{
+	struct snapshot_write *w = calloc(1, sizeof(*w));
+	char text[512];
+	int err;
+
+	if (!w)
+		return -ENOMEM;
+	*w = (struct snapshot_write){ .snap = &r->snap, .last_ns = o->last_ns, .format = o->format, .no_pairs = o->no_pairs,
+				      .sigs = o->sigs, .fd = -1 };
+	if (o->output)
+		snprintf(w->path, sizeof(w->path), "%s", o->output);
+	else
+		snapshot__name(w->path, sizeof(w->path), r->defs.exe, o->format);
+	err = snapshot__write(w);
+	if (err) {
+		if (!w->res.diag.text[0])
+			diag__set(&w->res.diag, err, "cannot write %s: %s", w->path, strerror(-err));
+		cmd__fail(EXIT_FAILED, &w->res.diag);
+	} else if (!o->quiet) {
+		puts(w->path);
+		if (r->damaged)
+			fprintf(stderr, "%u places were damaged or cut; what is whole was kept\n", r->damaged);
+		fprintf(stderr, "%s\n", flight_report__snapshot(&w->res, text, sizeof(text)));
+	}
+	free(w);
+	return err;
+}
+
+int cmd_recover(int argc, char **argv)
+{
+	static char name[] = "tapebpf recover";
+	struct recover_opts o = { 0 };
+	struct recovered *r = NULL;
+	struct diag d = { 0 };
+	int err;
+
+	argv[0] = name;
+	argp_err_exit_status = EXIT_USAGE;
+	if (argp_parse(&argp, argc, argv, 0, NULL, &o))
+		return EXIT_USAGE;
+	err = recover__dir(o.dir, &r, &d);
+	if (err)
+		cmd__fail(EXIT_FAILED, &d);
+	else
+		err = write_out(&o, r);
+	recover__free(r);
+	sig_set__free(o.sigs);
+	return err || cmd__output_done("the name") ? EXIT_FAILED : EXIT_DONE;
+}

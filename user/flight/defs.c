@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: MIT */
+#include "flight/defs.h"
+
+#include "base/crc32c.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define MAGIC 0x46454454u /* "TDEF" */
+#define MAX_TEXT 4096
+
+struct head {
+	u32 magic, kind, bytes, crc;
+};
+
+/* --- writing ----------------------------------------------------------------------------------------------------------- */
+
+struct out {
+	u8 *data;
+	size_t bytes, cap;
+	bool failed;
+};
+
+static void put(struct out *o, const void *p, size_t bytes)
+{
+	if (o->bytes + bytes > o->cap) {
+		size_t cap = MAX(2 * o->cap, o->bytes + bytes + 256);
+		u8 *grown = realloc(o->data, cap);
+
+		if (!grown) {
+			o->failed = true;
+			return;
+		}
+		o->data = grown;
+		o->cap = cap;
+	}
+	if (bytes)
+		memcpy(o->data + o->bytes, p, bytes);
+	o->bytes += bytes;
+}
+
+static void put32(struct out *o, u32 v)
+{
+	put(o, &v, sizeof(v));
+}
+
+static void put64(struct out *o, u64 v)
+{
+	put(o, &v, sizeof(v));
+}
+
+static void put_text(struct out *o, const char *s)
+{
+	u32 n = s ? (u32)strnlen(s, MAX_TEXT) : 0;
+
+	put32(o, n);
+	put(o, s, n);
+}
+
+static u32 crc_of(const struct head *h, const void *payload)
+{
+	return crc32c(crc32c(crc32c(0, &h->kind, 4), &h->bytes, 4), payload, h->bytes);
+}
+
+static struct out begin(void)
+{
+	struct out o = { 0 };
+
+	put(&o, &(struct head){ 0 }, sizeof(struct head));
+	return o;
+}
+
+/* One write: a record is there, or its beginning at the end of the file. */
+static int finish(struct out *o, int fd, u32 kind)
+{
+	struct head h = { .magic = MAGIC, .kind = kind };
+	ssize_t n = 0;
+	int err = o->failed ? -ENOMEM : 0;
+
+	if (!err) {
+		h.bytes = (u32)(o->bytes - sizeof(h));
+		h.crc = crc_of(&h, o->data + sizeof(h));
+		memcpy(o->data, &h, sizeof(h));
+		n = write(fd, o->data, o->bytes);
+		err = n < 0 ? -errno : n < (ssize_t)o->bytes ? -ENOSPC : 0;
+	}
+	free(o->data);
+	return err;
+}
+
+int defs__put_run(int fd, const struct clock_pair *at, const char *exe)
+{
+	struct out o = begin();
+
+	put64(&o, at->mono_ns);
+	put64(&o, (u64)at->real_ns);
+	put64(&o, at->boot_ns);
+	put_text(&o, exe);
+	return finish(&o, fd, DEFS_RUN);
+}
+
+static void put_tape_site(struct out *o, const struct elf_tape_site *s)
+{
+	put64(o, s->addr);
+	put32(o, s->kind | s->level << 8 | (u32)s->field_cnt << 16);
+	put32(o, s->line);
+	put_text(o, s->name);
+	put_text(o, s->target);
+	put_text(o, s->module);
+	put_text(o, s->file);
+	for (u32 i = 0; i < s->field_cnt; i++) {
+		put32(o, s->type[i]);
+		put_text(o, s->field[i]);
+	}
+}
+
+static void put_site(struct out *o, const struct elf_site *s)
+{
+	put_text(o, s->provider);
+	put_text(o, s->name);
+	put_text(o, s->file);
+	put32(o, s->line);
+	put32(o, s->arg_cnt);
+	for (u32 i = 0; i < MIN(s->arg_cnt, (u32)WIRE_MAX_ARGS); i++)
+		put(o, &s->arg[i], sizeof(s->arg[i]));
+}
+
+int defs__put_file(int fd, const struct elf_file *f, u32 module, u32 first_site)
+{
+	struct out o = begin();
+
+	put32(&o, module);
+	put32(&o, first_site);
+	put_text(&o, f->path);
+	put64(&o, f->module_addr);
+	put32(&o, f->tape_site_cnt);
+	put32(&o, f->site_cnt);
+	for (u32 i = 0; i < f->tape_site_cnt; i++)
+		put_tape_site(&o, &f->tape_site[i]);
+	for (u32 i = 0; i < f->site_cnt; i++)
+		put_site(&o, &f->site[i]);
+	return finish(&o, fd, DEFS_FILE);
+}
+
+int defs__put_process(int fd, const struct roster_process *p)
+{
+	struct out o = begin();
+
+	put32(&o, p->pub.pid);
+	put32(&o, p->pub.ns_pid);
+	put32(&o, p->pub.parent_pid);
+	put64(&o, p->pub.start_ns);
+	put64(&o, p->pub.dev);
+	put64(&o, p->pub.ino);
+	put64(&o, p->since_ns);
+	put(&o, p->pub.comm, sizeof(p->pub.comm));
+	put_text(&o, p->pub.exe);
+	put_text(&o, p->pub.cmdline);
+	return finish(&o, fd, DEFS_PROCESS);
+}
+
+static int put_thread(int fd, const struct roster_thread *t, u32 kind)
+{
+	struct out o = begin();
+
+	put32(&o, t->pid);
+	put32(&o, t->tid);
+	put64(&o, t->since_ns);
+	put(&o, t->comm, sizeof(t->comm));
+	put_text(&o, t->name);
+	return finish(&o, fd, kind);
+}
+
+int defs__put_thread(int fd, const struct roster_thread *t)
+{
+	return put_thread(fd, t, DEFS_THREAD);
+}
+
+int defs__put_name(int fd, const struct roster_thread *t)
+{
+	return put_thread(fd, t, DEFS_NAME);
+}
+
+/* --- reading ----------------------------------------------------------------------------------------------------------- */
+
+/* What is beyond the end reads as zeros, and `bad` says so. */
+struct in {
+	const u8 *at, *end;
+	bool bad;
+};
+
+static void get(struct in *in, void *to, size_t bytes)
+{
+	if ((size_t)(in->end - in->at) < bytes) {
+		in->bad = true;
+		in->at = in->end;
+		memset(to, 0, bytes);
+		return;
+	}
+	memcpy(to, in->at, bytes);
+	in->at += bytes;
+}
+
+static u32 get32(struct in *in)
+{
+	u32 v;
+
+	get(in, &v, sizeof(v));
+	return v;
+}
+
+static u64 get64(struct in *in)
+{
+	u64 v;
+
+	get(in, &v, sizeof(v));
+	return v;
+}
+
+/* malloc'ed, NUL-terminated; NULL: none, or bad. */
+static char *get_text(struct in *in)
+{
+	u32 n = get32(in);
+	char *s;
+
+	if (n > MAX_TEXT || (size_t)(in->end - in->at) < n) {
+		in->bad = true;
+		return NULL;
+	}
+	s = n ? strndup((const char *)in->at, n) : NULL;
+	in->at += n;
+	return s;
+}
+
+static void read_run(struct defs *d, struct in *in)
+{
+	char *exe;
+
+	d->at.mono_ns = get64(in);
+	d->at.real_ns = (s64)get64(in);
+	d->at.boot_ns = get64(in);
+	exe = get_text(in);
+	if (exe && strlen(exe) < sizeof(d->exe))
+		strcpy(d->exe, exe);
+	free(exe);
+}
+
+/* Where a text has to be: "" instead of NULL. */
+static const char *get_name(struct in *in)
+{
+	char *s = get_text(in);
+
+	return s ? s : strdup("");
+}
+
+static void read_tape_site(struct elf_tape_site *s, struct in *in)
+{
+	u32 bits;
+
+	s->addr = get64(in);
+	bits = get32(in);
+	s->kind = bits & 1;
+	s->level = MIN(bits >> 8 & 0xff, (u32)WIRE_ERROR);
+	s->field_cnt = MIN(bits >> 16 & 0xff, (u32)WIRE_MAX_FIELDS);
+	s->line = get32(in);
+	s->name = get_name(in);
+	s->target = get_name(in);
+	s->module = get_name(in);
+	s->file = get_name(in);
+	for (u32 i = 0; i < s->field_cnt; i++) {
+		bits = get32(in);
+		s->type[i] = MIN(bits, (u32)WIRE_T_ERROR);
+		s->field[i] = get_name(in);
+	}
+}
+
+static void read_site(struct elf_site *s, struct in *in)
+{
+	u32 cnt;
+
+	s->provider = get_name(in);
+	s->name = get_name(in);
+	s->file = get_text(in);
+	s->line = get32(in);
+	cnt = get32(in);
+	s->arg_cnt = MIN(cnt, (u32)WIRE_MAX_ARGS);
+	for (u32 i = 0; i < s->arg_cnt; i++) {
+		struct wire_arg *a = &s->arg[i];
+
+		get(in, a, sizeof(*a));
+		if (a->size != 1 && a->size != 2 && a->size != 4 && abs(a->size) != 8 && a->size != -1 && a->size != -2 && a->size != -4)
+			a->size = 8;
+		if (a->text > WIRE_TEXT_LEN_ARG)
+			a->text = WIRE_TEXT_NO;
+	}
+}
+
+static void free_file(struct elf_file *f)
+{
+	for (u32 i = 0; f->tape_site && i < f->tape_site_cnt; i++) {
+		struct elf_tape_site *s = &f->tape_site[i];
+
+		free((char *)s->name);
+		free((char *)s->target);
+		free((char *)s->module);
+		free((char *)s->file);
+		for (u32 k = 0; k < s->field_cnt; k++)
+			free((char *)s->field[k]);
+	}
+	for (u32 i = 0; f->site && i < f->site_cnt; i++) {
+		free((char *)f->site[i].provider);
+		free((char *)f->site[i].name);
+		free((char *)f->site[i].file);
+	}
+	free(f->tape_site);
+	free(f->site);
+	free(f->path);
+	free(f);
+}
+
+static int keep_file(struct defs *d, const struct snapshot_file *f)
+{
+	struct snapshot_file *grown;
+
+	for (u32 i = 0; i < d->file_cnt; i++)
+		if (d->file[i].module == f->module)
+			return -EEXIST; /* written again: the same */
+	grown = realloc(d->file, (d->file_cnt + 1) * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	d->file = grown;
+	d->file[d->file_cnt++] = *f;
+	return 0;
+}
+
+static int by_addr(const void *a, const void *b)
+{
+	const struct elf_tape_site *x = a, *y = b;
+
+	return x->addr < y->addr ? -1 : x->addr > y->addr;
+}
+
+#define MAX_FIRST_SITE (1u << 22) /* the model's table is as long */
+
+static int read_file(struct defs *d, struct in *in)
+{
+	struct elf_file *f = calloc(1, sizeof(*f));
+	struct snapshot_file sf = { .elf = f };
+	u32 tape, plain, i;
+	int err;
+
+	if (!f)
+		return -ENOMEM;
+	sf.module = get32(in);
+	sf.first_site = get32(in);
+	f->path = get_text(in);
+	f->module_addr = get64(in);
+	tape = get32(in);
+	plain = get32(in);
+	/* the least that one takes in the file bounds how many there can be */
+	if (in->bad || sf.module > MAX_FIRST_SITE || sf.first_site > MAX_FIRST_SITE || tape > (size_t)(in->end - in->at) / 32 ||
+	    plain > (size_t)(in->end - in->at) / 20)
+		goto bad;
+	f->tape_site = calloc(MAX(tape, 1u), sizeof(*f->tape_site));
+	f->site = calloc(MAX(plain, 1u), sizeof(*f->site));
+	if (!f->path)
+		f->path = strdup("");
+	for (i = 0; f->tape_site && i < tape && !in->bad; i++, f->tape_site_cnt++)
+		read_tape_site(&f->tape_site[i], in);
+	for (i = 0; f->site && i < plain && !in->bad; i++, f->site_cnt++)
+		read_site(&f->site[i], in);
+	if (in->bad || !f->tape_site || !f->site)
+		goto bad;
+	qsort(f->tape_site, f->tape_site_cnt, sizeof(*f->tape_site), by_addr);
+	err = keep_file(d, &sf);
+	if (err)
+		free_file(f);
+	return err == -EEXIST ? 0 : err;
+bad:
+	d->damaged++;
+	free_file(f);
+	return 0;
+}
+
+static int read_process(struct defs *d, struct in *in)
+{
+	struct process p = { 0 };
+	u64 since;
+
+	p.pid = get32(in);
+	p.ns_pid = get32(in);
+	p.parent_pid = get32(in);
+	p.start_ns = get64(in);
+	p.dev = get64(in);
+	p.ino = get64(in);
+	since = get64(in);
+	get(in, p.comm, sizeof(p.comm));
+	p.comm[sizeof(p.comm) - 1] = '\0';
+	p.exe = get_text(in);
+	p.cmdline = get_text(in);
+	return roster__add_process(&d->roster, &p, since);
+}
+
+static int read_thread(struct defs *d, struct in *in, u32 kind)
+{
+	u32 pid = get32(in), tid = get32(in);
+	u64 since = get64(in);
+	char comm[16], *name;
+	int err;
+
+	get(in, comm, sizeof(comm));
+	comm[sizeof(comm) - 1] = '\0';
+	name = get_text(in);
+	err = roster__add_thread(&d->roster, pid, tid, since, comm, name, kind == DEFS_NAME);
+	free(name);
+	return err;
+}
+
+static int read_one(struct defs *d, const struct head *h, const u8 *payload)
+{
+	struct in in = { payload, payload + h->bytes, false };
+
+	switch (h->kind) {
+	case DEFS_RUN:
+		read_run(d, &in);
+		return 0;
+	case DEFS_FILE:
+		return read_file(d, &in);
+	case DEFS_PROCESS:
+		return read_process(d, &in);
+	case DEFS_THREAD:
+	case DEFS_NAME:
+		return read_thread(d, &in, h->kind);
+	}
+	return 0;
+}
+
+int defs__read(struct defs *d, const void *data, size_t bytes)
+{
+	const u8 *at = data, *end = at + bytes;
+	const u32 magic = MAGIC;
+	struct head h;
+	int err = 0;
+
+	memset(d, 0, sizeof(*d));
+	while (!err && (size_t)(end - at) >= sizeof(h)) {
+		memcpy(&h, at, sizeof(h));
+		if (h.magic == MAGIC && h.bytes <= (size_t)(end - at) - sizeof(h) && h.crc == crc_of(&h, at + sizeof(h))) {
+			err = read_one(d, &h, at + sizeof(h));
+			at += sizeof(h) + h.bytes;
+			continue;
+		}
+		/* damaged: from the next that looks like a record */
+		d->damaged++;
+		at = memmem(at + 1, (size_t)(end - at - 1), &magic, sizeof(magic));
+		if (!at)
+			break;
+	}
+	return err;
+}
+
+void defs__done(struct defs *d)
+{
+	for (u32 i = 0; i < d->file_cnt; i++)
+		free_file((struct elf_file *)d->file[i].elf);
+	free(d->file);
+	roster__done(&d->roster);
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+#include "flight/ring_dir.h"
+
+#include "base/crc32c.h"
+#include "flight/defs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define TIDY_BYTES (1u << 20) /* definitions are written anew beyond twice what they would take, and this */
+
+struct ring_dir {
+	int dir_fd; /* of the run's folder */
+	int defs_fd;
+	char *parent, name[128];
+	char exe[256];
+	struct snapshot_file *file;
+	u32 file_cnt;
+	u64 tidied_bytes; /* what the definitions took when they were last written anew */
+	u64 failed;
+	bool leave;
+};
+
+/* --- generations ------------------------------------------------------------------------------------------------------- */
+
+static void gen_name(char dst[32], const struct generation *gen)
+{
+	snprintf(dst, 32, "gen-%010llu", (unsigned long long)gen->no);
+}
+
+static int gen_open(struct ring_dir *r, struct generation *gen)
+{
+	struct gen_file_head h = { .magic = GEN_FILE_MAGIC, .no = gen->no, .start_ns = gen->start_ns, .chunk_bytes = CHUNK_BYTES };
+	struct clock_pair now;
+	char name[32];
+	int fd, err;
+
+	gen_name(name, gen);
+	fd = openat(r->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	clock__pair(&now);
+	h.mono_ns = now.mono_ns;
+	h.real_ns = now.real_ns;
+	h.boot_ns = now.boot_ns;
+	h.crc = crc32c(0, &h, offsetof(struct gen_file_head, crc));
+	err = pwrite(fd, &h, sizeof(h), 0) == sizeof(h) ? 0 : errno ? -errno : -ENOSPC;
+	if (err) {
+		unlinkat(r->dir_fd, name, 0);
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static u8 *map_chunk(void *ctx, struct generation *gen, u32 n)
+{
+	off_t at = GEN_FILE_HEAD + (off_t)n * CHUNK_BYTES;
+	struct ring_dir *r = ctx;
+	int fd = (int)(intptr_t)gen->user - 1, err;
+	void *p;
+
+	if (fd < 0) {
+		fd = gen_open(r, gen);
+		if (fd < 0) {
+			r->failed++;
+			return NULL;
+		}
+		gen->user = (void *)(intptr_t)(fd + 1);
+	}
+	do
+		err = posix_fallocate(fd, at, CHUNK_BYTES);
+	while (err == EINTR);
+	p = err ? MAP_FAILED : mmap(NULL, CHUNK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, at);
+	if (p != MAP_FAILED)
+		return p;
+	r->failed++;
+	return NULL;
+}
+
+static void unmap_chunk(void *ctx, struct generation *gen, u8 *data)
+{
+	munmap(data, CHUNK_BYTES);
+}
+
+static void evicted(void *ctx, struct generation *gen)
+{
+	struct ring_dir *r = ctx;
+	char name[32];
+
+	gen_name(name, gen);
+	unlinkat(r->dir_fd, name, 0);
+}
+
+static void freed(void *ctx, struct generation *gen)
+{
+	if (gen->user)
+		close((int)(intptr_t)gen->user - 1);
+	gen->user = NULL;
+}
+
+struct chunk_store ring_dir__store(struct ring_dir *r)
+{
+	return (struct chunk_store){ .map = map_chunk, .unmap = unmap_chunk, .evicted = evicted, .freed = freed, .ctx = r };
+}
+
+/* --- definitions ------------------------------------------------------------------------------------------------------- */
+
+static void count(struct ring_dir *r, int err)
+{
+	r->failed += err < 0;
+}
+
+static void on_process(void *ctx, const struct roster_process *p)
+{
+	struct ring_dir *r = ctx;
+
+	count(r, defs__put_process(r->defs_fd, p));
+}
+
+static void on_thread(void *ctx, const struct roster_thread *t)
+{
+	struct ring_dir *r = ctx;
+
+	count(r, defs__put_thread(r->defs_fd, t));
+}
+
+static void on_name(void *ctx, const struct roster_thread *t)
+{
+	struct ring_dir *r = ctx;
+
+	count(r, defs__put_name(r->defs_fd, t));
+}
+
+struct roster_listener ring_dir__listener(struct ring_dir *r)
+{
+	return (struct roster_listener){ .process = on_process, .thread = on_thread, .name = on_name, .ctx = r };
+}
+
+int ring_dir__file(struct ring_dir *r, const struct elf_file *f, u32 module, u32 first_site)
+{
+	struct snapshot_file *grown = realloc(r->file, (r->file_cnt + 1) * sizeof(*grown));
+	int err = defs__put_file(r->defs_fd, f, module, first_site);
+
+	if (grown) {
+		r->file = grown;
+		r->file[r->file_cnt++] = (struct snapshot_file){ .elf = f, .module = module, .first_site = first_site };
+	}
+	count(r, err);
+	return err;
+}
+
+static int write_all(struct ring_dir *r, int fd, const struct roster *who)
+{
+	const struct roster_process *p;
+	const struct roster_thread *t;
+	struct clock_pair now;
+	u64 i;
+	int err;
+
+	clock__pair(&now);
+	err = defs__put_run(fd, &now, r->exe);
+	for (u32 k = 0; k < r->file_cnt && !err; k++)
+		err = defs__put_file(fd, r->file[k].elf, r->file[k].module, r->file[k].first_site);
+	/* versions newest first: what is read later is taken as newer, so only the newest of each is kept here; older ones
+	 * are only named by records that leave the ring soon */
+	for (i = 0; !err && (p = idmap__next(&who->pids, &i));)
+		err = defs__put_process(fd, p);
+	for (i = 0; !err && (t = idmap__next(&who->tids, &i));)
+		err = defs__put_thread(fd, t);
+	return err;
+}
+
+void ring_dir__tidy(struct ring_dir *r, const struct roster *who)
+{
+	struct stat st;
+	int fd;
+
+	if (fstat(r->defs_fd, &st) || (u64)st.st_size < 2 * r->tidied_bytes + TIDY_BYTES)
+		return;
+	fd = openat(r->dir_fd, "defs.new", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return;
+	if (write_all(r, fd, who) || fstat(fd, &st) || flock(fd, LOCK_EX | LOCK_NB) || renameat(r->dir_fd, "defs.new", r->dir_fd, "defs")) {
+		close(fd);
+		unlinkat(r->dir_fd, "defs.new", 0);
+		return;
+	}
+	close(r->defs_fd);
+	r->defs_fd = fd;
+	r->tidied_bytes = (u64)st.st_size;
+}
+
+u64 ring_dir__failed(const struct ring_dir *r)
+{
+	return r->failed;
+}
+
+/* --- life -------------------------------------------------------------------------------------------------------------- */
+
+/* What an earlier recorder left: worth a word. */
+static void look_for_leftovers(const char *dir, struct diag *d)
+{
+	DIR *list = opendir(dir);
+	struct dirent *e;
+
+	while (list && (e = readdir(list))) {
+		if (strncmp(e->d_name, "run-", 4))
+			continue;
+		diag__hint(d, "%s/%s was left by a recorder that did not end in order, or still runs: tapebpf recover %s/%s", dir, e->d_name,
+			   dir, e->d_name);
+		break;
+	}
+	if (list)
+		closedir(list);
+}
+
+static int make_folder(struct ring_dir *r, const char *dir, struct diag *d)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+	char when[32] = "", path[4096];
+
+	if (localtime_r(&now, &tm))
+		strftime(when, sizeof(when), "%Y-%m-%d_%H-%M-%S", &tm);
+	snprintf(r->name, sizeof(r->name), "run-%s-%d", when, getpid());
+	mkdir(dir, 0700); /* may be there */
+	look_for_leftovers(dir, d);
+	if (snprintf(path, sizeof(path), "%s/%s", dir, r->name) >= (int)sizeof(path))
+		return diag__set(d, -ENAMETOOLONG, "the folder's name is too long: %s", dir);
+	if (mkdir(path, 0700))
+		return diag__set(d, -errno, "cannot make %s: %s", path, strerror(errno));
+	r->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return r->dir_fd < 0 ? diag__set(d, -errno, "cannot open %s: %s", path, strerror(errno)) : 0;
+}
+
+static int open_defs(struct ring_dir *r, struct diag *d)
+{
+	struct clock_pair now;
+	int err;
+
+	r->defs_fd = openat(r->dir_fd, "defs", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	err = r->defs_fd < 0 || flock(r->defs_fd, LOCK_EX | LOCK_NB) ? -errno : 0;
+	clock__pair(&now);
+	if (!err)
+		err = defs__put_run(r->defs_fd, &now, r->exe);
+	return err ? diag__set(d, err, "cannot write to the folder of the ring: %s", strerror(-err)) : 0;
+}
+
+int ring_dir__new(const char *dir, const char *exe, struct ring_dir **out, struct diag *d)
+{
+	struct ring_dir *r = calloc(1, sizeof(*r));
+	int err;
+
+	if (!r)
+		return diag__set(d, -ENOMEM, "not enough memory");
+	r->dir_fd = r->defs_fd = -1;
+	snprintf(r->exe, sizeof(r->exe), "%s", exe);
+	r->parent = strdup(dir);
+	err = r->parent ? make_folder(r, dir, d) : -ENOMEM;
+	if (!err)
+		err = open_defs(r, d);
+	if (err) {
+		ring_dir__free(r);
+		return err;
+	}
+	*out = r;
+	return 0;
+}
+
+/* Only what is ours, by its names. */
+static void remove_folder(struct ring_dir *r)
+{
+	int fd = dup(r->dir_fd);
+	DIR *list = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	char path[4096];
+
+	while (list && (e = readdir(list)))
+		if (!strncmp(e->d_name, "gen-", 4) || !strncmp(e->d_name, "defs", 4))
+			unlinkat(r->dir_fd, e->d_name, 0);
+	if (list)
+		closedir(list);
+	else if (fd >= 0)
+		close(fd);
+	if (snprintf(path, sizeof(path), "%s/%s", r->parent, r->name) < (int)sizeof(path))
+		rmdir(path);
+}
+
+void ring_dir__leave(struct ring_dir *r, char *path, size_t bytes)
+{
+	r->leave = true;
+	snprintf(path, bytes, "%s/%s", r->parent, r->name);
+}
+
+void ring_dir__free(struct ring_dir *r)
+{
+	if (!r)
+		return;
+	if (r->dir_fd >= 0) {
+		if (!r->leave)
+			remove_folder(r);
+		close(r->dir_fd);
+	}
+	if (r->defs_fd >= 0)
+		close(r->defs_fd);
+	free(r->file);
+	free(r->parent);
+	free(r);
+}
