@@ -17,6 +17,8 @@ DEPS_TEST_X86="qemu-system-x86"
 # for arm64, and run under qemu-user.
 DEPS_ARM64="gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 DEPS_BENCH="lttng-tools liblttng-ust-dev"
+# A browser for our pictures, where there is a node that can drive it (Debian 12's is too old) and npm.
+DEPS_PICTURES="chromium"
 LIBBPF_MIN=1.3
 
 deps__say() {
@@ -134,6 +136,9 @@ deps__test() {
 	[ "$(uname -m)" = x86_64 ] && arch=$DEPS_TEST_X86
 	deps__install $DEPS_BUILD $DEPS_TEST $arch || return
 	[ -z "$arch" ] || [ -z "$(deps__missing $DEPS_ARM64)" ] || deps__wish $DEPS_ARM64
+	if command -v npm >/dev/null && [ "$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)" -ge 20 ]; then
+		[ -z "$(deps__missing $DEPS_PICTURES)" ] || deps__wish $DEPS_PICTURES
+	fi
 }
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then

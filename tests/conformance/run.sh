@@ -11,6 +11,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 . scripts/tally.sh
 . tests/conformance/go_traces.sh
+. tests/conformance/fold.sh
 B=${B:-build}
 OUT=$B/conformance
 
@@ -125,4 +126,5 @@ if build upstream tape-referee; then
 	done
 fi
 upstream_tape
+fold_referees
 tally__close

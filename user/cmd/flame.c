@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
@@ -34,18 +35,29 @@ struct flame {
 
 /* --- what is it? ------------------------------------------------------------------------------------------- */
 
-/* The first bytes without taking them: a file is read at its place, a pipe is teed. */
-static ssize_t peek(int fd, char *dst, size_t bytes)
+/* The first bytes without taking them: a file is read at its place, a socket peeked, a pipe teed into ours. */
+static ssize_t look(int fd, const int pipe_ends[2], char *dst, size_t bytes)
 {
 	ssize_t n = pread(fd, dst, bytes, 0);
-	int p[2], tries;
 
-	if (n >= 0 || errno != ESPIPE || pipe2(p, O_CLOEXEC))
+	if (n >= 0 || errno != ESPIPE)
 		return n;
+	n = recv(fd, dst, bytes, MSG_PEEK);
+	if (n >= 0 || errno != ENOTSOCK)
+		return n;
+	n = tee(fd, pipe_ends[1], bytes, 0);
+	return n > 0 ? read(pipe_ends[0], dst, bytes) : n;
+}
+
+static ssize_t peek(int fd, char *dst, size_t bytes)
+{
+	int p[2], tries;
+	ssize_t n = -1;
+
+	if (pipe2(p, O_CLOEXEC))
+		return -1;
 	for (tries = 0; tries < 50; tries++) {
-		n = tee(fd, p[1], bytes, 0);
-		if (n > 0)
-			n = read(p[0], dst, bytes);
+		n = look(fd, p, dst, bytes);
 		/* a writer may give them one by one */
 		if (n <= 0 || n == (ssize_t)bytes || memcmp(dst, TAPE_MAGIC, (size_t)n))
 			break;

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include <sys/socket.h>
+
 #include "run_cmd.h"
 #include "tape/tape_build.h"
 
@@ -16,17 +18,32 @@ static void expect(const char *got, const char *want)
 	free((void *)got);
 }
 
-/* Standard input becomes the read end of a pipe with this in it. */
-static int feed(const void *data, size_t bytes)
+/* Standard input becomes the read end of these, with this in it. */
+static int feed_through(int p[2], const void *data, size_t bytes)
 {
-	int p[2], kept = dup(STDIN_FILENO);
+	int kept = dup(STDIN_FILENO);
 
-	assert_int_equal(pipe(p), 0);
 	assert_int_equal(write(p[1], data, bytes), bytes);
 	close(p[1]);
 	dup2(p[0], STDIN_FILENO);
 	close(p[0]);
 	return kept;
+}
+
+static int feed(const void *data, size_t bytes)
+{
+	int p[2];
+
+	assert_int_equal(pipe(p), 0);
+	return feed_through(p, data, bytes);
+}
+
+static int feed_socket(const void *data, size_t bytes)
+{
+	int p[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, p), 0);
+	return feed_through(p, data, bytes);
 }
 
 static void unfeed(int kept)
@@ -71,6 +88,13 @@ static void inputs(void **state)
 	unfeed(kept);
 	kept = feed("TAPE 5\n", 7);
 	expect(RUN_TEXT(cmd_flame, &status, "--folded", "-"), "TAPE 5\n");
+	unfeed(kept);
+	/* a socket is what some programs give their children */
+	kept = feed_socket("q 5\n", 4);
+	expect(RUN_TEXT(cmd_flame, &status, "--folded", "-"), "q 5\n");
+	unfeed(kept);
+	kept = feed_socket(tape.data, tape.bytes);
+	expect(RUN_TEXT(cmd_flame, &status, "--folded", "-"), "work 400\n");
 	unfeed(kept);
 	build__done(&tape);
 	build__done(&text);
