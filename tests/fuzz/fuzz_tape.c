@@ -204,7 +204,8 @@ static void through_stats(const char *path)
 	if (tape_reader__open(path, NULL, &r, NULL) == 0) {
 		tape_reader__run(r, &sink, 0);
 		for (g = stats__groups(st); g; g = g->next) {
-			PROMISED(g->open + g->duration.cnt == (g->callsite->is_span ? g->cnt : 0));
+			/* a damaged tape may use one callsite for both kinds */
+			PROMISED(g->open + g->duration.cnt <= g->cnt);
 			PROMISED(sketch__quantile(&g->duration, 0.25) <= sketch__quantile(&g->duration, 0.75));
 		}
 		stats__free(st);

@@ -42,11 +42,21 @@ static struct fold_span *new_span(struct fold *f, u64 number)
 		s = malloc(sizeof(*s));
 	if (!s)
 		return NULL;
-	if (idmap__put(&f->spans, number, s)) {
+	if (nearmap__add(&f->spans, number, s)) {
 		free(s);
 		return NULL;
 	}
 	*s = (struct fold_span){ .number = number, .refs = 1 };
+	return s;
+}
+
+/* Out of the map. NULL: there is none. */
+static struct fold_span *take_span(struct fold *f, u64 number)
+{
+	struct fold_span *s = nearmap__find(&f->spans, number);
+
+	if (s)
+		nearmap__remove(&f->spans, number);
 	return s;
 }
 
@@ -170,7 +180,7 @@ static int on_process(void *ctx, struct process *p)
 static int on_open(void *ctx, const struct span_open *o)
 {
 	struct fold *f = ctx;
-	struct fold_span *s = idmap__remove(&f->spans, o->span);
+	struct fold_span *s = take_span(f, o->span);
 	struct fold_thread *t = placed_thread(f, o->thread);
 	s64 frame = fold__span_frame(f, o->callsite, o->value, o->value_cnt);
 
@@ -181,7 +191,7 @@ static int on_open(void *ctx, const struct span_open *o)
 	s->callsite = o->callsite;
 	s->frame = (u32)frame;
 	s->shown = fold__shown(f, o->callsite);
-	s->parent = o->parent == o->span ? NULL : idmap__find(&f->spans, o->parent);
+	s->parent = o->parent == o->span ? NULL : nearmap__find(&f->spans, o->parent);
 	if (s->parent)
 		s->parent->refs++;
 	return f->ops->open ? f->ops->open(f, s, t, o->time_ns) : 0;
@@ -190,7 +200,7 @@ static int on_open(void *ctx, const struct span_open *o)
 static int on_enter(void *ctx, u64 span, struct thread *thread, u64 time_ns)
 {
 	struct fold *f = ctx;
-	struct fold_span *s = idmap__find(&f->spans, span);
+	struct fold_span *s = nearmap__find(&f->spans, span);
 	struct fold_thread *t = placed_thread(f, thread);
 
 	if (!s || !f->ops->enter)
@@ -201,7 +211,7 @@ static int on_enter(void *ctx, u64 span, struct thread *thread, u64 time_ns)
 static int on_exit_span(void *ctx, u64 span, struct thread *thread, u64 time_ns, enum sink_why why)
 {
 	struct fold *f = ctx;
-	struct fold_span *s = idmap__find(&f->spans, span);
+	struct fold_span *s = nearmap__find(&f->spans, span);
 	struct fold_thread *t = placed_thread(f, thread);
 
 	if (!s || !f->ops->exit)
@@ -212,7 +222,7 @@ static int on_exit_span(void *ctx, u64 span, struct thread *thread, u64 time_ns,
 static int on_close(void *ctx, u64 span, u64 time_ns, u64 dropped_ns, enum sink_why why)
 {
 	struct fold *f = ctx;
-	struct fold_span *s = idmap__remove(&f->spans, span);
+	struct fold_span *s = take_span(f, span);
 	int err = 0;
 
 	if (!s)
@@ -233,7 +243,7 @@ static int on_value(void *ctx, u64 span, const struct callsite *c, const struct 
 	if (!f->opts.label || f->opts.style != FOLD_STACK || v->field >= c->field_cnt ||
 	    strcmp(c->field[v->field].name, f->opts.label))
 		return 0;
-	s = idmap__find(&f->spans, span);
+	s = nearmap__find(&f->spans, span);
 	frame = s ? fold__span_frame(f, c, v, 1) : 0;
 	if (frame <= 0)
 		return (int)frame;
@@ -281,14 +291,14 @@ void fold__free(struct fold *f)
 		free(t);
 	}
 	/* those that are open: putting them frees the closed ones that they hold */
-	for (i = 0; (s = idmap__next(&f->spans, &i));)
+	for (i = 0; (s = nearmap__next(&f->spans, &i));)
 		put_span(f, s);
 	while ((s = f->free_spans)) {
 		f->free_spans = s->next_free;
 		free(s);
 	}
 	idmap__done(&f->threads);
-	idmap__done(&f->spans);
+	nearmap__done(&f->spans);
 	idmap__done(&f->frames);
 	idmap__done(&f->processes);
 	free(f->chain);

@@ -7,7 +7,7 @@
 #ifndef TAPEBPF_FOLD_PRIV_H
 #define TAPEBPF_FOLD_PRIV_H
 
-#include "base/idmap.h"
+#include "base/nearmap.h"
 #include "fold/fold.h"
 
 enum fold_shown {
@@ -63,7 +63,8 @@ struct fold {
 	struct fold_opts opts;
 	const struct fold_ops *ops;
 	struct stacks *stacks;
-	struct idmap spans, threads, frames; /* by number; by address; of callsites, by address */
+	struct nearmap spans;		     /* by number */
+	struct idmap threads, frames;	     /* by address; of callsites, by address */
 	struct idmap processes;		     /* by address: how many threads have got a number */
 	struct fold_span *free_spans;
 	struct fold_thread *last_thread;

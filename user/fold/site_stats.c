@@ -20,7 +20,8 @@ struct stats_span {
 
 struct stats {
 	char *by;
-	struct idmap spans, threads;
+	struct nearmap spans;
+	struct idmap threads;
 	struct idmap groups; /* callsite's address ^ hash of the key -> the first of a chain */
 	struct idmap callsites;	 /* by address -> the one that stands for all that say the same */
 	struct idmap same; /* hash of what they say -> one of them */
@@ -61,7 +62,7 @@ void stats__free(struct stats *st)
 
 	if (!st)
 		return;
-	for (i = 0; (s = idmap__next(&st->spans, &i));) {
+	for (i = 0; (s = nearmap__next(&st->spans, &i));) {
 		free(s->key);
 		free(s);
 	}
@@ -79,7 +80,7 @@ void stats__free(struct stats *st)
 		free((char *)g->key);
 		free(container_of(g, struct slot, group));
 	}
-	idmap__done(&st->spans);
+	nearmap__done(&st->spans);
 	idmap__done(&st->threads);
 	idmap__done(&st->groups);
 	idmap__done(&st->callsites);
@@ -267,13 +268,13 @@ static int on_open(void *ctx, const struct span_open *o)
 	struct stats_span *s = st->free_spans;
 	u32 i;
 
-	if (idmap__find(&st->spans, o->span))
+	if (nearmap__find(&st->spans, o->span))
 		return 0; /* a tape's lie */
 	if (s)
 		st->free_spans = s->next_free;
 	else
 		s = malloc(sizeof(*s));
-	if (!s || idmap__put(&st->spans, o->span, s)) {
+	if (!s || nearmap__add(&st->spans, o->span, s)) {
 		free(s);
 		return -ENOMEM;
 	}
@@ -287,7 +288,7 @@ static int on_open(void *ctx, const struct span_open *o)
 static int on_value(void *ctx, u64 span, const struct callsite *c, const struct value *v, struct thread *t, u64 time_ns)
 {
 	struct stats *st = ctx;
-	struct stats_span *s = idmap__find(&st->spans, span);
+	struct stats_span *s = nearmap__find(&st->spans, span);
 
 	if (s)
 		take_value(st, s, c, v);
@@ -297,7 +298,7 @@ static int on_value(void *ctx, u64 span, const struct callsite *c, const struct 
 static int on_enter(void *ctx, u64 span, struct thread *thread, u64 time_ns)
 {
 	struct stats *st = ctx;
-	struct stats_span *s = idmap__find(&st->spans, span);
+	struct stats_span *s = nearmap__find(&st->spans, span);
 	struct fold_thread *t = get_thread(st, thread);
 
 	if (!s || !t)
@@ -312,7 +313,7 @@ static int on_enter(void *ctx, u64 span, struct thread *thread, u64 time_ns)
 static int on_exit_span(void *ctx, u64 span, struct thread *thread, u64 time_ns, enum sink_why why)
 {
 	struct stats *st = ctx;
-	struct stats_span *s = idmap__find(&st->spans, span);
+	struct stats_span *s = nearmap__find(&st->spans, span);
 	struct fold_thread *t = get_thread(st, thread);
 
 	if (!s || !t)
@@ -327,13 +328,14 @@ static int on_exit_span(void *ctx, u64 span, struct thread *thread, u64 time_ns,
 static int on_close(void *ctx, u64 span, u64 time_ns, u64 dropped_ns, enum sink_why why)
 {
 	struct stats *st = ctx;
-	struct stats_span *s = idmap__remove(&st->spans, span);
+	struct stats_span *s = nearmap__find(&st->spans, span);
 	struct stats_group *g;
 	u64 took;
 	int err;
 
 	if (!s)
 		return 0;
+	nearmap__remove(&st->spans, span);
 	see(st, time_ns);
 	took = time_ns > s->open_ns ? time_ns - s->open_ns : 0;
 	g = get_group(st, s->callsite, st->by ? s->key ? s->key : "" : NULL);
@@ -358,7 +360,7 @@ static int on_close(void *ctx, u64 span, u64 time_ns, u64 dropped_ns, enum sink_
 static int on_event(void *ctx, const struct event *e)
 {
 	struct stats *st = ctx;
-	struct stats_span *s = idmap__find(&st->spans, e->parent);
+	struct stats_span *s = nearmap__find(&st->spans, e->parent);
 	__free_ptr char *key = NULL;
 	struct stats_group *g;
 	u32 i;

@@ -6,7 +6,7 @@
 #ifndef TAPEBPF_READER_H
 #define TAPEBPF_READER_H
 
-#include "base/idmap.h"
+#include "base/nearmap.h"
 #include "tape/tape_format.h"
 #include "tape/tape_reader.h"
 #include "tape/tape_scan.h"
@@ -109,7 +109,8 @@ struct tape_reader {
 	u32 synthetic; /* records still to be ignored */
 	u8 procedure;
 
-	struct idmap callsites, threads, processes, spans, aliases;
+	struct idmap callsites, threads, processes, aliases;
+	struct nearmap spans;
 	struct read_callsite *all_callsites, *unknown_span, *unknown_event;
 	u64 callsite_cnt, span_cnt;
 	struct process unknown_process;

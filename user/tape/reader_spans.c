@@ -11,7 +11,7 @@
 
 static struct read_span *find_span(struct tape_reader *r, u64 id)
 {
-	struct read_span *s = idmap__find(&r->spans, id);
+	struct read_span *s = nearmap__find(&r->spans, id);
 	struct read_alias *a;
 
 	if (!s && r->aliases.cnt) {
@@ -29,7 +29,7 @@ static struct read_span *new_span(struct tape_reader *r, u64 id)
 		r->free_spans = s->next_free;
 	else
 		s = malloc(sizeof(*s));
-	if (!s || idmap__put(&r->spans, id, s) < 0) {
+	if (!s || nearmap__add(&r->spans, id, s) < 0) {
 		free(s);
 		r->error = -ENOMEM;
 		return NULL;
@@ -73,7 +73,7 @@ static struct read_span *placeholder(struct tape_reader *r, u64 id, u64 time_ns)
 	r->placeholders++;
 	s->callsite = reader__unknown_callsite(r, true);
 	if (!s->callsite) {
-		idmap__remove(&r->spans, id);
+		nearmap__remove(&r->spans, id);
 		free(s);
 		return NULL;
 	}
@@ -214,7 +214,7 @@ static void remove_alias(struct tape_reader *r, u64 id)
 
 static void remove_span(struct tape_reader *r, struct read_span *s)
 {
-	idmap__remove(&r->spans, s->id);
+	nearmap__remove(&r->spans, s->id);
 	if (r->held == s)
 		r->held = NULL;
 	if (s->open.flags & SPAN_PLACEHOLDER)
@@ -293,7 +293,7 @@ void reader__span_open(struct tape_reader *r, const struct tape_raw *raw)
 	const struct tape_span_open *x = (const void *)raw->data;
 	u64 time_ns = reader__time(r, x->time);
 	struct read_callsite *c = reader__use_callsite(r, x->callsite, true);
-	struct read_span *s = idmap__find(&r->spans, x->span);
+	struct read_span *s = nearmap__find(&r->spans, x->span);
 	u8 kind;
 
 	if (!c)
@@ -382,7 +382,7 @@ void reader__span_close(struct tape_reader *r, const struct tape_raw *raw)
 {
 	const struct tape_span_end *x = (const void *)raw->data;
 	u64 time_ns = reader__time(r, x->time), dropped_ns = time_ns;
-	struct read_span *s = idmap__find(&r->spans, x->span);
+	struct read_span *s = nearmap__find(&r->spans, x->span);
 	enum sink_why why = SINK_OWN;
 
 	if (!s) {
@@ -501,7 +501,7 @@ static int newest_first(const void *a, const void *b)
 
 void reader__cut(struct tape_reader *r)
 {
-	struct read_span **open = calloc(r->spans.cnt + 1, sizeof(*open)), *s;
+	struct read_span **open = calloc(nearmap__cnt(&r->spans) + 1, sizeof(*open)), *s;
 	struct read_thread *t;
 	u64 i;
 	u32 cnt = 0;
@@ -510,7 +510,7 @@ void reader__cut(struct tape_reader *r)
 		r->error = -ENOMEM;
 		return;
 	}
-	for (i = 0; (s = idmap__next(&r->spans, &i));)
+	for (i = 0; (s = nearmap__next(&r->spans, &i));)
 		open[cnt++] = s;
 	/* children are opened after their parents, so they are closed before them */
 	qsort(open, cnt, sizeof(*open), newest_first);
@@ -543,7 +543,7 @@ void reader__free_spans(struct tape_reader *r)
 
 	for (i = 0; (a = idmap__next(&r->aliases, &i));)
 		free(a);
-	for (i = 0; (s = idmap__next(&r->spans, &i));) {
+	for (i = 0; (s = nearmap__next(&r->spans, &i));) {
 		gather__put(r, s->gather);
 		free(s->entry);
 		free(s);
@@ -554,6 +554,6 @@ void reader__free_spans(struct tape_reader *r)
 		r->free_spans = s->next_free;
 		free(s);
 	}
-	idmap__done(&r->spans);
+	nearmap__done(&r->spans);
 	idmap__done(&r->aliases);
 }

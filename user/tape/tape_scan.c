@@ -306,12 +306,31 @@ static int frame(struct tape_scan *s, struct tape_raw *r)
 	return next_chapter(s);
 }
 
+/* The usual record: whole in the window, and sound. Everything else takes the long way. */
+static bool usual(struct tape_scan *s, struct tape_raw *r)
+{
+	const u8 *p = s->buf + s->pos;
+	u64 here = s->base + s->pos;
+	u16 bytes;
+
+	if (s->end - s->pos < TAPE_MAX_RECORD || !p[0] || here >= s->chapter_end)
+		return false;
+	memcpy(&bytes, p + 1, sizeof(bytes));
+	if (bytes < TAPE_HEAD_BYTES || bytes < kinds[p[0]].min || bytes > s->chapter_end - here)
+		return false;
+	*r = (struct tape_raw){ .offset = here, .kind = p[0], .bytes = bytes, .data = p };
+	s->pos += bytes;
+	return true;
+}
+
 int tape_scan__next(struct tape_scan *s, struct tape_raw *r)
 {
 	int err;
 
 	if (s->error)
 		return s->error;
+	if (usual(s, r))
+		return 1;
 	for (;;) {
 		if (s->end - s->pos < TAPE_MAX_RECORD && !s->eof) {
 			err = fill(s);
