@@ -117,6 +117,7 @@ static int read_tapes(struct flame *fl, char *const *path, u32 cnt, struct stack
 	struct sink sink;
 	int err, damaged;
 
+	fl->opts.input.no_values = !fo.label && fo.style != FOLD_TRACE_TOOLS;
 	err = input__open(path, cnt, &fl->opts.input, &in, d);
 	if (err)
 		return err;

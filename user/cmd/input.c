@@ -150,7 +150,8 @@ int input__open(char *const *path, u32 cnt, const struct input_opts *o, struct i
 	in->path = path;
 	in->cnt = cnt;
 	for (i = 0; i < cnt; i++)
-		ops[i] = (struct tape_reader_ops){ .defect = on_defect, .ctx = &in->damage[i] };
+		ops[i] = (struct tape_reader_ops){ .defect = on_defect, .ctx = &in->damage[i],
+						    .no_values = o->no_values && !o->filter };
 	err = tape_merge__open(path, cnt, ops, &in->merge, d);
 	if (!err)
 		err = prepare_cut(in, d);

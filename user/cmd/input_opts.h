@@ -16,6 +16,7 @@ struct input_time {
 struct input_opts {
 	bool quiet;	/* no progress line */
 	bool streaming; /* the command prints as it reads: no progress line over that */
+	bool no_values; /* the command does not look at values of spans (a filter may) */
 	struct input_time from, to;
 	u64 last_ns;  /* 0: not asked for */
 	char *filter; /* an expression made of all filters, NULL: none; input_opts__done frees it */

@@ -176,6 +176,11 @@ static bool pop(struct read_thread *t, struct read_span *s)
 			break;
 	if (i == UINT32_MAX)
 		return false;
+	if (i + 1 == t->depth && e[s->entry_cnt - 1] == t) { /* as nearly always */
+		t->depth--;
+		s->entry_cnt--;
+		return true;
+	}
 	memmove(t->stack + i, t->stack + i + 1, (t->depth - i - 1) * sizeof(*t->stack));
 	t->depth--;
 	for (k = s->entry_cnt; k-- > 0;)

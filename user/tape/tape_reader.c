@@ -220,7 +220,8 @@ static void record(struct tape_reader *r, const struct tape_raw *raw)
 		reader__span_close(r, raw);
 		break;
 	case TAPE_SPAN_VALUE:
-		reader__span_value(r, raw);
+		if (!r->ops.no_values)
+			reader__span_value(r, raw);
 		break;
 	case TAPE_SPAN_FOLLOWS:
 		reader__span_follows(r, raw);

@@ -45,7 +45,7 @@ struct tape_reader_ops {
 	/* each may be NULL */
 	int (*raw)(void *ctx, const struct tape_raw *r);
 	void (*defect)(void *ctx, const struct tape_defect *d);
-	/* clock pairs, totals: see tape_reader.c */
+	bool no_values; /* the sink does not look at values of spans: they are left out, and not judged either */
 	void *ctx;
 };
 
