@@ -117,6 +117,7 @@ upstream_tape() {
 
 mkdir -p "$OUT" && OUT=$(cd "$OUT" && pwd) && B=$(cd "$B" && pwd) || exit 1
 go_traces "$@"
+pictures_in_a_browser
 prepare
 if build upstream tape-referee; then
 	broken_is_refused

@@ -131,11 +131,33 @@ void show__value(FILE *f, const struct value *v, bool quoted)
 	}
 }
 
+/* Most values are numbers, and a stream of its own for each costs more than all else that is done with it. */
+static char *integer_text(const struct value *v)
+{
+	char tmp[24];
+
+	if (v->type == WIRE_T_U64 || v->type == WIRE_T_U32)
+		snprintf(tmp, sizeof(tmp), "%" PRIu64, v->u);
+	else
+		snprintf(tmp, sizeof(tmp), "%" PRId64, v->i);
+	return strdup(tmp);
+}
+
+static bool is_integer(const struct value *v)
+{
+	return !(v->flags & VALUE_UNREADABLE) && (v->type == WIRE_T_U64 || v->type == WIRE_T_U32 || v->type == WIRE_T_I64 ||
+						  v->type == WIRE_T_I32);
+}
+
 char *show__value_text(const struct value *v)
 {
 	char *text = NULL;
 	size_t bytes;
-	FILE *f = open_memstream(&text, &bytes);
+	FILE *f;
+
+	if (is_integer(v))
+		return integer_text(v);
+	f = open_memstream(&text, &bytes);
 
 	if (!f)
 		return NULL;
