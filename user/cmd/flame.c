@@ -250,6 +250,13 @@ static int turn_round(struct flame *fl)
 	return 0;
 }
 
+static const char *file_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return !strcmp(path, "-") ? "standard input" : slash ? slash + 1 : path;
+}
+
 /* What the widths mean, unless the user has said something else. */
 static void fill_page(struct flame *fl, char *subtitle, size_t bytes)
 {
@@ -257,7 +264,7 @@ static void fill_page(struct flame *fl, char *subtitle, size_t bytes)
 					     [FOLD_WALL] = "time from open to close", [FOLD_COUNT] = "number of spans" };
 	static const char *const titles[] = { "Flame graph", "Flame chart", "Differential flame graph" };
 	struct flame_opts *o = &fl->opts;
-	const char *file = o->file_cnt ? o->file[o->file_cnt - 1] : NULL, *what;
+	const char *what;
 	struct page_opts *p = &o->page, defaults;
 	char pid[32];
 
@@ -270,10 +277,9 @@ static void fill_page(struct flame *fl, char *subtitle, size_t bytes)
 	if (!fl->counted && !strcmp(p->count_word, defaults.count_word))
 		p->count_word = "spans";
 	snprintf(pid, sizeof(pid), "process %u", o->pid[0]);
-	file = !file ? pid : strrchr(file, '/') ? strrchr(file, '/') + 1 : file;
 	what = fl->counted ? p->count_word : o->chart ? "what each thread was in" : means[o->fold.weight];
-	snprintf(subtitle, bytes, "%s%s%s: %s%s", o->diff ? o->file[0] : "", o->diff ? " -> " : "", file, what,
-		 o->diff && o->normalize ? ", normalised" : "");
+	snprintf(subtitle, bytes, "%s%s%s: %s%s", o->diff ? file_name(o->file[0]) : "", o->diff ? " -> " : "",
+		 o->file_cnt ? file_name(o->file[o->file_cnt - 1]) : pid, what, o->diff && o->normalize ? ", normalised" : "");
 	if (!p->subtitle)
 		p->subtitle = subtitle;
 }
