@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "run_cmd.h"
 #include "tape/tape_build.h"
@@ -125,6 +126,7 @@ static void manners(void **state)
 {
 	char path[64], out[] = "/tmp/test_flame.XXXXXX", part[80];
 	int ends[2], kept, full = open("/dev/full", O_WRONLY), status;
+	struct stat st;
 	struct build b;
 	char *text;
 
@@ -170,6 +172,11 @@ static void manners(void **state)
 	expect(RUN_TEXT(cmd_flame, &status, "--folded", out), "work 400\n");
 	unlink(out);
 	assert_int_equal(RUN(cmd_flame, -1, "-o", "/nonexistent/x.svg", path), EXIT_FAILED);
+	/* what is no file is not replaced by one */
+	assert_int_equal(RUN(cmd_flame, -1, "-o", "/dev/full", path), EXIT_FAILED);
+	assert_int_equal(RUN(cmd_flame, -1, "-o", "/dev/null", path), EXIT_DONE);
+	assert_int_equal(stat("/dev/null", &st), 0);
+	assert_true(S_ISCHR(st.st_mode));
 
 	b.bytes -= 5; /* torn: what could be read is there, and the exit status says that it is not all */
 	build__path(&b);
