@@ -313,7 +313,7 @@ static bool usual(struct tape_scan *s, struct tape_raw *r)
 	u64 here = s->base + s->pos;
 	u16 bytes;
 
-	if (s->end - s->pos < TAPE_MAX_RECORD || !p[0] || here >= s->chapter_end)
+	if (s->end - s->pos < TAPE_MAX_RECORD || !p[0] || here >= s->chapter_end || s->error)
 		return false;
 	memcpy(&bytes, p + 1, sizeof(bytes));
 	if (bytes < TAPE_HEAD_BYTES || bytes < kinds[p[0]].min || bytes > s->chapter_end - here)
@@ -323,14 +323,13 @@ static bool usual(struct tape_scan *s, struct tape_raw *r)
 	return true;
 }
 
-int tape_scan__next(struct tape_scan *s, struct tape_raw *r)
+/* A function of its own, so that the short way saves no registers for it. */
+static __attribute__((noinline)) int long_way(struct tape_scan *s, struct tape_raw *r)
 {
 	int err;
 
 	if (s->error)
 		return s->error;
-	if (usual(s, r))
-		return 1;
 	for (;;) {
 		if (s->end - s->pos < TAPE_MAX_RECORD && !s->eof) {
 			err = fill(s);
@@ -354,6 +353,11 @@ int tape_scan__next(struct tape_scan *s, struct tape_raw *r)
 			return 1;
 		}
 	}
+}
+
+int tape_scan__next(struct tape_scan *s, struct tape_raw *r)
+{
+	return usual(s, r) ? 1 : long_way(s, r);
 }
 
 u32 tape_scan__crc(struct tape_scan *s, u64 offset)
