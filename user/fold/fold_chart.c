@@ -26,12 +26,13 @@ static struct chart_lane *lane_of(struct fold *f, struct fold_thread *t)
 	return t->lane = chart__lane(f->opts.chart, label);
 }
 
-/* The row of an entry: entries below it that are no duplicates. */
+/* The row of an entry: entries below it that are no duplicates. Not counted further than rows are drawn: a tape may nest
+ * without end, and each exit would walk through all of it. */
 static u32 row_of(const struct fold_thread *t, u32 entry)
 {
 	u32 i, row = 0;
 
-	for (i = 0; i < entry; i++)
+	for (i = 0; i < entry && row < CHART_MAX_DEPTH; i++)
 		row += !t->stack[i].duplicate;
 	return row;
 }
