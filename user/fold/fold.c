@@ -133,6 +133,7 @@ static struct fold_thread *get_thread(struct fold *f, struct thread *thread)
 		}
 		t->thread = thread;
 		t->last_ns = f->opts.start_ns;
+		t->full = UINT32_MAX;
 	}
 	return f->last_thread = t;
 }

@@ -46,7 +46,8 @@ static int end_from(struct fold *f, struct fold_thread *t, u32 from, u64 time_ns
 
 	if (!lane)
 		return -ENOMEM;
-	for (i = from; i < t->depth && !err; i++) {
+	/* one beyond the rows is enough to be counted; should it come down, its row's last box says when */
+	for (i = from; i < t->depth && !err && row <= CHART_MAX_DEPTH; i++) {
 		if (t->stack[i].duplicate)
 			continue;
 		err = chart__add(f->opts.chart, lane, row++, t->stack[i].span->frame, t->stack[i].since_ns, time_ns);

@@ -48,6 +48,7 @@ struct fold_thread {
 	u64 last_ns;
 	struct fold_entry *stack;
 	u32 depth, cap;
+	u32 full; /* see place_entries */
 	struct chart_lane *lane;
 };
 

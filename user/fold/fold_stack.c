@@ -22,20 +22,29 @@ static int stack_time(struct fold *f, struct fold_thread *t, u64 time_ns)
 	u64 d = elapsed(t->last_ns, time_ns);
 
 	t->last_ns = time_ns;
-	return t->depth && d ? fold__add(f, t->stack[t->depth - 1].node, d) : 0;
+	return t->depth && d ? fold__add(f, t->stack[MIN(t->depth - 1, t->full)].node, d) : 0;
 }
 
-/* The nodes of the entries from `from` on. */
+/*
+ * The nodes of the entries from `from` on. Where a stack is as deep as stacks get, all above is the same node: t->full is
+ * the first entry of it, and those above have none. So a thread that nests without end costs no more than that depth.
+ */
 static int place_entries(struct fold *f, struct fold_thread *t, u32 from)
 {
-	s64 node = from ? t->stack[from - 1].node : t->root;
+	s64 node;
 
-	for (; from < t->depth; from++) {
+	if (from > t->full)
+		return 0;
+	t->full = UINT32_MAX;
+	node = from ? t->stack[from - 1].node : t->root;
+	for (; from < t->depth && t->full == UINT32_MAX; from++) {
 		if (!t->stack[from].duplicate)
 			node = stacks__child(f->stacks, (u32)node, t->stack[from].span->frame);
 		if (node < 0)
 			return (int)node;
 		t->stack[from].node = (u32)node;
+		if (stacks__node(f->stacks, (u32)node)->depth >= STACKS_MAX_DEPTH)
+			t->full = from;
 	}
 	return 0;
 }

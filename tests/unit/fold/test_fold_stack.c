@@ -205,11 +205,23 @@ static void deep_and_back(void **state)
 	u64 i;
 
 	init(&y, FOLD_COUNT);
-	for (i = 1; i <= 100000; i++)
+	for (i = 1; i <= 3000; i++)
 		open_(&y, i, &a, i - 1, &one, 0);
 	assert_int_equal(stacks__cnt(y.stacks), STACKS_MAX_DEPTH + 1);
-	for (i = 1; i <= 100000; i++)
+	for (i = 1; i <= 3000; i++)
 		close_(&y, i, 0);
+	story__done(&y);
+	/* a stack deeper than that, left from the bottom: each exit costs no more than the depth that is kept */
+	init(&y, FOLD_SELF);
+	for (i = 1; i <= 1300; i++) {
+		open_(&y, i, i % 2 ? &a : &b, i - 1, &one, 0);
+		enter(&y, i, &one, i);
+	}
+	for (i = 1; i < 1300; i++)
+		leave(&y, i, &one, 1300 + i);
+	leave(&y, 1300, &one, 12600);
+	fflush(y.out);
+	assert_non_null(strstr(y.text, "\na;b 1\nb 10001\n"));
 	story__done(&y);
 	init(&y, FOLD_SELF);
 	open_(&y, 1, &a, 0, &one, 0);
