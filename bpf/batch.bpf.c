@@ -112,6 +112,20 @@ __inline int on_thread(struct pt_regs *ctx, const bool sleepable)
 	return 0;
 }
 
+/* The child of a vfork, no target itself where children are not followed, works on its parent's page: the records are the parent's. */
+__inline bool page__of_a_target(struct emit *e, __u64 cookie)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u32 parent;
+
+	if (probe__init(e, cookie))
+		return true;
+	if (!e->st || !e->ring || BPF_CORE_READ(task, mm) != BPF_CORE_READ(task, real_parent, mm))
+		return false;
+	parent = BPF_CORE_READ(task, real_parent, tgid);
+	return bpf_map_lookup_elem(&targets, &parent) != NULL;
+}
+
 /* tape:flush and tape:gone. An empty last page is delivered too if records of it had been refused: its number says
  * how many there were. */
 __inline int on_page(struct pt_regs *ctx, __u32 why, const bool sleepable)
@@ -123,7 +137,7 @@ __inline int on_page(struct pt_regs *ctx, __u32 why, const bool sleepable)
 	struct emit e;
 	int lost = 0;
 
-	if (!probe__init(&e, cookie) || !page__read(&e, &h, addr, sleepable))
+	if (!page__of_a_target(&e, cookie) || !page__read(&e, &h, addr, sleepable))
 		return 0;
 	val = pages__track(&e, &key, &h, addr, COOKIE_NUMBER(cookie));
 	if (WIRE_COMMIT_CNT(h.commit) || !val || page__seen(&h) != val->seen || val->lost_cause)

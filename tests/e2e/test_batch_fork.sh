@@ -48,6 +48,14 @@ vfork_first()
 	assert_all
 }
 
+# Where children are not followed: what a vfork child leaves on its parent's page is the parent's, its full pages too.
+vforked_not_followed()
+{
+	need_root
+	run_record --no-follow -- "$TARGETS/th_fork" vfork truth $((10 * N)) "$TARGETS/th_exit" || fail "exit status $?"
+	assert_all
+}
+
 # A handler forks while its thread is in the middle of an append; half of the children go on with it. Such a child may finish a
 # record that its parent finishes too, under its own pid.
 in_a_handler()
@@ -68,4 +76,5 @@ run_test vforked
 run_test vfork_and_exec
 run_test spawned
 run_test vfork_first
+run_test vforked_not_followed
 run_test in_a_handler

@@ -127,13 +127,16 @@ static int add_tape_probes(struct attach *a, struct elf_file *f, const struct at
 		{ELF_TAPE_RECORD, pick(a, a->skel->progs.tape_record, a->skel->progs.tape_record_s)},
 		{ELF_TAPE_THREAD, pick(a, a->skel->progs.tape_thread, a->skel->progs.tape_thread_s)},
 	};
+	struct attach_file_opts all = *o;
 	struct site_group g;
 	int err = 0;
 	size_t k;
 	u32 i;
 
+	/* Not for one process: a vfork child in its parent's memory works on its parent's page. Whom it concerns, the program asks. */
+	all.pid = -1;
 	for (k = 0; k < ARRAY_SIZE(kind) && !err; k++) {
-		site_group__init(&g, a, f, o, kind[k].prog);
+		site_group__init(&g, a, f, &all, kind[k].prog);
 		for (i = 0; i < f->tape_probe_cnt && !err; i++)
 			if ((int)f->tape_probe[i].what == kind[k].what)
 				err = site_group__add(&g, f->tape_probe[i].offset, 0,
