@@ -15,22 +15,64 @@
 #define ARG2(ctx) ((ctx)->user_regs.regs[1])
 #endif
 
-/* The entry of a page among those of a thread. free_n: a number that is not in use, or WIRE_PAGES_PER_THREAD. */
-__inline struct wire_page_val *pages__find(struct wire_page_key *key, __u64 addr, __u32 *free_n)
+/* Among the entries of a thread, the one of the page at `addr`; 0: the first free place (key->n says where; WIRE_PAGES_PER_THREAD:
+ * none). Two walks, as one that keeps both answers has the verifier look at each pair of them. */
+__inline struct wire_page_val *pages__find(struct wire_page_key *key, __u64 addr)
 {
 	struct wire_page_val *val;
 	__u32 n;
 
-	*free_n = WIRE_PAGES_PER_THREAD;
 	for (n = 0; n < WIRE_PAGES_PER_THREAD; n++) {
 		key->n = n;
 		val = bpf_map_lookup_elem(&pages, key);
-		if (val && val->addr == addr)
+		if (!addr && !val)
+			return NULL;
+		if (addr && val && val->addr == addr)
 			return val;
-		if (!val && *free_n == WIRE_PAGES_PER_THREAD)
-			*free_n = n;
 	}
+	key->n = n;
 	return NULL;
+}
+
+/*
+ * Is the n-th entry of a thread that of a page which a dlclose has left behind? 1: it was, and is gone now. Its module is unmapped, or has
+ * come back at the same place with another page for this thread. Global, so that the verifier looks at it once.
+ */
+__noinline int entry__evict(__u32 tid, __u32 n, __u64 module)
+{
+	struct wire_page_key key = {.tid = tid, .n = n};
+	struct wire_page_val *val = bpf_map_lookup_elem(&pages, &key);
+	__u64 magic = 0;
+	struct wire_page h;
+	struct emit e;
+
+	if (!val || bpf_probe_read_user(&h, sizeof(h), (void *)val->addr) || !emit__init(&e))
+		return 0;
+	if (page__valid(&h, val->addr) && h.id == val->id && h.tid == val->ns_tid) {
+		if (h.module != module && !bpf_probe_read_user(&magic, sizeof(magic), (void *)h.module) &&
+		    magic == WIRE_MODULE_MAGIC)
+			return 0;
+		if (page__seen(&h) != val->seen)
+			page__mark(val, &h, page__send(&e, &h, val->addr, WIRE_WHY_GONE, val->module, false));
+	}
+	page__forget(&e, &key, val);
+	return 1;
+}
+
+/* A place for one more page of a thread, in key->n; WIRE_PAGES_PER_THREAD: there is none. */
+__inline void pages__place(struct wire_page_key *key, __u64 module)
+{
+	__u32 n;
+
+	pages__find(key, 0);
+	if (key->n < WIRE_PAGES_PER_THREAD)
+		return;
+	for (n = 0; n < WIRE_PAGES_PER_THREAD; n++) {
+		key->n = n;
+		if (entry__evict(key->tid, n, module))
+			return;
+	}
+	key->n = n;
 }
 
 /*
@@ -43,29 +85,26 @@ __inline struct wire_page_val *pages__track(struct emit *e, struct wire_page_key
 	struct task_struct *task = (void *)bpf_get_current_task();
 	__u64 id = bpf_get_current_pid_tgid();
 	struct wire_page_val *val, fresh = {};
-	__u32 free_n;
 
 	key->tid = id;
-	val = pages__find(key, addr, &free_n);
+	val = pages__find(key, addr);
 	if (val && val->id == h->id)
 		return val;
 	if (task__ns_nr(task) != h->tid) {
 		key->tid = BPF_CORE_READ(task, real_parent, pid);
-		val = pages__find(key, addr, &free_n);
+		val = pages__find(key, addr);
 		return val && val->id == h->id ? val : NULL;
 	}
-	if (val) { /* another page at the address of one that went without a word */
-		free_n = key->n;
+	if (val) /* another page at the address of one that went without a word */
 		page__forget(e, key, val);
-	}
 	fresh.addr = addr;
 	fresh.id = h->id;
 	fresh.pid = id >> 32;
 	fresh.module = module;
 	fresh.ns_pid = h->pid;
 	fresh.ns_tid = h->tid;
-	key->n = free_n;
-	if (free_n >= WIRE_PAGES_PER_THREAD || bpf_map_update_elem(&pages, key, &fresh, BPF_NOEXIST)) {
+	pages__place(key, h->module);
+	if (key->n >= WIRE_PAGES_PER_THREAD || bpf_map_update_elem(&pages, key, &fresh, BPF_NOEXIST)) {
 		emit__count(e, WIRE_C_UNTRACKED);
 		return NULL;
 	}

@@ -21,6 +21,62 @@ struct {
 
 #define EXEC_NAME_BYTES 256
 
+/* --- the pages of a thread ------------------------------------------------------------------------------------- */
+
+enum entry_flags {
+	ENTRY_DRAIN = 1,  /* deliver what the page holds */
+	ENTRY_FINAL = 2,  /* do not read it again */
+	ENTRY_FORGET = 4, /* drop the entry */
+	ENTRY_EXEC = 8,	  /* because of an exec, not of an end */
+};
+
+__inline void page__drain(struct emit *e, struct wire_page_val *val, __u32 flags)
+{
+	__u32 why = flags & ENTRY_EXEC ? WIRE_WHY_EXEC : WIRE_WHY_EXIT;
+	struct wire_page h;
+	int lost;
+
+	if (bpf_probe_read_user(&h, sizeof(h), (void *)val->addr)) {
+		/* Reaped or paged out. If it held something new, nobody will know how much. */
+		emit__count(e, WIRE_C_BATCHES);
+		emit__count(e, WIRE_C_BATCH_LOST_READ);
+		val->lost_cause = WIRE_C_BATCH_LOST_READ;
+	} else if (!page__valid(&h, val->addr) || h.id != val->id || h.tid != val->ns_tid) {
+		/* Unmapped, recycled, or wiped by a fork: not this thread's page any more. */
+		emit__count(e, WIRE_C_BAD_PAGE);
+	} else if (WIRE_COMMIT_CNT(h.commit) || page__seen(&h) != val->seen) {
+		lost = page__send(e, &h, val->addr, why, val->module, false);
+		page__mark(val, &h, lost);
+	}
+	if (flags & ENTRY_FINAL)
+		val->state = STATE_EXEC;
+}
+
+/* The n-th entry of a thread. Global, so that the verifier looks at it once, not for each n. */
+__noinline int entry__do(__u32 tid, __u32 n, __u32 flags)
+{
+	struct wire_page_key key = {.tid = tid, .n = n};
+	struct wire_page_val *val = bpf_map_lookup_elem(&pages, &key);
+	struct emit e;
+
+	if (!val || !emit__init(&e))
+		return 0;
+	if (flags & ENTRY_DRAIN && val->state == STATE_LIVE)
+		page__drain(&e, val, flags);
+	if (flags & ENTRY_FORGET)
+		page__forget(&e, &key, val);
+	return 0;
+}
+
+/* A thread ends, or its memory is about to be replaced. Not sleepable. */
+__inline void thread__entries(__u32 tid, __u32 flags)
+{
+	__u32 n;
+
+	for (n = 0; n < WIRE_PAGES_PER_THREAD; n++)
+		entry__do(tid, n, flags);
+}
+
 __inline bool target__is(__u32 tgid)
 {
 	return bpf_map_lookup_elem(&targets, &tgid) != NULL;
@@ -94,9 +150,9 @@ int BPF_PROG(task_exec, struct task_struct *task, pid_t old_pid, struct linux_bi
 	binary__check(bprm, tgid);
 	if (!target__is(tgid) || !emit__init(&e))
 		return 0;
-	thread__forget(&e, task->pid);
+	thread__entries(task->pid, ENTRY_FORGET);
 	if (old_pid != task->pid)
-		thread__forget(&e, old_pid);
+		thread__entries(old_pid, ENTRY_FORGET);
 	r = emit__reserve(&e, sizeof(*r));
 	if (!r) {
 		emit__count(&e, WIRE_C_LIFE_LOST);
@@ -115,11 +171,9 @@ int BPF_PROG(task_exec, struct task_struct *task, pid_t old_pid, struct linux_bi
 __inline int exec__drain(const bool final)
 {
 	__u64 id = bpf_get_current_pid_tgid();
-	struct wire_page_key key = {.tid = id};
-	struct emit e;
 
-	if (target__is(id >> 32) && emit__init(&e))
-		thread__drain(&e, key.tid, WIRE_WHY_EXEC, false, final);
+	if (target__is(id >> 32))
+		thread__entries(id, ENTRY_DRAIN | ENTRY_EXEC | (final ? ENTRY_FINAL : 0));
 	return 0;
 }
 
@@ -160,10 +214,9 @@ int BPF_PROG(exec_sys_enter, struct pt_regs *regs, long nr)
 __inline int exit__drain(void)
 {
 	__u64 id = bpf_get_current_pid_tgid();
-	struct emit e;
 
-	if (target__is(id >> 32) && emit__init(&e))
-		thread__drain(&e, id, WIRE_WHY_EXIT, true, true);
+	if (target__is(id >> 32))
+		thread__entries(id, ENTRY_DRAIN | ENTRY_FINAL | ENTRY_FORGET);
 	return 0;
 }
 
@@ -235,7 +288,7 @@ int BPF_PROG(task_exit, struct task_struct *task, bool group_dead)
 
 	if (!target__is(task->tgid) || !emit__init(&e))
 		return 0;
-	thread__drain(&e, task->pid, WIRE_WHY_EXIT, true, true);
+	thread__entries(task->pid, ENTRY_DRAIN | ENTRY_FINAL | ENTRY_FORGET);
 	if (group_dead)
 		target__dead(task->tgid);
 	exit__emit(&e, task, group_dead);
@@ -253,7 +306,7 @@ int BPF_PROG(task_exit_old, struct task_struct *task)
 	if (!target__is(task->tgid) || !emit__init(&e))
 		return 0;
 	if (config.forget_at_exit)
-		thread__forget(&e, task->pid);
+		thread__entries(task->pid, ENTRY_FORGET);
 	last = BPF_CORE_READ(task, signal, live.counter) == 0 && target__dead(task->tgid);
 	exit__emit(&e, task, last);
 	return 0;

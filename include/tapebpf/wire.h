@@ -422,7 +422,7 @@ struct wire_page_val {
 	__u32 lost_cause; /* enum wire_counter of the last refused delivery, 0 none */
 };
 WIRE_ASSERT(sizeof(struct wire_page_val) == 48);
-#define WIRE_PAGES_PER_THREAD 16
+#define WIRE_PAGES_PER_THREAD 64
 
 /* Map "orphans": pages whose last delivery failed. Key: struct wire_page_orphan_key; the value is a wire_page_val. */
 struct wire_orphan_key {
