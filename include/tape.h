@@ -39,13 +39,14 @@
  *	tape_handle h2 = tape_clone(h);			one handle more
  *	tape_drop(h);					one less; the span closes when none is left
  * A handle is a small struct, passed by value. Where its callsite is not being recorded it stands for the nearest recorded
- * span around it: it can still be a parent, all else does nothing.
+ * span around it: it can still be a parent or be followed, all else does nothing.
  *
  * ABOUT SPANS
  *	tape_record(h_or_var, (rows, n), ...)		values for fields that the span has declared
  *	tape_follows(h, other)				h follows from other
- *	tape_current()					handle of the span this thread is in
- *	tape_handle_of(var)				handle of a tape_span_as; valid while it lasts
+ *	tape_current()					handle of the span that this thread is in, as far as this module knows
+ *	tape_handle_of(var)				handle of a tape_span_as
+ * These two lend a handle: good for as long as its span lasts, and dropping it does nothing. tape_clone() makes one to keep, to be dropped.
  *
  * EVENTS
  *	tape_trace/debug/info/warn/error(fields..., "message", args...)
@@ -218,6 +219,7 @@ enum {
 	TAPE__H_DIRECT = 2, /* its callsite was not armed, its semaphore was up: records go out by themselves */
 	TAPE__H_HERE = 4,
 	TAPE__H_ROOT = 8,
+	TAPE__H_LENT = 16,  /* of tape_current() and tape_handle_of(): it holds nothing, its clones do */
 };
 
 struct tape_scope {
@@ -254,6 +256,7 @@ struct tape__back_page { /* the second page */
 };
 struct tape__info { /* one a process and module, wiped by fork */
 	uint32_t pid, lock;
+	uint32_t over; /* the module's destructor has run */
 };
 struct tape__tls {
 	struct tape_page *page;
@@ -281,6 +284,8 @@ extern int tape__c_sigaltstack(const struct tape__sigstack *ss, struct tape__sig
 extern long tape__c_syscall(long nr, ...) __asm__("syscall");
 #define TAPE__CLOCK_MONOTONIC 1
 #define TAPE__SS_ONSTACK 1
+#define TAPE__SIG_BLOCK 0
+#define TAPE__SIG_SETMASK 2
 #define TAPE__MADV_WIPEONFORK 18
 #define TAPE__MAP_PRIVATE_ANONYMOUS 0x22
 
@@ -378,6 +383,37 @@ void tape_1_fire_flush(const void *page, uint64_t unused) __attribute__((visibil
 void tape_1_fire_gone(const void *page, uint64_t unused) __attribute__((visibility("hidden")));
 void tape_1_fire_record(const void *imm, uint64_t bytes) __attribute__((visibility("hidden")));
 
+struct tape__op;
+/* Declared apart from their definitions for the sake of -Wmissing-prototypes. */
+TAPE__FN void tape_1_forked(void);
+TAPE__FN void tape_1_setup(void);
+TAPE__FN void tape_1_gone(struct tape_page *p);
+TAPE__FN void tape_1_thread_exit(void *arg);
+TAPE__FN void tape_1_teardown(void);
+TAPE__FN int tape_1_make(struct tape__tls *t);
+TAPE__FN void tape_1_flush(struct tape_page *p, uint32_t depth);
+TAPE__FN void tape_1_direct(const struct tape__op *op, uint32_t all, const struct tape_site *site, uint32_t end);
+TAPE__FN int tape_1_claim_slow(struct tape__tls *t);
+TAPE__FN int tape_1_room(struct tape_page *p, uint32_t size, uint32_t depth, uint64_t now);
+TAPE__FN struct tape_scope tape_1_begin(const struct tape_site *site, struct tape__val *val, uint32_t max_str,
+					const tape_handle *parent);
+TAPE__FN void tape_1_end(struct tape_scope s);
+TAPE__FN void tape_1_event(const struct tape_site *site, struct tape__val *val, uint32_t max_str, const tape_handle *parent);
+TAPE__FN __attribute__((format(printf, 5, 6))) void
+tape_1_message(const struct tape_site *site, struct tape__val *val, uint32_t max_str, const tape_handle *parent,
+	       const char *fmt, ...);
+TAPE__FN tape_handle tape_1_number(uint32_t depth);
+TAPE__FN tape_handle tape_1_current(void);
+TAPE__FN tape_handle tape_1_open(const struct tape_site *site, struct tape__val *val, uint32_t max_str, const tape_handle *parent);
+TAPE__FN tape_handle tape_1_unarmed(const tape_handle *parent);
+TAPE__FN void tape_1_op(uint32_t kind, const tape_handle *h, const tape_handle *other, uint32_t depth);
+TAPE__FN void tape_1_enter(const tape_handle *h);
+TAPE__FN void tape_1_exit(const tape_handle *h);
+TAPE__FN void tape_1_value(const tape_handle *h, const struct tape_scope *s, const char *name, uint32_t type,
+			   struct tape__val val, uint32_t max_str);
+TAPE__FN void tape_1_say_name(struct tape__tls *t);
+TAPE__FN void tape_1_name(const char *name);
+
 TAPE__IN struct tape__tail_area *tape__tail(struct tape_page *p)
 {
 	return (struct tape__tail_area *)((char *)p + TAPE_DATA_END);
@@ -474,7 +510,7 @@ TAPE__FN void tape_1_forked(void)
 	tape_1_tls.inherited = tape_1_tls.depth;
 	tape_1_tls.page = NULL;
 	if (info)
-		info->pid = info->lock = 0;
+		info->pid = info->lock = info->over = 0;
 }
 
 /* At load: remember the pid in memory that a fork wipes. A vfork child is known by it: the pid there is not its own. */
@@ -482,21 +518,26 @@ TAPE__FN void tape_1_setup(void)
 {
 	struct tape_module *m = &tape_1_module;
 	struct tape__info *info;
+	uint64_t none = 0, seed;
 	int e = errno;
 	void *map;
 
 	__asm__ __volatile__(TAPE__DEFINE_MODULE);
-	if (m->reserved[0])
+	if (__atomic_load_n(&m->reserved[0], __ATOMIC_ACQUIRE))
 		return;
+	seed = ((tape__ns() ^ (uint64_t)m) * 0x9e3779b97f4a7c15ULL) | 1ULL << 63;
+	__atomic_compare_exchange_n(&m->reserved[2], &none, seed, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 	map = mmap(NULL, TAPE_PAGE_BYTES, PROT_READ | PROT_WRITE, TAPE__MAP_PRIVATE_ANONYMOUS, -1, 0);
-	if (map != MAP_FAILED) {
-		info = (struct tape__info *)map;
-		info->pid = (uint32_t)getpid();
-		if (tape__c_madvise(map, TAPE_PAGE_BYTES, TAPE__MADV_WIPEONFORK) && TAPE__HAVE(pthread_atfork))
-			pthread_atfork(NULL, NULL, tape_1_forked);
-		m->reserved[0] = (uint64_t)map;
-	}
-	errno = e;
+	if (map == MAP_FAILED)
+		goto out;
+	info = (struct tape__info *)map;
+	info->pid = (uint32_t)getpid();
+	if (tape__c_madvise(map, TAPE_PAGE_BYTES, TAPE__MADV_WIPEONFORK) && TAPE__HAVE(pthread_atfork))
+		pthread_atfork(NULL, NULL, tape_1_forked);
+	none = 0;
+	if (!__atomic_compare_exchange_n(&m->reserved[0], &none, (uint64_t)map, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		munmap(map, TAPE_PAGE_BYTES);
+out:	errno = e;
 }
 
 static __attribute__((constructor, unused)) void tape__setup(void)
@@ -504,15 +545,23 @@ static __attribute__((constructor, unused)) void tape__setup(void)
 	tape_1_setup();
 }
 
-TAPE__IN void tape__lock(struct tape__info *info)
+/* No signal while the lock is held: a handler might jump out (longjmp, pthread_exit), or exit the process, whose teardown takes it
+ * again. Who waits sleeps: yielding, a thread of real-time priority would keep the holder from the CPU for ever. */
+TAPE__IN uint64_t tape__lock(struct tape__info *info)
 {
+	const struct timespec nap = { 0, 20000 };
+	uint64_t all = ~0ULL, before = 0;
+
+	tape__c_syscall(SYS_rt_sigprocmask, TAPE__SIG_BLOCK, &all, &before, sizeof(before));
 	while (__atomic_exchange_n(&info->lock, 1, __ATOMIC_ACQUIRE))
-		tape__c_syscall(SYS_sched_yield);
+		tape__c_syscall(SYS_nanosleep, &nap, NULL);
+	return before;
 }
 
-TAPE__IN void tape__unlock(struct tape__info *info)
+TAPE__IN void tape__unlock(struct tape__info *info, uint64_t before)
 {
 	__atomic_store_n(&info->lock, 0, __ATOMIC_RELEASE);
+	tape__c_syscall(SYS_rt_sigprocmask, TAPE__SIG_SETMASK, &before, NULL, sizeof(before));
 }
 
 /* Last delivery, then out of the list, then the memory goes back. The page is this thread's. */
@@ -521,6 +570,7 @@ TAPE__FN void tape_1_gone(struct tape_page *p)
 	struct tape__tls *t = &tape_1_tls;
 	struct tape__info *info = (struct tape__info *)tape_1_module.reserved[0];
 	struct tape__tail_area *tail = tape__tail(p);
+	uint64_t mask;
 	int e = errno;
 
 	if (p->magic == TAPE_PAGE_MAGIC) {
@@ -531,14 +581,14 @@ TAPE__FN void tape_1_gone(struct tape_page *p)
 		tape_1_fire_gone(p, 0);
 		t->creating = tape__sp();
 		TAPE__FENCE();
-		tape__lock(info);
+		mask = tape__lock(info);
 		if (tail->prev)
 			((struct tape_page *)tail->prev)->next = p->next;
 		else
 			tape_1_module.first = p->next;
 		if (p->next)
 			tape__tail((struct tape_page *)p->next)->prev = tail->prev;
-		tape__unlock(info);
+		tape__unlock(info, mask);
 	}
 	if (t->page == p)
 		t->page = NULL;
@@ -555,32 +605,27 @@ TAPE__FN void tape_1_thread_exit(void *arg)
 }
 
 /*
- * At dlclose and at exit, which look alike from here. This thread's page is delivered and given back. Other threads' pages
- * are delivered and left: at exit they may be in use at this moment.
+ * At dlclose and at exit, which look alike from here. This thread's page is delivered and given back. Those of other threads stay:
+ * at exit they may be in use at this moment. They are read as ever, at the latest when their threads end. What is recorded
+ * from now on (later destructors) makes no page any more: a thread-exit key would call code that dlclose has unmapped.
  */
 TAPE__FN void tape_1_teardown(void)
 {
 	struct tape_module *m = &tape_1_module;
 	struct tape__info *info = (struct tape__info *)m->reserved[0];
-	struct tape_page *p;
+	struct tape__tls *t = &tape_1_tls;
 	uint64_t key = m->reserved[1];
 
 	if (!info || info->pid != (uint32_t)getpid())
 		return;
+	info->over = 1;
 	if (key && TAPE__HAVE(pthread_key_delete)) {
 		m->reserved[1] = 0;
 		pthread_key_delete((pthread_key_t)(key - 1));
 	}
-	if (tape_1_tls.page)
-		tape_1_gone(tape_1_tls.page);
-	tape_1_tls.creating = tape__sp();
-	TAPE__FENCE();
-	tape__lock(info);
-	for (p = (struct tape_page *)m->first; p; p = (struct tape_page *)p->next)
-		tape_1_fire_flush(p, 0);
-	tape__unlock(info);
-	TAPE__FENCE();
-	tape_1_tls.creating = 0;
+	/* In a handler that has interrupted an append or the making of the page, and calls exit, it is left as it is. */
+	if (t->page && t->page->magic == TAPE_PAGE_MAGIC && !t->page->busy && !t->creating)
+		tape_1_gone(t->page);
 }
 
 static __attribute__((destructor, unused)) void tape__teardown(void)
@@ -593,17 +638,16 @@ TAPE__IN int tape__enter_process(struct tape_module *m, struct tape__info *info,
 {
 	uint32_t none = 0;
 	pthread_key_t key;
+	uint64_t mask;
 
 	if (__atomic_compare_exchange_n(&info->pid, &none, pid, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		m->first = 0;
 	else if (none != pid)
 		return 0; /* a vfork child: its records belong to its own pid, its memory does not */
-	tape__lock(info);
+	mask = tape__lock(info);
 	if (!m->reserved[1] && TAPE__HAVE(pthread_key_create) && !pthread_key_create(&key, tape_1_thread_exit))
 		m->reserved[1] = (uint64_t)key + 1;
-	if (!m->reserved[2])
-		m->reserved[2] = ((tape__ns() ^ (uint64_t)m) * 0x9e3779b97f4a7c15ULL) | 1ULL << 63;
-	tape__unlock(info);
+	tape__unlock(info, mask);
 	return 1;
 }
 
@@ -625,15 +669,14 @@ TAPE__IN void tape__fill(struct tape_page *p, struct tape_module *m, uint32_t pi
 
 TAPE__IN void tape__link(struct tape_page *p, struct tape_module *m, struct tape__info *info)
 {
-	tape__lock(info);
+	uint64_t mask = tape__lock(info);
+
 	p->next = m->first;
 	if (p->next)
 		tape__tail((struct tape_page *)p->next)->prev = (uint64_t)p;
 	__atomic_store_n(&m->first, (uint64_t)p, __ATOMIC_RELEASE);
-	tape__unlock(info);
+	tape__unlock(info, mask);
 }
-
-TAPE__FN void tape_1_say_name(struct tape__tls *t);
 
 /* A page for this thread; 0: there is none to be had and records must go out by themselves. */
 TAPE__FN int tape_1_make(struct tape__tls *t)
@@ -657,7 +700,7 @@ TAPE__FN int tape_1_make(struct tape__tls *t)
 	if (!info)
 		goto out;
 again:	pid = (uint32_t)getpid();
-	if (t->ended == pid || !tape__enter_process(m, info, pid))
+	if (t->ended == pid || info->over || !tape__enter_process(m, info, pid))
 		goto out;
 	map = mmap(NULL, 2 * TAPE_PAGE_BYTES, PROT_READ | PROT_WRITE, TAPE__MAP_PRIVATE_ANONYMOUS, -1, 0);
 	if (map == MAP_FAILED)
@@ -1397,7 +1440,7 @@ TAPE__FN tape_handle tape_1_number(uint32_t depth)
 {
 	struct tape__tls *t = &tape_1_tls;
 	struct tape_page *p = t->page;
-	tape_handle h = tape__no_handle(TAPE__H_ALIAS);
+	tape_handle h = tape__no_handle(TAPE__H_ALIAS), here = tape__no_handle(0);
 	const uint8_t *inner;
 	struct tape__tail_area *tail;
 	struct tape__walk w;
@@ -1416,39 +1459,46 @@ TAPE__FN tape_handle tape_1_number(uint32_t depth)
 		return h;
 	inner = (const uint8_t *)p + TAPE_DATA + at.off + at.extra;
 	if ((tape__get32(inner) & 15) == TAPE_R_ENTER) {
-		memcpy(&h, inner + 8, TAPE_REF_BYTES);
-		return h;
+		memcpy(&here, inner + 8, TAPE_REF_BYTES);
+		here.flags = TAPE__H_LENT;
+		return here;
 	}
-	h.module = (uint64_t)&tape_1_module;
-	h.open_ns = at.ns;
-	h.callsite = tape__get32(inner + 8);
+	here.flags = TAPE__H_LENT;
+	here.module = (uint64_t)&tape_1_module;
+	here.open_ns = at.ns;
+	here.callsite = tape__get32(inner + 8);
 	if (tail->numbered >> depth & 1) {
-		h.id = tape__back(p)->id[depth];
-		return h;
+		here.id = tape__back(p)->id[depth];
+		return here;
 	}
-	h.id = tape__new_id(t);
-	tape__back(p)->id[depth] = h.id;
+	here.id = tape__new_id(t);
+	tape__back(p)->id[depth] = here.id;
 	tail->numbered |= 1ULL << depth;
 	memset(&op, 0, sizeof(op));
 	op.kind = TAPE_R_NUMBER;
 	op.depth = depth;
-	op.word = h.id;
+	op.word = here.id;
 	op.size = 16;
 	tape__emit(t, &op, TAPE__ON_PAGE, NULL, 0);
-	return h;
+	return here;
 }
 
 TAPE__FN tape_handle tape_1_current(void)
 {
 	struct tape__tls *t = &tape_1_tls;
-	uint32_t d = t->depth;
+	uint32_t d = t->depth, other = d > TAPE_OPEN_CNT;
 	tape_handle h = tape__no_handle(TAPE__H_ALIAS);
 
-	if (d > TAPE_OPEN_CNT)
+	if (other)
 		d = TAPE_OPEN_CNT;
-	while (d-- && !h.id)
-		if (!(t->holes >> d & 1))
-			h = tape_1_number(d);
+	while (d-- && !h.id) {
+		if (t->holes >> d & 1)
+			continue;
+		h = tape_1_number(d);
+		other |= !h.id;
+	}
+	if (other)
+		h.flags |= TAPE__H_ALIAS; /* one around it */
 	return h;
 }
 
@@ -1459,8 +1509,8 @@ TAPE__FN tape_handle tape_1_open(const struct tape_site *site, struct tape__val 
 	struct tape__op op;
 	tape_handle h;
 
-	if (!t->page || t->page->magic != TAPE_PAGE_MAGIC)
-		tape_1_make(t); /* the module's seed comes with its first page */
+	if (TAPE__UNLIKELY(!tape_1_module.reserved[2]))
+		tape_1_setup(); /* before this module's constructors: without the seed the ids of two modules would be the same */
 	h.id = tape__new_id(t);
 	h.module = (uint64_t)&tape_1_module;
 	h.open_ns = tape__ns();
@@ -2474,16 +2524,17 @@ TAPE__IN tape_handle tape_clone(tape_handle h)
 {
 	if (h.id && !(h.flags & TAPE__H_ALIAS))
 		tape_1_op(TAPE_R_CLONE, &h, NULL, tape_1_tls.depth);
+	h.flags &= ~(uint32_t)TAPE__H_LENT;
 	return h;
 }
 TAPE__IN void tape_drop(tape_handle h)
 {
-	if (h.id && !(h.flags & TAPE__H_ALIAS))
+	if (h.id && !(h.flags & (TAPE__H_ALIAS | TAPE__H_LENT)))
 		tape_1_op(TAPE_R_DROP, &h, NULL, tape_1_tls.depth);
 }
 TAPE__IN void tape_follows(tape_handle h, tape_handle other)
 {
-	if (h.id && other.id)
+	if (h.id && other.id && !(h.flags & TAPE__H_ALIAS))
 		tape_1_op(TAPE_R_FOLLOWS, &h, &other, tape_1_tls.depth);
 }
 TAPE__IN tape_handle tape_current(void)
@@ -2492,7 +2543,13 @@ TAPE__IN tape_handle tape_current(void)
 }
 TAPE__IN tape_handle tape__handle_of(const struct tape_scope *s)
 {
-	return s->how & TAPE__ON_PAGE ? tape_1_number(s->depth) : tape_current();
+	tape_handle h;
+
+	if (s->how & TAPE__ON_PAGE)
+		return tape_1_number(s->depth);
+	h = tape_current();
+	h.flags |= TAPE__H_ALIAS;
+	return h;
 }
 #define tape_handle_of(var) tape__handle_of(&(var))
 TAPE__IN void tape_thread_name(const char *name)

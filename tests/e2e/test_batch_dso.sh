@@ -38,6 +38,35 @@ together()
 again_and_again() { loads loop $ROUNDS "$TARGETS/th_dso_a.so"; }
 on_threads() { loads threads $ROUNDS "$TARGETS/th_dso_b.so"; }
 
+
+# A thread that outlives more libraries than the kernel side keeps pages of for a thread; what each leaves behind makes room.
+outlived() { loads outlived 150 "$TARGETS/th_dso_a.so"; }
+
+# The thread that closes a library traces in its last destructors, after which nothing of it may be called.
+closers() { loads closers 30 "$TARGETS/th_dso_a.so"; }
+
+# Forty modules with pages on one thread, which is killed.
+forty()
+{
+	need_root
+	need_target th_dso
+	libs=
+	for i in $(seq 40); do
+		cp "$TARGETS/th_dso_a.so" "lib$i.so"
+		libs="$libs $WORK/lib$i.so"
+	done
+	start_record -b "$TARGETS/th_dso" $(for l in $libs; do echo "-b $l"; done)
+	start_target th_dso all_kill truth 1 $libs
+	wait_target
+	stop_record
+	assert_eq "the target's status" 137 "$TARGET_STATUS"
+	assert_eq "spans" 121 "$(count '"type":"span_open"')"
+	assert_all
+}
+
 run_test together
 run_test again_and_again
 run_test on_threads
+run_test outlived
+run_test closers
+run_test forty

@@ -258,8 +258,12 @@ static void numbered(void **state)
 			inner = tape_current();
 			tape_event_in(h, INFO, "child");
 		}
-		tape_enter(h); /* not a handle that holds the span: ignored */
+		tape_record(again, (x, 10)); /* lent: good for all but the drop */
+		tape_follows(inner, h);
+		tape_enter(h);
+		tape_exit(h);
 		tape_drop(h);
+		tape_drop(tape_clone(h));
 	}
 	assert_true(h.id && h.id == again.id && inner.id != h.id);
 	assert_string_equal(story(), "BEGIN 0 outer x=-\n"
@@ -269,6 +273,12 @@ static void numbered(void **state)
 				     "NUMBER 1 B\n"
 				     "EVENT 2 child in A:outer\n"
 				     "END 1\n"
+				     "VALUE 1 A:outer 0=10\n"
+				     "FOLLOWS 1 B:inner A:outer\n"
+				     "ENTER 1 A:outer\n"
+				     "EXIT 1 A:outer\n"
+				     "CLONE 1 A:outer\n"
+				     "DROP 1 A:outer\n"
 				     "END 0\n");
 	assert_int_equal(tape_current().id, 0);
 }
