@@ -67,6 +67,20 @@ killed_from_outside()
 	assert_all
 }
 
+# The other threads record on while exit takes the process down: the destructors run, then the threads are killed.
+others_are_busy()
+{
+	need_root
+	start_record -b "$TARGETS/th_exit" --ring-size 32M
+	for i in $(seq 40); do
+		start_target th_exit exit_busy truth 200 3
+		wait_target
+		assert_eq "the target's status" 5 "$TARGET_STATUS"
+	done
+	stop_record
+	assert_complete
+}
+
 # With a span open on each thread, and some records after the last full page.
 open_spans_are_marked()
 {
@@ -92,3 +106,4 @@ run_test by_pthread_exit
 run_test exec_of_another
 run_test killed_from_outside
 run_test open_spans_are_marked
+run_test others_are_busy

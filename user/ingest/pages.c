@@ -206,6 +206,16 @@ void pages__bury(struct ingest *in, u32 pid, u32 tid, u64 time_ns)
 	}
 }
 
+bool pages__younger(const struct ingest *in, u32 pid, u64 time_ns)
+{
+	const struct page *p;
+
+	DL_FOREACH(in->pages, p)
+		if (p->pub.pid == pid && p->pub.id > time_ns && !p->dead)
+			return true;
+	return false;
+}
+
 static bool page__idle(const struct page *p)
 {
 	return !p->queue && !p->early && !p->imms && !p->marked;

@@ -163,6 +163,8 @@ int pages__own(struct ingest *in, struct page *p, u32 pid, u32 tid);
 void pages__gone(struct ingest *in, struct page *p, u64 time_ns);
 /* The thread has ended at time_ns: its pages have no further use for the model. */
 void pages__bury(struct ingest *in, u32 pid, u32 tid, u64 time_ns);
+/* Has the process pages that were made after time_ns? (An exec can come after what it started.) */
+bool pages__younger(const struct ingest *in, u32 pid, u64 time_ns);
 void pages__to_grave(struct ingest *in, struct page *p);
 /* Give back the memory of pages that have been dead for so long that nothing can come any more. */
 void pages__sweep(struct ingest *in, u64 before_ns);

@@ -324,26 +324,54 @@ static void exec_name(struct proc *p, const struct wire_life *l)
 		p->pub.exe = strndup(name, strnlen(name, l->head.bytes - sizeof(*l)));
 }
 
+/*
+ * In a flood that has to be passed on early, an exec can come after records of the program that it started. What is younger
+ * than the exec stays then, and so does a thread that has records of both; the old program's spans, if there are any, end with it.
+ */
+static bool has_later_records(const struct proc *p, u64 ns)
+{
+	const struct task *t;
+
+	for (t = p->tasks; t; t = t->next)
+		if (!t->dead && t->last_ns > ns)
+			return true;
+	return false;
+}
+
+static void end_old_program(struct model *m, struct proc *p, const struct rec *r, struct task **self)
+{
+	bool late = has_later_records(p, r->time_ns);
+	struct task *t;
+
+	if (!late)
+		span__end_proc(m, p, r->time_ns, SINK_PROCESS_END);
+	for (t = p->tasks; t; t = t->next) {
+		bool same = t->pub.tid == r->tid && r->life->other_tid == r->tid;
+
+		if (t->dead)
+			continue;
+		if (same || (late && t->pub.tid == r->tid && t->pub.begin_ns > r->time_ns))
+			*self = t;
+		else if (t->pub.begin_ns <= r->time_ns || !late)
+			end_task(m, t, r->time_ns, SINK_PROCESS_END, true);
+	}
+	if (!late)
+		p->mod_cnt = 0;
+}
+
 /* The process stays, its memory goes: no span, no other thread, no module lives on. */
 void tasks__exec(struct model *m, const struct rec *r)
 {
 	const struct wire_life *l = r->life;
 	struct proc *p = idmap__find(&m->pids, r->pid);
-	struct task *t, *self = NULL;
+	struct task *self = NULL;
 
 	if (!p)
 		p = new_proc(m, r->pid, r->time_ns, l);
 	if (!p)
 		return;
-	span__end_proc(m, p, r->time_ns, SINK_PROCESS_END);
-	for (t = p->tasks; t; t = t->next) {
-		if (!t->dead && t->pub.tid == r->tid && l->other_tid == r->tid)
-			self = t;
-		else if (!t->dead)
-			end_task(m, t, r->time_ns, SINK_PROCESS_END, true);
-	}
+	end_old_program(m, p, r, &self);
 	p->first_ns = r->time_ns;
-	p->mod_cnt = 0;
 	free(p->pub.exe);
 	free(p->pub.cmdline);
 	p->pub.exe = p->pub.cmdline = NULL;

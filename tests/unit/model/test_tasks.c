@@ -139,6 +139,42 @@ static void exec_by_another_thread(void **state)
 	fix__stop(&f);
 }
 
+/* It comes after records of the program that it started: threads of that, their spans and its modules stay. */
+static void exec_that_comes_late(void **state)
+{
+	struct wire_life l = life(0, FIX_PID, 0, "new");
+	int calls = 0;
+	struct fix f;
+
+	start(&f, &calls);
+	fix__begin(&f, 0, 30, 0, 0);
+	fix__begin(&f, 1, 31, 0, 0);
+	recording__clear(&f.rec);
+	fix__life(&f, REC_EXEC, FIX_PID, FIX_PID, 20, &l);
+	fix__expect(&f, "process 1 pid 100\nthread 1 new\n");
+	fix__end(&f, 1, 40, 0);
+	fix__end(&f, 0, 41, 0);
+	fix__expect(&f, "exit 2 T2 at 40\nclose 2 at 40\nexit 1 T1 at 41\nclose 1 at 41\n");
+	fix__stop(&f);
+}
+
+/* A thread of the program before ends. */
+static void exec_that_comes_late_ends_the_old(void **state)
+{
+	struct wire_life l = life(0, FIX_PID, 0, "new");
+	int calls = 0;
+	struct fix f;
+
+	start(&f, &calls);
+	fix__begin(&f, 1, 10, 0, 0);
+	fix__begin(&f, 0, 30, 0, 0);
+	recording__clear(&f.rec);
+	fix__life(&f, REC_EXEC, FIX_PID, FIX_PID, 20, &l);
+	fix__expect(&f, "exit 1 T1 at 20 process_end\nclose 1 at 20 process_end\nthread_end 1 at 20\n"
+			"process 1 pid 100\nthread 2 new\n");
+	fix__stop(&f);
+}
+
 static void names(void **state)
 {
 	static const u8 bad[] = {4, 0, 0, 0, 'w', 0xff, 'k', '1'};
@@ -206,6 +242,8 @@ int main(void)
 		cmocka_unit_test(thread_ends),
 		cmocka_unit_test(exec_keeps_the_process),
 		cmocka_unit_test(exec_by_another_thread),
+		cmocka_unit_test(exec_that_comes_late),
+		cmocka_unit_test(exec_that_comes_late_ends_the_old),
 		cmocka_unit_test(names),
 		cmocka_unit_test(late_records),
 		cmocka_unit_test(losses_found_by_others),
