@@ -1238,6 +1238,8 @@ again:	commit = *(volatile uint64_t *)&p->commit;
 	/* The depth rises before an entry is visible, and falls after its end is: a handler in between that stood at the same
 	 * depth would end the entry. */
 	if (op->kind == TAPE_R_BEGIN || op->kind == TAPE_R_ENTER) {
+		if (TAPE__UNLIKELY(t->inherited > op->depth)) /* a handler forked while the depth was falling */
+			t->inherited = op->depth;
 		t->depth = op->depth + 1;
 		TAPE__FENCE();
 	}
@@ -1315,6 +1317,8 @@ TAPE__IN void tape__entered(struct tape__tls *t, uint32_t d)
 		tape__tail(p)->open[d] = 0xffff;
 		tape__tail(p)->numbered &= ~(1ULL << d);
 	}
+	if (t->inherited > d)
+		t->inherited = d;
 	t->depth = d + 1;
 }
 

@@ -435,6 +435,27 @@ static void left_while_made(void **state)
 	tape_1_tls.page = NULL;
 }
 
+/*
+ * A handler that forked between an end's last looks at `inherited` and at the depth: in the child, entries are the parent's that are
+ * not open any more. What is entered in their place is the child's own, its end too.
+ */
+static void forked_while_falling(void **state)
+{
+	tape_1_tls.inherited = 2;
+	{
+		tape_span(INFO, "own");
+	}
+	tape_1_tls.inherited = 1;
+	{
+		tape_handle h = tape_open(INFO, "by_hand");
+
+		tape_enter(h);
+		tape_exit(h);
+		tape_drop(h);
+	}
+	assert_string_equal(story(), "BEGIN 0 own\nEND 0\nOPEN 0 A:by_hand\nENTER 0 A:by_hand\nEXIT 0 A:by_hand\nDROP 0 A:by_hand\n");
+}
+
 /* --- the end ----------------------------------------------------------------------------------------------- */
 
 /* A handler that has interrupted the list's keeper, or an append, and calls exit. */
@@ -503,7 +524,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(first_record, all_off),
 		T(thread_exit), T(traces_in_destructors), T(forked), T(forked_inside_a_span), T(vforked), T(vfork_first), T(handlers),
-		T(handlers_while_made), T(busy_for_ever), T(alternate_stack), T(left_by_longjmp), T(left_while_made),
+		T(handlers_while_made), T(busy_for_ever), T(alternate_stack), T(left_by_longjmp), T(left_while_made), T(forked_while_falling),
 		T(teardown_in_handler), T(teardown),
 	};
 
