@@ -522,7 +522,7 @@ TAPE__FN void tape_1_setup(void)
 	int e = errno;
 	void *map;
 
-	__asm__ __volatile__(TAPE__DEFINE_MODULE);
+	__asm__ __volatile__(TAPE__DEFINE_MODULE : :); /* the form that has operands, though none: in it %% is one % */
 	if (__atomic_load_n(&m->reserved[0], __ATOMIC_ACQUIRE))
 		return;
 	seed = ((tape__ns() ^ (uint64_t)m) * 0x9e3779b97f4a7c15ULL) | 1ULL << 63;

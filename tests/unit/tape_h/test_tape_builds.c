@@ -115,6 +115,8 @@ static void look(const char *how, const char *prog)
 		fail_msg("%s: readelf: %s", how, out);
 	if (count(out, "Provider: built") != notes)
 		fail_msg("%s: readelf lists %u notes, the table has %u", how, count(out, "Provider: built"), notes);
+	if (strstr(out, "%%") || count(out, "Arguments: 8@") + count(out, "Arguments: -8@") < notes + 4)
+		fail_msg("%s: a probe's arguments are none: %s", how, out);
 	if (!strstr(out, "Name: main__begin") || !strstr(out, "Name: main__end") || !strstr(out, "Name: by_hand__open") ||
 	    !strstr(out, "Name: event\n"))
 		fail_msg("%s: a probe's name is missing: %s", how, out);
