@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * backend.h - what a format says of itself, so that one command serves them all. A back end is a constant of this sort in its
- * own room, listed in cmd/export.c.
+ * backend.h - what a format says of itself, so that one command serves them all. A back end is a constant of this
+ * sort in its own room, listed in cmd/export.c.
  */
 #ifndef TAPEBPF_BACKEND_H
 #define TAPEBPF_BACKEND_H

@@ -2,19 +2,21 @@
 /*
  * slices.c - see slices.h.
  *
- * The problem. `tracing` lets a program leave spans in any order, enter one span on several threads, several times on one
- * thread, or never. Viewers draw nested boxes.
+ * The problem. `tracing` lets a program leave spans in any order, enter one span on several threads, several times
+ * on one thread, or never. Viewers draw nested boxes.
  *
- * The design. Each thread has a stack of entries. The exit of an entry that is not on top ends the slices above it, ends it,
- * and begins those above again, all at the same time: no span gains or loses time. An exit takes the topmost entry of its span,
- * as the registry of `tracing` does, so entering a span twice on a thread is plain nesting.
+ * The design. Each thread has a stack of entries. The exit of an entry that is not on top ends the slices above
+ * it, ends it, and begins those above again, all at the same time: no span gains or loses time. An exit takes the
+ * topmost entry of its span, as the registry of `tracing` does, so entering a span twice on a thread is plain
+ * nesting.
  *
- * Rejected: deciding at the opening whether a span is async (nobody knows then), and holding spans back until their close (memory
- * without bound; a span may stay open for days). So a span is a slice until it shows that it is not, and back ends that can
- * look back over a window (gotrace) mend what is still in it.
+ * Rejected: deciding at the opening whether a span is async (nobody knows then), and holding spans back until
+ * their close (memory without bound; a span may stay open for days). So a span is a slice until it shows that it
+ * is not, and back ends that can look back over a window (gotrace) mend what is still in it.
  *
- * A split costs one slice for each entry above. Whoever leaves a hundred thousand nested spans in the order of entering would
- * make 5 * 10^9 of them: beyond MAX_SPLIT entries the exit waits, as a mark, until those above are gone, and is counted.
+ * A split costs one slice for each entry above. Whoever leaves a hundred thousand nested spans in the order of
+ * entering would make 5 * 10^9 of them: beyond MAX_SPLIT entries the exit waits, as a mark, until those above are
+ * gone, and is counted.
  */
 #include "export/slices.h"
 

@@ -2,10 +2,10 @@
 /*
  * slices.h - enters and exits as properly nested slices: the stage that all exports share.
  *
- * A sink in front, callbacks behind. On each thread begins and ends come in time order, strictly last in, first out; what
- * does not nest is split so that each span's time on each thread stays right. Which spans are more than such slices (entered
- * more than once, on another thread than the one that opened them, or never) is told as soon as it shows: those go to
- * whatever a format has for spans that wander.
+ * A sink in front, callbacks behind. On each thread begins and ends come in time order, strictly last in, first
+ * out; what does not nest is split so that each span's time on each thread stays right. Which spans are more than
+ * such slices (entered more than once, on another thread than the one that opened them, or never) is told as soon
+ * as it shows: those go to whatever a format has for spans that wander.
  *
  * Not thread-safe. Memory grows with what is open, and a little with each thread. See slices.c.
  */
@@ -43,8 +43,8 @@ struct slice_span {
 #define SLICE_CONTINUED 1 /* begin: the rest of an entry that was split */
 
 /*
- * What a back end does. Each returns 0 or negative errno, which the sink's caller gets; each may be NULL. Times of one thread
- * never go back. Structures stay valid as said above, values during the call.
+ * What a back end does. Each returns 0 or negative errno, which the sink's caller gets; each may be NULL. Times of
+ * one thread never go back. Structures stay valid as said above, values during the call.
  */
 struct slices_ops {
 	/* called when a process is known, or something of it changed (exec, name) */

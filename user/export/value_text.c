@@ -223,7 +223,10 @@ void text_buf__value(struct text_buf *b, const struct value *v, bool quoted)
 
 static bool is_message(const struct callsite *c, const struct value *v)
 {
-	return v->field < c->field_cnt && strcmp(c->field[v->field].name, "message") == 0;
+	const char *name = v->field < c->field_cnt ? c->field[v->field].name : "";
+
+	/* asked for every value: seldom does the first letter agree */
+	return name[0] == 'm' && strcmp(name, "message") == 0;
 }
 
 void text_buf__fields(struct text_buf *b, const struct callsite *c, const struct value *v, u32 cnt)

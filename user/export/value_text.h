@@ -14,8 +14,8 @@
 size_t value__scalar(char dst[VALUE_SCALAR_MAX], const struct value *v);
 
 /*
- * A text that grows up to a bound. What does not fit is cut, at a character's border; nothing follows a cut. It is valid UTF-8
- * without control characters, whatever goes in: those are shown as text__print shows them.
+ * A text that grows up to a bound. What does not fit is cut, at a character's border; nothing follows a cut. It is
+ * valid UTF-8 without control characters, whatever goes in: those are shown as text__print shows them.
  */
 struct text_buf {
 	char *at, *end;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * go_wire.h - bytes of one generation of a Go execution trace v2: events into batches a thread, strings and stacks into
- * tables, and the whole put together. Knows the format, and nothing of what is traced.
+ * go_wire.h - bytes of one generation of a Go execution trace v2: events into batches a thread, strings and stacks
+ * into tables, and the whole put together. Knows the format, and nothing of what is traced.
  *
  * Numbers of the format are those of Go's own documents and sources (internal/trace). Header 1.22: events 1 to 44.
  * Errors (no memory) are remembered: go_wire__seal tells. Not thread-safe.
@@ -118,7 +118,8 @@ struct go_clock {
 
 /*
  * The generation's bytes, valid until the next call; the next generation begins. time: its start, raw, at least 1.
- * Frequency (sync), stacks, strings, then events. clock: for headers from 1.25. 0, or -ENOMEM: the generation is gone.
+ * Frequency (sync), stacks, strings, then events. clock: for headers from 1.25. 0, or -ENOMEM: the generation is
+ * gone.
  */
 int go_wire__seal(struct go_wire *w, u64 time, const struct go_clock *clock, const u8 **bytes, size_t *cnt);
 

@@ -2,32 +2,36 @@
 /*
  * gotrace.c - calls wait here for their generation.
  *
- * The problem. A Go trace wants events with times that rise over all threads, each span's sort (region or task) right from its
- * first mention, and generations that stand on their own. The model tells spans as they come: a span shows only at its second
- * entry that it is a task, and a thread's calls may come a little later than those of others.
+ * The problem. A Go trace wants events with times that rise over all threads, each span's sort (region or task)
+ * right from its first mention, and generations that stand on their own. The model tells spans as they come: a
+ * span shows only at its second entry that it is a task, and a thread's calls may come a little later than those
+ * of others.
  *
- * The design. Calls, turned into nested slices (export/slices.h), wait as items of 32 bytes. When a generation's time is over, and
- * late_ns more, or when held_bytes are full, the items up to a moment T are put in order of time, encoded (gotrace_encode.c) and
- * written in one piece; what is later stays. So a task can be back-dated to its span's opening within what waits, also over
- * regions that are there already; a span that was written as a plain region before it is entered again becomes a task at the start
- * of the next generation. A span not entered by the time its opening is written is a task from its opening on. Which is which
- * depends on the calls alone: the same tape makes the same file.
+ * The design. Calls, turned into nested slices (export/slices.h), wait as items of 32 bytes. When a generation's
+ * time is over, and late_ns more, or when held_bytes are full, the items up to a moment T are put in order of
+ * time, encoded (gotrace_encode.c) and written in one piece; what is later stays. So a task can be back-dated to
+ * its span's opening within what waits, also over regions that are there already; a span that was written as a
+ * plain region before it is entered again becomes a task at the start of the next generation. A span not entered
+ * by the time its opening is written is a task from its opening on. Which is which depends on the calls alone: the
+ * same tape makes the same file.
  *
- * Native code as goroutines. A thread is an OS thread (M, its tid), a goroutine (G, its tid; when a tid comes again, tid + k * 2^22, as
- * a number must not be used twice in a file) and a proc (P, the smallest free number) that it has for its whole life: there is no
- * scheduler data, it always runs. A process has a root task and, on M 0 and P 0, a control goroutine that creates the threads'
- * goroutines, begins and ends the root task and says what no thread says (loss, exec): one that has open regions must not create
- * others, or viewers show regions without a name. Spans are regions with one frame (target, file, line) in the task of the
- * innermost task span around them on their thread, or in the root task: without a task they are on no time line. Events and fields
- * are logs.
+ * Native code as goroutines. A thread is an OS thread (M, its tid), a goroutine (G, its tid; when a tid comes
+ * again, tid + k * 2^22, as a number must not be used twice in a file) and a proc (P, the smallest free number)
+ * that it has for its whole life: there is no scheduler data, it always runs. A process has a root task and, on M
+ * 0 and P 0, a control goroutine that creates the threads' goroutines, begins and ends the root task and says what
+ * no thread says (loss, exec): one that has open regions must not create others, or viewers show regions without a
+ * name. Spans are regions with one frame (target, file, line) in the task of the innermost task span around them
+ * on their thread, or in the root task: without a task they are on no time line. Events and fields are logs.
  *
- * Times. Each event is later than the one before it, over all threads: readers refuse some files with equal times, and not always the
- * same ones. What that costs in truth is a nanosecond an event at one moment. Status events and the goroutines of threads that
- * were there before take their nanoseconds from before the generation's first event. Times are the sink's own unless those are too
- * close to 0 or too large for readers, who compute in double precision: then all are moved by a constant.
+ * Times. Each event is later than the one before it, over all threads: readers refuse some files with equal times,
+ * and not always the same ones. What that costs in truth is a nanosecond an event at one moment. Status events and
+ * the goroutines of threads that were there before take their nanoseconds from before the generation's first
+ * event. Times are the sink's own unless those are too close to 0 or too large for readers, who compute in double
+ * precision: then all are moved by a constant.
  *
- * Rejected: encoding each call at once (tasks could not be back-dated, late calls would be bent, and a span would cost the
- * same); sorting everything (most calls come in order: only those that do not are taken out, sorted and merged).
+ * Rejected: encoding each call at once (tasks could not be back-dated, late calls would be bent, and a span would
+ * cost the same); sorting everything (most calls come in order: only those that do not are taken out, sorted and
+ * merged).
  */
 #include "gotrace/gotrace_priv.h"
 
@@ -278,10 +282,15 @@ int gotrace__add(struct gotrace *g, const struct item *i)
 	return g->err ? g->err : gotrace__append(g, i);
 }
 
-char *gotrace__text(struct gotrace *g, struct gsite *site)
+char *gotrace__text(struct gotrace *g, struct gsite *site, u64 ns)
 {
-	size_t need = g->texts.cnt + sizeof(struct text_head) + GO_MAX_TEXT + sizeof(void *);
 	struct text_head head = { site };
+	size_t need;
+
+	/* a cut moves texts, so it comes before this one */
+	if (!g->err)
+		g->err = make_room(g, ns);
+	need = g->texts.cnt + sizeof(struct text_head) + GO_MAX_TEXT + sizeof(void *);
 
 	if (g->texts.cap < need) {
 		size_t cap = MAX(g->texts.cap * 2, need);
@@ -304,12 +313,7 @@ int gotrace__add_text(struct gotrace *g, struct item *i, const struct text_buf *
 	i->text_bytes = (u16)(b->at - start);
 	g->st.cut_texts += b->cut;
 	g->texts.cnt += ALIGN_UP(sizeof(struct text_head) + i->text_bytes, sizeof(void *));
-	/* the cut that this may bring on moves texts, and this one's item is not there yet: so first the item */
-	if (!g->err)
-		gotrace__append(g, i);
-	if (!g->err)
-		g->err = make_room(g, i->time_ns);
-	return g->err;
+	return g->err ? g->err : gotrace__append(g, i);
 }
 
 /* --- life --------------------------------------------------------------------------------------------------------- */

@@ -2,9 +2,10 @@
 /*
  * gotrace.h - the data model as a Go execution trace: for `go tool trace`, gotraceui and golang.org/x/exp/trace.
  *
- * A sink in front, bytes behind, whole generations at a time: each write is one generation (the first with the file's header in
- * front), so what has been written is a readable trace at any moment, and a pipe will do. Memory is bounded by a generation, and
- * by what is open. Not thread-safe. How native threads become goroutines: gotrace.c.
+ * A sink in front, bytes behind, whole generations at a time: each write is one generation (the file's header
+ * is one of its own), so what has been written is a readable trace at any moment, and a pipe will do. Memory
+ * is bounded by a generation, and by what is open. Not thread-safe. How native threads become goroutines:
+ * gotrace.c.
  */
 #ifndef TAPEBPF_GOTRACE_H
 #define TAPEBPF_GOTRACE_H

@@ -2,8 +2,9 @@
 /*
  * gotrace_encode.c - items as events of the trace, in order of time.
  *
- * Keeps what a reader of the trace knows, so that every event is legal where it stands: which goroutines and procs there are,
- * who runs, their sequence numbers (which begin anew with each generation's status), the regions that are open.
+ * Keeps what a reader of the trace knows, so that every event is legal where it stands: which goroutines and procs
+ * there are, who runs, their sequence numbers (which begin anew with each generation's status), the regions that
+ * are open.
  */
 #include "gotrace/gotrace_priv.h"
 
@@ -144,7 +145,8 @@ static void control_begin(struct gotrace *g, struct gproc *p, u64 raw)
 	if (!p->root) {
 		gproc__name(p, name);
 		p->root = ++g->next_task;
-		GO_EVENT(&g->wire, s, tick(g, raw), GO_TASK_BEGIN, p->root, 0, go_wire__string(&g->wire, name, strlen(name)), 0);
+		GO_EVENT(&g->wire, s, tick(g, raw), GO_TASK_BEGIN, p->root, 0,
+			 go_wire__string(&g->wire, name, strlen(name)), 0);
 	}
 }
 
@@ -301,6 +303,14 @@ static void rename_thread(struct gotrace *g, const struct item *i, u64 raw)
 
 /* --- tasks ---------------------------------------------------------------------------------------------------------- */
 
+/* A thread's process; of an unknown thread the first one. */
+static struct gproc *proc_of(struct gotrace *g, const struct slice_thread *t)
+{
+	if (t)
+		return ((struct gthread *)t->user)->proc;
+	return g->procs ? g->procs : &g->nobody;
+}
+
 /* The nearest ancestor that is a task and was not closed before. */
 static struct slice_span *task_above(struct slice_span *s)
 {
@@ -329,10 +339,11 @@ static void begin_one_task(struct gotrace *g, struct slice_span *s, struct gthre
 		control_end(g, raw);
 }
 
-/* A task begins before it is named, and its parents before it; wherever their own items stand. th NULL: on the control goroutine. */
+/* A task begins before it is named, and its parents before it, wherever their own items stand. th NULL: on the control
+ * goroutine. */
 static u64 begin_task(struct gotrace *g, struct slice_span *s, struct gthread *th, u64 raw)
 {
-	struct gproc *p = th ? th->proc : s->opener ? ((struct gthread *)s->opener->user)->proc : g->procs ? g->procs : &g->nobody;
+	struct gproc *p = th ? th->proc : proc_of(g, s->opener);
 	struct slice_span *chain[TASK_DEPTH], *up;
 	u32 cnt = 0;
 	u64 parent = 0;
@@ -353,7 +364,7 @@ static void end_task(struct gotrace *g, const struct item *i, u64 raw)
 	struct slice_span *s = i->span;
 	struct gspan *gs = gspan(s);
 	struct gthread *th = alive(i->thread);
-	struct gproc *p = i->thread ? ((struct gthread *)i->thread->user)->proc : g->procs ? g->procs : &g->nobody;
+	struct gproc *p = proc_of(g, i->thread);
 
 	/* clocks of two CPUs apart can put its end before its beginning */
 	if (gs->state == TASK_NONE)
@@ -428,7 +439,7 @@ static void end_region(struct gotrace *g, const struct item *i, u64 raw)
 static void log_text(struct gotrace *g, const struct item *i, u64 raw)
 {
 	struct gthread *th = alive_or_born(g, i->thread, raw);
-	struct gproc *p = !i->thread ? i->proc : ((struct gthread *)i->thread->user)->proc;
+	struct gproc *p = i->thread ? proc_of(g, i->thread) : i->proc;
 	struct slice_span *s = i->thread ? i->span : NULL;
 	const char *text = (const char *)g->texts.at + i->text;
 	struct text_head head;

@@ -39,7 +39,7 @@ static int note_text(struct gotrace *g, struct gproc *p, enum note n, u64 ns, vo
 		     const void *what)
 {
 	struct item i = { .time_ns = ns, .proc = p, .kind = ITEM_LOG };
-	char *at = gotrace__text(g, g->note[n]);
+	char *at = gotrace__text(g, g->note[n], ns);
 	struct text_buf b;
 
 	if (!at)
@@ -231,7 +231,7 @@ static int add_log(struct gotrace *g, struct gsite *site, struct slice_thread *t
 		   const struct said *what)
 {
 	struct item i = { .time_ns = ns, .thread = t, .kind = ITEM_LOG, .flags = flags };
-	char *at = site ? gotrace__text(g, site) : NULL;
+	char *at = site ? gotrace__text(g, site, ns) : NULL;
 	struct text_buf b;
 
 	if (!at || (t && !thread_of(g, t)))
@@ -253,16 +253,18 @@ static int on_open(void *ctx, struct slice_span *s, const struct span_open *o)
 {
 	struct gotrace *g = ctx;
 	struct said what = { .c = o->callsite, .v = o->value, .cnt = o->value_cnt, .open = o };
+	int err = 0;
 
 	gspan(s)->site = gotrace__site(g, o->callsite);
 	if (!gspan(s)->site)
 		return -ENOMEM;
-	wait_for_entry(g, s);
-	if (!o->value_cnt && !o->lost_parent && !(o->flags & (SPAN_FIELDS_LOST | SPAN_BEFORE)))
-		return 0;
 	if (o->flags & SPAN_BEFORE && g->opts.start_ns > o->time_ns)
 		what.before_ns = g->opts.start_ns - o->time_ns;
-	return add_log(g, gspan(s)->site, s->opener, s, o->time_ns, ITEM_OPEN | early(s), &what);
+	if (o->value_cnt || o->lost_parent || o->flags & (SPAN_FIELDS_LOST | SPAN_BEFORE))
+		err = add_log(g, gspan(s)->site, s->opener, s, o->time_ns, ITEM_OPEN | early(s), &what);
+	/* now: a cut that the log calls for does not ask for its entry, which may be the next call */
+	wait_for_entry(g, s);
+	return err;
 }
 
 /* From its opening on, as far as that still waits. */

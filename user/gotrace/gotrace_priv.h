@@ -156,8 +156,8 @@ static inline bool is_task(struct slice_span *s)
 int gotrace__add(struct gotrace *g, const struct item *i);
 /* The same, without the cut that it may call for. */
 int gotrace__append(struct gotrace *g, const struct item *i);
-/* A text for an item: the writer fills buf, at most GO_MAX_TEXT, and says how much. NULL: no memory. */
-char *gotrace__text(struct gotrace *g, struct gsite *site);
+/* Room for the text of an item at ns: the caller writes at most GO_MAX_TEXT bytes and adds the item. NULL: no memory. */
+char *gotrace__text(struct gotrace *g, struct gsite *site, u64 ns);
 int gotrace__add_text(struct gotrace *g, struct item *i, const struct text_buf *b);
 
 /* --- gotrace_feed.c --- */
