@@ -51,6 +51,17 @@ no_probes()
 	assert_match "a remedy" 'try: ' err
 	kill -0 $! || fail "the target is gone"
 	refused 1 "has no probes" -b "$(command -v sleep)"
+	# a command may load anything: it runs, and is told of afterwards
+	for c in /bin/echo ./script; do
+		printf '#!/bin/sh\necho ran\n' >script
+		chmod 755 script
+		"$TAPEBPF" -o none.tape --force -- $c ran >out 2>err
+		assert_eq "exit status of $c" 1 $?
+		assert_eq "the command's output" ran "$(cat out)"
+		assert_match "what was looked at" "$c has no probes: looked at [0-9]+ files?; .*(no section|ELF)" err
+		assert_match "a remedy" 'try: ' err
+		assert_eq "the last line" 'emitted 0 = stored 0 + lost 0' "$(tail -n 1 err)"
+	done
 }
 
 a_thread_is_no_process()

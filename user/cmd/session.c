@@ -379,7 +379,8 @@ void session__totals(struct session *s, struct session_totals *t)
 	t->life_lost = s->counter[WIRE_C_LIFE_LOST];
 }
 
-void session__sites(const struct session *s, u32 *files, u32 *foreign, u32 *tape)
+void session__sites(const struct session *s, struct session_sites *found)
 {
-	session_files__count(s->files, files, foreign, tape);
+	session_files__count(s->files, &found->looked, &found->files, &found->foreign, &found->tape);
+	found->command = s->no_probes[0] ? s->no_probes : NULL;
 }

@@ -84,7 +84,13 @@ struct session_totals {
 	struct attach_stats attach;
 };
 void session__totals(struct session *s, struct session_totals *t);
-/* Files with probes, foreign sites, tape.h callsites found so far. */
-void session__sites(const struct session *s, u32 *files, u32 *foreign, u32 *tape);
+/* Found so far. */
+struct session_sites {
+	u32 looked;	     /* files that were read */
+	u32 files;	     /* with probes, attached */
+	u32 foreign, tape;   /* sites, callsites of tape.h */
+	const char *command; /* why the command's own file has none, or NULL */
+};
+void session__sites(const struct session *s, struct session_sites *found);
 
 #endif

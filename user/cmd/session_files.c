@@ -182,8 +182,9 @@ void session_files__see(struct session_files *t, u64 dev, u64 ino)
 	add(&t->seen, dev, ino);
 }
 
-void session_files__count(const struct session_files *t, u32 *files, u32 *foreign, u32 *tape)
+void session_files__count(const struct session_files *t, u32 *looked, u32 *files, u32 *foreign, u32 *tape)
 {
+	*looked = HASH_COUNT(t->known);
 	*files = *foreign = *tape = 0;
 	for (u32 i = 0; i < t->file_cnt; i++) {
 		*files += t->file[i]->attached;

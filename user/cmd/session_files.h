@@ -35,6 +35,7 @@ void session_files__see(struct session_files *t, u64 dev, u64 ino);
 struct snapshot_file;
 int session_files__list(const struct session_files *t, struct snapshot_file **out, u32 *cnt);
 
-void session_files__count(const struct session_files *t, u32 *files, u32 *foreign, u32 *tape);
+/* Files read; of these with probes that are attached; the probes. */
+void session_files__count(const struct session_files *t, u32 *looked, u32 *files, u32 *foreign, u32 *tape);
 
 #endif

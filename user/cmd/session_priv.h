@@ -16,6 +16,7 @@ struct session {
 	struct flight *flight; /* NULL: none */
 	bool decode;	       /* somebody listens to the model */
 	bool forever, running, stopped;
+	char no_probes[512]; /* why the command's own file has none */
 	u64 next_idle_ns, next_loss_ns, last_loss_ns;
 	u64 counter[WIRE_C_MAX]; /* as last told to the model */
 };

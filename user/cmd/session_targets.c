@@ -325,8 +325,10 @@ int session__add_child(struct session *s, u32 pid, const char *path, char *const
 	if (!err)
 		err = open_file(s, path, &f, d);
 	/* a script: its interpreter and whatever that maps are found when they are mapped */
-	if (err == -ENOEXEC)
+	if (err == -ENOEXEC) {
+		snprintf(s->no_probes, sizeof(s->no_probes), "%s", d->text);
 		return 0;
+	}
 	if (err)
 		return err;
 	d->text[0] = '\0';
@@ -334,6 +336,9 @@ int session__add_child(struct session *s, u32 pid, const char *path, char *const
 		probes++;
 	else if (d->text[0])
 		return -EIO;
+	else
+		snprintf(s->no_probes, sizeof(s->no_probes), "%s: %s", path,
+			 f->elf->looked_at ? f->elf->looked_at : "no usable probe");
 	for (; libs && *libs; libs++) {
 		struct diag ignored;
 

@@ -186,16 +186,14 @@ static void text_summary(const struct session_totals *t, const struct tapes *tp,
 /* Attached is not hit. Nothing at all is rarely what was meant: say how far it got. */
 static void text_nothing(struct session *s, const struct session_totals *t)
 {
-	u32 files, foreign, tape;
+	struct session_sites f;
 
 	if (t->emitted)
 		return;
-	session__sites(s, &files, &foreign, &tape);
-	if (files)
+	session__sites(s, &f);
+	if (f.files)
 		fprintf(stderr, "no record: %u plain sites and %u tape.h callsites of %u files were attached, none "
-			"was passed (`tapebpf list PID` shows which wait for a semaphore or an option)\n", foreign, tape, files);
-	else
-		fputs("no record: no file with probes was seen (-b FILE attaches one before it is used)\n", stderr);
+			"was passed (`tapebpf list PID` shows which wait for a semaphore or an option)\n", f.foreign, f.tape, f.files);
 }
 
 /* What no count can be given for is said in words. */
