@@ -35,7 +35,10 @@ names()
 	"$TAPEBPF" record --json -o "$evil.tape" -- "./$evil" 1 >json.txt 2>/dev/null || fail "record --json: status $?"
 	"$TAPEBPF" -b "./no$evil" >missing.txt 2>&1
 	"$TAPEBPF" -o "./no$evil/t.tape" -- true >nowhere.txt 2>&1
-	assert_harmless list.txt list.json record.err verify.out dump.txt dump--tree.txt dump--json.txt json.txt missing.txt nowhere.txt
+	printf 'shop:a(u64 \033[7mid)\n' >evil.sig
+	"$TAPEBPF" list --sig @evil.sig "./$evil" >sig.txt 2>&1
+	assert_eq "exit status of a bad signature" 2 $?
+	assert_harmless sig.txt list.txt list.json record.err verify.out dump.txt dump--tree.txt dump--json.txt json.txt missing.txt nowhere.txt
 	assert_eq "events" 12 "$(grep -c '"type":"event"' dump--json.txt)"
 	assert_eq "texts" 12 "$(grep -c '"s":"str\\u001b\[31m' dump--json.txt)"
 	assert_match "an escape is shown, not sent" 'ev\\x1b\[31mil:na\\nme' list.txt

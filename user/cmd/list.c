@@ -18,7 +18,7 @@
 #include "base/util.h"
 #include "cmd/list_row.h"
 #include "elf/elf_file.h"
-#include "elf/sig.h"
+#include "cmd/sig_opt.h"
 
 #define MAX_SEEN 65536 /* files of a process */
 
@@ -257,7 +257,6 @@ static const struct argp_option options[] = {
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct list *l = state->input;
-	struct diag d = { 0 };
 
 	switch (key) {
 	case KEY_JSON:
@@ -267,8 +266,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		l->no_lines = true;
 		return 0;
 	case KEY_SIG:
-		if (sig_set__add(l->sigs, arg, &d))
-			argp_error(state, "--sig: %s%s%s", d.text, d.hint[0] ? "; " : "", d.hint);
+		sig_opt__add(state, l->sigs, arg);
 		return 0;
 	case ARGP_KEY_ARGS:
 		l->target = state->argv + state->next;

@@ -2,6 +2,7 @@
 #include "cmd/target_opts.h"
 
 #include "base/units.h"
+#include "cmd/sig_opt.h"
 
 #include <errno.h>
 #include <string.h>
@@ -32,7 +33,7 @@ static int parse_pid(struct argp_state *state, struct target_opts *o, const char
 
 	errno = 0;
 	v = strtoul(arg, &end, 10);
-	if (errno || *end || end == arg || arg[0] == '-' || !v || v > 4194304)
+	if (errno || *end || arg[0] < '0' || arg[0] > '9' || !v || v > 4194304)
 		argp_error(state, "not a process id: %s", arg);
 	if (o->pid_cnt == TARGET_MAX_PIDS)
 		argp_error(state, "more than %d processes; use -b FILE", TARGET_MAX_PIDS);
@@ -66,14 +67,6 @@ u64 target_opts__count(struct argp_state *state, const char *what, const char *a
 	return v;
 }
 
-static void parse_sig(struct argp_state *state, struct target_opts *o, const char *arg)
-{
-	struct diag d = { 0 };
-
-	if (arg[0] == '@' ? sig_set__add_file(o->sigs, arg + 1, &d) : sig_set__add(o->sigs, arg, &d))
-		argp_error(state, "--sig: %s%s%s", d.text, d.hint[0] ? "; " : "", d.hint);
-}
-
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct target_opts *o = state->input;
@@ -96,7 +89,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->follow = false;
 		return 0;
 	case KEY_SIG:
-		parse_sig(state, o, arg);
+		sig_opt__add(state, o->sigs, arg);
 		return 0;
 	case KEY_NO_PAIRS:
 		o->no_pairs = true;

@@ -8,7 +8,8 @@
  *
  * Where the file itself has no DWARF, a separate debug file is looked for as gdb does: by build id, then by
  * .gnu_debuglink beside the file and below /usr/lib/debug. Not through libdwfl's own search, which may ask servers on
- * the network: a recorder that starts must not wait for one. A debug file counts only if its build id is the same.
+ * the network: a recorder that starts must not wait for one. A debug file counts only if its build id is the same, or,
+ * where there is none, its CRC.
  *
  * DWARF of a hostile file goes to libdw, which is fuzzed by its own project; nothing else of this room uses it.
  */
@@ -22,6 +23,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <zlib.h>
 
 #define DEBUG_DIR	"/usr/lib/debug"
 #define MAX_PATH_BYTES	4096
@@ -70,8 +72,23 @@ static bool same_build_id(const struct elf_file *f, Elf *elf)
 	return bytes > 0 && (u32)bytes == f->build_id_bytes && !memcmp(id, f->build_id, (size_t)bytes);
 }
 
-/* An open debug file that belongs to f, or -1. */
-static int try_debug_file(const struct elf_file *f, const char *path)
+/* CRC-32 of the whole file, as .gnu_debuglink has it: for files without a build id. */
+static bool same_crc(int fd, u32 want)
+{
+	u8 buf[65536];
+	uLong crc = crc32(0, NULL, 0);
+	off_t at = 0;
+	ssize_t n;
+
+	while ((n = pread(fd, buf, sizeof(buf), at)) > 0) {
+		crc = crc32(crc, buf, (uInt)n);
+		at += n;
+	}
+	return !n && crc == want;
+}
+
+/* An open debug file that belongs to f, by its build id or else by the CRC in the link (may be NULL), or -1. */
+static int try_debug_file(const struct elf_file *f, const char *path, const u32 *crc)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
@@ -82,7 +99,8 @@ static int try_debug_file(const struct elf_file *f, const char *path)
 		return -1;
 	if (!fstat(fd, &st) && S_ISREG(st.st_mode)) {
 		elf = elf_begin(fd, ELF_C_READ, NULL);
-		good = elf && elf_kind(elf) == ELF_K_ELF && same_build_id(f, elf) && has_lines(elf);
+		good = elf && elf_kind(elf) == ELF_K_ELF && has_lines(elf) &&
+		       (f->build_id_bytes ? same_build_id(f, elf) : crc && same_crc(fd, *crc));
 		elf_end(elf);
 	}
 	if (good)
@@ -100,7 +118,7 @@ static int find_by_build_id(const struct elf_file *f)
 	for (u32 i = 1; i < f->build_id_bytes; i++)
 		at += snprintf(path + at, sizeof(path) - (size_t)at, "%02x", f->build_id[i]);
 	snprintf(path + at, sizeof(path) - (size_t)at, ".debug");
-	return try_debug_file(f, path);
+	return try_debug_file(f, path, NULL);
 }
 
 static int find_by_link(const struct elf_file *f, Elf *elf)
@@ -112,16 +130,16 @@ static int find_by_link(const struct elf_file *f, Elf *elf)
 	char path[MAX_PATH_BYTES];
 	int fd = -1;
 
-	if (!link || strchr(link, '/') || !slash)
+	if (!link || strchr(link, '/'))
 		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(pattern) && fd < 0; i++) {
-		int dir = (int)(slash + 1 - f->path), n;
+		int dir = slash ? (int)(slash + 1 - f->path) : 0, n;
 
 		if (i == 2 && f->path[0] != '/')
 			break;
 		n = snprintf(path, sizeof(path), pattern[i], dir, f->path, link);
 		if (n > 0 && (size_t)n < sizeof(path))
-			fd = try_debug_file(f, path);
+			fd = try_debug_file(f, path, &crc);
 	}
 	return fd;
 }
@@ -138,7 +156,7 @@ static int find_dwarf(const struct elf_file *f)
 		fd = fcntl(elf_priv(f)->fd, F_DUPFD_CLOEXEC, 0);
 	else if (f->build_id_bytes)
 		fd = find_by_build_id(f);
-	if (fd < 0 && f->build_id_bytes && !has_lines(elf))
+	if (fd < 0 && !has_lines(elf))
 		fd = find_by_link(f, elf);
 	elf_end(elf);
 	return fd;

@@ -306,6 +306,33 @@ static void separate_debug(void **state)
 	elf_file__free(f);
 }
 
+/* A name without a folder, and a file without a build id: then the CRC in the link says whether it is the right one. */
+static void separate_debug_by_crc(void **state)
+{
+	struct elf_file *f;
+	char cwd[4096];
+
+	if (!have("gcc") || shell("command -v objcopy >/dev/null")) {
+		print_message("skipped: no gcc or objcopy\n");
+		skip();
+	}
+	write_source("demo.c", source);
+	assert_int_equal(shell("gcc -g -O2 -Wl,--build-id=none -o nb demo.c && objcopy --only-keep-debug nb nb.debug && "
+			       "strip nb && objcopy --add-gnu-debuglink=nb.debug nb"), 0);
+	assert_non_null(getcwd(cwd, sizeof(cwd)));
+	assert_int_equal(chdir(dir), 0);
+	assert_int_equal(elf_file__open("nb", NULL, &f, NULL), 0);
+	elf_file__resolve_lines(f);
+	assert_int_equal(find_site(f, "line16")->line, 16);
+	elf_file__free(f);
+	assert_int_equal(chdir(cwd), 0);
+	assert_int_equal(shell("echo >>nb.debug"), 0);
+	f = open_file("nb");
+	elf_file__resolve_lines(f);
+	assert_null(find_site(f, "line16")->file);
+	elf_file__free(f);
+}
+
 static void cross_arm64(void **state)
 {
 	static const char plain[] = "#include <sys/sdt.h>\n"
@@ -407,7 +434,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(built_by_gcc), cmocka_unit_test(built_by_clang), cmocka_unit_test(symbol_operand),
-		cmocka_unit_test(semaphores),	cmocka_unit_test(separate_debug), cmocka_unit_test(cross_arm64),
+		cmocka_unit_test(semaphores),	cmocka_unit_test(separate_debug), cmocka_unit_test(separate_debug_by_crc), cmocka_unit_test(cross_arm64),
 		cmocka_unit_test(system_files),
 	};
 
