@@ -361,6 +361,7 @@ enum wire_arg_kind {
 	WIRE_ARG_IP = 5,    /* *(probe address + off): rip-relative, symbols */
 	WIRE_ARG_ABS = 6,   /* reserved */
 };
+enum wire_arg_flags { WIRE_ARG_FLOAT = 1 }; /* IEEE 754, of 4 or 8 bytes */
 enum wire_arg_text { WIRE_TEXT_NO = 0, WIRE_TEXT_NUL = 1, WIRE_TEXT_LEN_ARG = 2 };
 
 struct wire_arg {
@@ -372,7 +373,7 @@ struct wire_arg {
 	__u8 text;	/* enum wire_arg_text: what the value points to */
 	__u16 len_arg;	/* WIRE_TEXT_LEN_ARG: index of the argument that holds the length */
 	__u16 max_text; /* at most so many bytes of it; 0: the default of --max-str */
-	__u32 pad;
+	__u32 flags;	/* enum wire_arg_flags; nothing to the BPF side, which fetches the bits */
 	__s64 off;
 };
 WIRE_ASSERT(sizeof(struct wire_arg) == 24);

@@ -121,7 +121,7 @@ held_by_another_tracer()
 	echo 1 >"$TRACEFS/events/tape_e2e/enable" || fail "cannot enable the event"
 	run_record -- ./prog 50 || fail "record: status $?"
 	assert_lossless
-	assert_match "told" 'warning: .*prog: 1 of 10 probe sites will not be recorded, shop:guarded' record.err
+	assert_match "told" 'warning: .*prog: 1 of 11 probe sites will not be recorded, shop:guarded' record.err
 	assert_eq "the held one" 0 "$(count '"type":"event"' '"name":"guarded"')"
 	assert_eq "the others" 50 "$(count '"type":"event"' '"name":"four"')"
 	assert_eq "the target's result" "50 40425" "$(cat record.out)"

@@ -28,16 +28,21 @@ release()
 every_form()
 {
 	held_target usdt_args 100 hold
+	"$TAPEBPF" list "$TARGET" >list.txt || fail "list: status $?"
 	start_record -p "$TARGET"
 	release
 	wait_target
 	wait_record
 	assert_eq "the target's result" "100 328350" "$(cat target.out)"
-	for probe in none four sizes twelve stap guarded texts; do
+	for probe in none four sizes twelve stap floats guarded texts; do
 		assert_eq "hits of $probe" 100 "$(count '"type":"event"' "\"name\":\"$probe\"")"
 	done
 	assert_eq "sizes and signs" 100 "$(count '"name":"sizes"' '"arg0":-1[,}]' '"arg1":200[,}]' '"arg2":-3000[,}]' \
 		'"arg3":60000[,}]' '"arg4":-70000[,}]' '"arg5":-5000000000[,}]')"
+	if grep -q 'floats.* f64 (8f@' list.txt; then # older versions of sys/sdt.h call them integers
+		assert_eq "floating point" 1 "$(count '"name":"floats"' '"arg0":7.5[,}]' '"arg1":-0.25[,}]' '"arg2":3[,}]')"
+		assert_eq "floating point, zero" 1 "$(count '"name":"floats"' '"arg0":0.0[,}]' '"arg1":-0.25[,}]')"
+	fi
 	assert_eq "twelve constants" 100 "$(count '"name":"twelve"' '"arg0":1[,}]' '"arg11":12[,}]')"
 	assert_eq "registers" 1 "$(count '"name":"four"' '"arg0":41[,}]' '"arg3":44[,}]')"
 	assert_eq "target" 100 "$(count '"type":"event"' '"name":"none"' '"target":"shop"' '"level":"INFO"')"
@@ -56,12 +61,14 @@ every_form()
 signatures()
 {
 	held_target usdt_args 10 hold
-	start_record -p "$TARGET" --sig 'shop:texts(str path, str body:len, i32 len)' --sig 'shop:four(u64 i, _ unused, i32 two)'
+	start_record -p "$TARGET" --sig 'shop:texts(str path, str body:len, i32 len)' --sig 'shop:four(u64 i, _ unused, i32 two)' \
+		--sig 'shop:floats(f64 d, f32 f, f64 i)'
 	release
 	wait_target
 	wait_record
 	assert_eq "texts" 1 "$(count '"name":"texts"' '"path":"a path"' '"body":"body 7"' '"len":6[,}]')"
 	assert_eq "names and gaps" 1 "$(count '"name":"four"' '"i":3[,}]' '"two":5[,}]')"
+	assert_eq "floating point" 1 "$(count '"name":"floats"' '"d":7.5[,}]' '"f":-0.25[,}]')"
 	assert_eq "left out" 0 "$(count '"unused"')"
 	assert_eq "without a parameter" 10 "$(count '"name":"four"' '"arg3":')"
 	assert_verified
@@ -75,6 +82,7 @@ short_texts()
 	wait_target
 	wait_record
 	assert_eq "cut and flagged" 10 "$(count '"name":"texts"' '"path":"a pa"' 'truncated')"
+	assert_eq "the length that was given is told" 10 "$(count '"name":"texts"' '"truncated":{"path":0,"body":6}')"
 }
 
 pairs()

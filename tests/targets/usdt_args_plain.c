@@ -24,12 +24,15 @@ void __attribute__((noinline)) usdt_args_plain(unsigned long i)
 	volatile unsigned short u16 = 60000;
 	volatile int s32 = -70000;
 	volatile long s64 = -5000000000L;
+	volatile double f64 = 2.5 * (double)i;
+	volatile float f32 = -0.25f;
 
 	DTRACE_PROBE(shop, none);
 	DTRACE_PROBE4(shop, four, i, i + 1, i + 2, i + 3);
 	DTRACE_PROBE6(shop, sizes, s8, u8, s16, u16, s32, s64);
 	DTRACE_PROBE12(shop, twelve, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12);
 	STAP_PROBE1(shop, stap, i);
+	DTRACE_PROBE3(shop, floats, f64, f32, i);
 #if defined(__x86_64__)
 	{
 		static const long table[4] = { 11, 22, 33, 44 };

@@ -52,13 +52,20 @@ static const char *int_name(s8 size)
 	return "?";
 }
 
+static const char *arg_name(const struct wire_arg *a)
+{
+	return a->flags & WIRE_ARG_FLOAT ? a->size == 4 ? "f32" : "f64" : int_name(a->size);
+}
+
 static const char *param_type(const struct sig_param *pm, const struct wire_arg *a)
 {
 	switch (pm->type) {
 	case WIRE_T_STR:
 	case WIRE_T_BYTES:
 	case WIRE_T_ERROR:
-		return a->text == WIRE_TEXT_NO ? int_name(a->size) : type_name(pm->type);
+		return a->text == WIRE_TEXT_NO ? arg_name(a) : type_name(pm->type);
+	case WIRE_T_F64:
+		return a->flags & WIRE_ARG_FLOAT ? arg_name(a) : "f64"; /* an integer is converted */
 	case WIRE_T_BOOL:
 	case WIRE_T_PTR:
 		return type_name(pm->type);
@@ -83,7 +90,7 @@ static void foreign_fields(struct list_row *r, const struct elf_site *s, const s
 		snprintf(fd->own_name, sizeof(fd->own_name), "arg%u", i);
 		fd->name = pm ? pm->name : fd->own_name;
 		fd->unreadable = arg[i].kind == WIRE_ARG_NONE;
-		fd->type = pm ? param_type(pm, &arg[i]) : int_name(arg[i].size);
+		fd->type = pm ? param_type(pm, &arg[i]) : arg_name(&arg[i]);
 		fd->operand = s->arg_text[i];
 	}
 }

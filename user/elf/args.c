@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The note of a probe says where each argument is at the moment when the probe's nop runs: SIZE@OPERAND, with SIZE
- * 1, 2, 4 or 8 (negative: signed) and OPERAND as the compiler prints it into assembly.
+ * 1, 2, 4 or 8 (negative: signed; 4f and 8f: floating point) and OPERAND as the compiler prints it into assembly.
  *
  *	x86-64   %reg  N(%base)  (%base)  N(%base,%index,scale)  N(%rip)  SYM+N(%rip)  $N
  *	arm64    reg   [base]    [base, N]  [base, reg{, lsl N}]  [base, #:lo12:SYM]   N
@@ -10,8 +10,9 @@
  * and $SYM are understood there too.
  *
  * What must never happen is a wrong value. So everything that is not fully understood (vector and segment
- * registers, 32-bit address registers, extended index registers of arm64, relocation operators, 16-byte and
- * floating-point operands) makes the argument unreadable, and nothing else: the site stays.
+ * registers, 32-bit address registers, extended index registers of arm64, relocation operators, 16-byte operands)
+ * makes the argument unreadable, and nothing else: the site stays. A floating-point number is read where it lies in memory or
+ * in a general register, which is where sys/sdt.h has the compiler put it.
  *
  * Rip-relative operands: at the hit the instruction pointer is the probe's address, so that the load bias cancels out
  * of SYM + N - location. A number in front of (%rip) is taken relative to the probe's address, as libbpf does.
@@ -482,11 +483,17 @@ static int arm64_operand(const struct args_env *env, struct cursor *c, struct wi
 	return 0;
 }
 
-/* SIZE@. -EINVAL: not a size that an integer has. */
-static int take_size(struct cursor *c, s8 *size)
+/* SIZE@ or SIZEf@. -EINVAL: not a size that a number has. */
+static int take_size(struct cursor *c, s8 *size, bool *is_float)
 {
 	s64 n;
 
+	*is_float = c->end - c->p > 2 && (c->p[0] == '4' || c->p[0] == '8') && c->p[1] == 'f' && c->p[2] == '@';
+	if (*is_float) {
+		*size = (s8)(c->p[0] - '0');
+		c->p += 3;
+		return 0;
+	}
 	if (take_number(c, &n) || c->p == c->end || *c->p != '@')
 		return -EINVAL;
 	c->p++;
@@ -499,15 +506,20 @@ static int take_size(struct cursor *c, s8 *size)
 void args__parse(const struct args_env *env, const char *s, u32 bytes, struct wire_arg *arg)
 {
 	struct cursor c = { s, s + bytes };
+	bool is_float;
 	s8 size = 8;
 	int err;
 
 	memset(arg, 0, sizeof(*arg));
-	err = take_size(&c, &size);
+	err = take_size(&c, &size, &is_float);
 	arg->size = size;
+	arg->flags = is_float ? WIRE_ARG_FLOAT : 0;
 	if (!err)
 		err = env->machine == EM_AARCH64 ? arm64_operand(env, &c, arg) :
 						   x86_operand(env, &c, arg);
+	/* half of a number is none, and what a constant would stand for no compiler has shown */
+	if (is_float && (arg->size != size || arg->kind == WIRE_ARG_CONST))
+		err = -EINVAL;
 	if (err || !at_end(&c)) {
 		memset(arg, 0, sizeof(*arg));
 		arg->kind = WIRE_ARG_NONE;

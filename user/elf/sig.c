@@ -40,6 +40,8 @@ static const struct {
 	{ "u16", WIRE_T_U32, 2, false, true, false },
 	{ "u32", WIRE_T_U32, 4, false, true, false },
 	{ "u64", WIRE_T_U64, 8, false, true, false },
+	{ "f32", WIRE_T_F64, 4, false, false, false },
+	{ "f64", WIRE_T_F64, 8, false, false, false },
 	{ "ptr", WIRE_T_PTR, 0, false, false, false },
 	{ "str", WIRE_T_STR, 0, false, false, true },
 	{ "bytes", WIRE_T_BYTES, 0, false, false, true },
@@ -148,7 +150,7 @@ static int fail(const struct parser *ps, const char *at, const char *fmt, ...)
 	else
 		diag__set(ps->d, -EINVAL, "signature '%s', column %u: %s", ps->text, column, why);
 	diag__hint(ps->d, "write it as 'shop:order__begin(u64 id, str path, str body:len, i32 len)'; "
-			  "types: bool i8 i16 i32 i64 u8 u16 u32 u64 ptr str bytes error, _ leaves "
+			  "types: bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 ptr str bytes error, _ leaves "
 			  "an argument out");
 	return -EINVAL;
 }
@@ -434,8 +436,18 @@ static u32 width(s8 size)
 	return (u32)(size < 0 ? -size : size);
 }
 
+/* The bits are taken for a number only where they are as many as it has; an integer of another width stays one. */
+static void apply_float(const struct sig_param *pm, struct wire_arg *a)
+{
+	if (a->flags & WIRE_ARG_FLOAT || (s8)width(a->size) != pm->size || a->kind == WIRE_ARG_CONST)
+		return;
+	a->size = pm->size;
+	a->flags |= WIRE_ARG_FLOAT;
+}
+
 static void apply_int(const struct sig_param *pm, struct wire_arg *a)
 {
+	a->flags &= ~(u32)WIRE_ARG_FLOAT; /* who asks for an integer gets the bits */
 	if (!pm->size || width(pm->size) > width(a->size))
 		return;
 	a->size = pm->size;
@@ -453,6 +465,10 @@ void sig__apply(const struct sig *sig, u32 arg_cnt, struct wire_arg *arg)
 
 		if (a->kind == WIRE_ARG_NONE || pm->skip)
 			continue;
+		if (pm->type == WIRE_T_F64) {
+			apply_float(pm, a);
+			continue;
+		}
 		if (pm->type != WIRE_T_STR && pm->type != WIRE_T_BYTES && pm->type != WIRE_T_ERROR) {
 			apply_int(pm, a);
 			continue;

@@ -6,7 +6,7 @@
  * Grammar (blanks free, `#` starts a comment in a file, one signature a line):
  *	sig   = provider ":" probe "(" [ param { "," param } ] ")"
  *	param = type name [ ":" lenparam ]
- *	type  = bool i8 i16 i32 i64 u8 u16 u32 u64 ptr str bytes error | "_" (leave this argument out)
+ *	type  = bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 ptr str bytes error | "_" (leave this argument out)
  * `str name` is NUL-terminated, `str name:len` takes its length from the parameter `len` (any place in the list), which
  * is then a field as well unless its type is `_`. provider and probe may hold * and ? wildcards.
  */

@@ -30,7 +30,9 @@ static void merge_arg(struct probe_arg *a, const struct wire_arg *w)
 	a->size = (s8)(a->size < 0 || w->size < 0 ? -size : size);
 	if (w->text != WIRE_TEXT_NO)
 		a->type = WIRE_T_STR;
-	else if (a->type != WIRE_T_STR)
+	else if (w->flags & WIRE_ARG_FLOAT && a->type != WIRE_T_STR)
+		a->type = WIRE_T_F64;
+	else if (a->type != WIRE_T_STR && a->type != WIRE_T_F64)
 		a->type = a->size < 0 ? (size > 4 ? WIRE_T_I64 : WIRE_T_I32)
 				      : (size > 4 ? WIRE_T_U64 : WIRE_T_U32);
 }

@@ -140,6 +140,23 @@ static void from_arg(struct value *v, u8 type, u64 val)
 	v->u = val;
 }
 
+/* At a site that has an integer where others have a floating-point number, it is converted as C does. */
+static void from_float(struct value *v, const struct wire_arg *w, u64 val)
+{
+	u32 low = (u32)val;
+	float f;
+
+	*v = (struct value){ .field = v->field, .type = WIRE_T_F64 };
+	if (!(w->flags & WIRE_ARG_FLOAT)) {
+		v->f = w->size < 0 ? (double)(s64)val : (double)val;
+	} else if (w->size == 4) {
+		memcpy(&f, &low, sizeof(f));
+		v->f = f;
+	} else {
+		memcpy(&v->f, &val, sizeof(v->f));
+	}
+}
+
 static void from_text(struct value *v, u8 type, u64 val, const char *text)
 {
 	v->type = type;
@@ -161,6 +178,17 @@ static const char *hit_texts(const struct wire_hit *h, u32 *left)
 
 	*left = h->head.bytes > at ? MIN(h->head.bytes - at, h->text_bytes) : 0;
 	return (const char *)h + at;
+}
+
+/* How long a text was before it was cut: known where its length is an argument. 0: unknown. */
+static u64 known_bytes(const struct wire_hit *h, const struct wire_arg *w, const struct value *v)
+{
+	u64 len;
+
+	if (!(v->flags & VALUE_TRUNCATED) || w->text != WIRE_TEXT_LEN_ARG || w->len_arg >= h->arg_cnt)
+		return 0;
+	memcpy(&len, (const u8 *)(h + 1) + 8 * w->len_arg, sizeof(len));
+	return len > v->text_bytes ? len : 0;
 }
 
 static u32 values__of_args(struct model *m, const struct probe_site *s, const struct wire_hit *h, bool pair)
@@ -195,11 +223,15 @@ static u32 values__of_args(struct model *m, const struct probe_site *s, const st
 				break;
 			if (field >= 0 && !(val & WIRE_HIT_TEXT_NULL)) {
 				from_text(v, is_text(a->type) ? a->type : WIRE_T_STR, val, text);
+				v->orig_bytes = known_bytes(h, &s->elf->arg[i], v);
 				cnt++;
 			}
 			padded = MIN(padded, left);
 			text += padded;
 			left -= padded;
+		} else if (field >= 0 && a->type == WIRE_T_F64) {
+			from_float(v, &s->elf->arg[i], val);
+			cnt++;
 		} else if (field >= 0) {
 			from_arg(v, a->type, merged(val, s->elf->arg[i].size, a->size));
 			cnt++;
@@ -208,14 +240,14 @@ static u32 values__of_args(struct model *m, const struct probe_site *s, const st
 	return cnt;
 }
 
-/* NULL: it has texts, or there is no memory. */
+/* NULL: it has texts or floating-point numbers, or there is no memory. */
 static struct hit_plan *make_plan(struct probe_site *s, bool pair)
 {
 	u32 i, cnt = MIN(s->elf->arg_cnt, (u32)WIRE_MAX_ARGS);
 	struct hit_plan *p;
 
 	for (i = 0; i < cnt; i++)
-		if (s->elf->arg[i].text != WIRE_TEXT_NO)
+		if (s->elf->arg[i].text != WIRE_TEXT_NO || s->probe->arg[i].type == WIRE_T_F64)
 			return NULL;
 	p = calloc(1, sizeof(*p));
 	if (!p)

@@ -55,6 +55,7 @@ static void types(void **state)
 		{ "bool", WIRE_T_BOOL, 0 }, { "i8", WIRE_T_I32, -1 },	{ "i16", WIRE_T_I32, -2 },
 		{ "i32", WIRE_T_I32, -4 },  { "i64", WIRE_T_I64, -8 },	{ "u8", WIRE_T_U32, 1 },
 		{ "u16", WIRE_T_U32, 2 },   { "u32", WIRE_T_U32, 4 },	{ "u64", WIRE_T_U64, 8 },
+		{ "f32", WIRE_T_F64, 4 },   { "f64", WIRE_T_F64, 8 },
 		{ "ptr", WIRE_T_PTR, 0 },   { "str", WIRE_T_STR, 0 },	{ "error", WIRE_T_ERROR, 0 },
 	};
 
@@ -230,6 +231,25 @@ static void apply(void **state)
 	assert_int_equal(a[7].kind, WIRE_ARG_NONE);
 	assert_int_equal(a[8].size, -4);
 	assert_int_equal(a[9].size, 2);
+	sig_set__free(s);
+
+	/* floating point: the bits, where they are as many; who asks for an integer gets the bits as one */
+	s = set_of("p:n(f64 d, f32 f, f64 i, u64 bits, f64 given)");
+	memset(a, 0, sizeof(a));
+	a[0] = (struct wire_arg){ .kind = WIRE_ARG_REG, .size = -8 };
+	a[1] = (struct wire_arg){ .kind = WIRE_ARG_REG, .size = 4 };
+	a[2] = (struct wire_arg){ .kind = WIRE_ARG_REG, .size = -4 };
+	a[3] = (struct wire_arg){ .kind = WIRE_ARG_REG, .size = 8, .flags = WIRE_ARG_FLOAT };
+	a[4] = (struct wire_arg){ .kind = WIRE_ARG_REG, .size = 4, .flags = WIRE_ARG_FLOAT };
+	sig__apply(sig_set__find(s, "p", "n"), 5, a);
+	assert_int_equal(a[0].flags, WIRE_ARG_FLOAT);
+	assert_int_equal(a[0].size, 8);
+	assert_int_equal(a[1].flags, WIRE_ARG_FLOAT);
+	assert_int_equal(a[2].flags, 0);
+	assert_int_equal(a[2].size, -4);
+	assert_int_equal(a[3].flags, 0);
+	assert_int_equal(a[4].flags, WIRE_ARG_FLOAT);
+	assert_int_equal(a[4].size, 4);
 	sig_set__free(s);
 
 	/* the length is not among this site's arguments, or cannot be read: the pointer stays a number */
