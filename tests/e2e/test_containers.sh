@@ -144,7 +144,27 @@ two_capabilities()
 	assert_ge "events of another user's process" 100 "$(total stored)"
 }
 
+# The first file of each tmpfs has the same number: it is another file all the same.
+same_inode_number()
+{
+	need_root
+	need_target usdt_flat
+	mkdir one two
+	mount -t tmpfs none one || skip "cannot mount a tmpfs"
+	trap 'stop_all; umount one two' EXIT
+	mount -t tmpfs none two || skip "cannot mount a tmpfs"
+	cp "$TARGETS/usdt_flat" one/mine
+	cp "$TARGETS/usdt_flat" two/theirs
+	[ "$(stat -c %i one/mine)" = "$(stat -c %i two/theirs)" ] || skip "their numbers differ"
+	start_target "$WORK/two/theirs" 1 0
+	run_record -b one/mine --duration 300ms || fail "status $?"
+	assert_total emitted 0
+	run_record --force -b one/mine -b two/theirs --duration 300ms || fail "status $?"
+	assert_ge "events" 100 "$(total stored)"
+}
+
 run_test other_namespaces
+run_test same_inode_number
 run_test by_binary
 run_test deleted_inside
 run_test no_privilege

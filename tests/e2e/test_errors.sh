@@ -13,6 +13,7 @@ refused()
 	"$TAPEBPF" "$@" >out 2>err </dev/null
 	assert_eq "exit status of tapebpf $*" "$want" $?
 	assert_match "tapebpf $*" "$regex" err
+	[ "$want" = 2 ] || assert_match "a remedy of tapebpf $*" '^  try: ' err
 	set -- ./*.tape
 	[ ! -e "$1" ] || fail "a tape was left behind: $1"
 }
@@ -152,6 +153,14 @@ replaced_binary()
 	assert_match "listed" 'flat' list.out
 }
 
+# refused_tape COMMAND FILE
+refused_tape()
+{
+	"$TAPEBPF" "$1" "$2" >out 2>err
+	assert_eq "exit status of $1 $2" 1 $?
+	assert_match "a remedy of $1 $2" '^  try: ' err
+}
+
 hostile_files()
 {
 	need_root
@@ -161,8 +170,13 @@ hostile_files()
 	head -c 3000 "$TARGETS/usdt_flat" >cut
 	"$TAPEBPF" list cut >out 2>err
 	[ $? -le 2 ] || fail "list of a cut file: status $?"
-	: >empty.tape
-	"$TAPEBPF" dump empty.tape >out 2>err && fail "an empty file is no tape"
+	: >empty
+	for f in empty noise "$WORK" /dev/null nosuch.tape; do
+		for c in dump verify; do
+			refused_tape $c "$f"
+		done
+		[ -e "$f" ] && refused 1 'not an ELF file|not a regular file' list "$f"
+	done
 	head -c 5000 /dev/urandom >noise.tape
 	"$TAPEBPF" dump noise.tape >out 2>err && fail "noise is no tape"
 	assert_match "why" 'tape' err

@@ -30,6 +30,9 @@ int cmd_doctor(int argc, char **argv);
 /* "tapebpf: TEXT" and "  try: HINT" on standard error, made safe for terminals. Returns status. */
 int cmd__fail(int status, const struct diag *d);
 
+/* The same for a tape that cannot be opened, with what to try where the diag does not say. EXIT_FAILED. */
+int cmd__fail_tape(struct diag *d);
+
 /* Flush standard output: 0, or the errno of a write that failed, now or before. */
 int cmd__output_error(void);
 

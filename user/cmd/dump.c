@@ -165,7 +165,7 @@ static int dump(const struct dump *d)
 	u32 i;
 
 	if (input__open(d->file, d->file_cnt, &d->input, &in, &diag) < 0)
-		return cmd__fail(EXIT_FAILED, &diag);
+		return cmd__fail_tape(&diag);
 	show.ctx = in;
 	show.base_ns = tape_reader__intro(input__reader(in, 0))->base_unix_ns;
 	if (views[d->form](&v, &show) < 0) {

@@ -118,8 +118,8 @@ static int list_file(struct list *l, const char *path, struct diag *d)
 
 	err = elf_file__open(path, NULL, &f, d);
 	if (err) {
-		if (err == -ENOENT)
-			diag__hint(d, "give a process id, or the path of a program or library");
+		if (!d->hint[0])
+			diag__hint(d, "give a process id, or the path of a program or library that may be read");
 		return err;
 	}
 	show_file(l, f, NULL);

@@ -12,6 +12,13 @@
 #include <stdio.h>
 #include <string.h>
 
+int cmd__fail_tape(struct diag *d)
+{
+	if (!d->hint[0])
+		diag__hint(d, "give a .tape file, as tapebpf or the recorder of tracing-tape writes it, or - for standard input");
+	return cmd__fail(EXIT_FAILED, d);
+}
+
 static bool told;
 static int first_error; /* stdio keeps that there was one, not which */
 

@@ -206,13 +206,23 @@ void session__mapped(void *ctx, u32 pid, u64 addr, u64 file_offset, u64 dev, u64
 
 /* --- targets -------------------------------------------------------------------------------------------- */
 
+static int ended(u32 pid, struct diag *d)
+{
+	diag__set(d, -ESRCH, "process %u ended before it could be attached", pid);
+	diag__hint(d, "`tapebpf -- CMD` or -b FILE records a program from its start");
+	return -ESRCH;
+}
+
 int session__add_pid(struct session *s, u32 pid, struct diag *d)
 {
 	struct add_ctx a;
 	int err;
 
-	if (!procfs__alive(pid))
-		return diag__set(d, -ESRCH, "no process %u", pid);
+	if (!procfs__alive(pid)) {
+		diag__set(d, -ESRCH, "no process %u", pid);
+		diag__hint(d, "`pgrep -l NAME` tells the ids of running processes");
+		return -ESRCH;
+	}
 	if (procfs__tgid(pid) != pid) {
 		diag__set(d, -ESRCH, "%u is a thread, not a process", pid);
 		diag__hint(d, "-p %u, the process it belongs to", procfs__tgid(pid));
@@ -223,7 +233,7 @@ int session__add_pid(struct session *s, u32 pid, struct diag *d)
 		return err;
 	err = add_maps(s, pid, &a);
 	if (!procfs__alive(pid))
-		return diag__set(d, -ESRCH, "process %u ended before it could be attached", pid);
+		return ended(pid, d);
 	if (err < 0) {
 		diag__set(d, err, "cannot read the memory map of process %u: %s", pid, strerror(-err));
 		diag__hint(d, "run as root, or with CAP_SYS_PTRACE; see tapebpf doctor");
@@ -250,15 +260,30 @@ int session__add_pid(struct session *s, u32 pid, struct diag *d)
 
 struct users {
 	struct session *s;
-	u64 dev, ino;
-	u32 found;
+	struct stat st; /* of the binary */
+	u32 pid, found;
 };
+
+/*
+ * Files of two file systems may share a number. An overlay shows a file of its lower layer, which is the same to the
+ * kernel's uprobes, under the same number and another device: it is told by its size and time.
+ */
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && (a->st_dev == b->st_dev || (a->st_size == b->st_size &&
+		a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec));
+}
 
 static int match_map(void *ctx, const struct proc_map *m)
 {
 	struct users *u = ctx;
+	struct stat st;
 
-	return m->ino == u->ino;
+	if (m->ino != u->st.st_ino)
+		return 0;
+	__close_fd int fd = procfs__open_map(u->pid, m);
+
+	return fd >= 0 && !fstat(fd, &st) && same_file(&st, &u->st);
 }
 
 static int add_user(void *ctx, u32 pid)
@@ -267,6 +292,7 @@ static int add_user(void *ctx, u32 pid)
 	struct add_ctx a;
 	struct diag d;
 
+	u->pid = pid;
 	if (pid == (u32)getpid() || procfs__maps(pid, match_map, u) <= 0)
 		return 0;
 	if (attach__add_target(u->s->attach, pid, &d))
@@ -294,8 +320,11 @@ int session__add_binary(struct session *s, const char *path, struct diag *d)
 	struct users u = { .s = s };
 	int err = open_file(s, path, &f, d);
 
-	if (err)
+	if (err) {
+		if (!d->hint[0])
+			diag__hint(d, "give -b the path of a program or library (ELF) that may be read");
 		return err;
+	}
 	if (!f->elf->site_cnt && !f->elf->tape_site_cnt) {
 		diag__set(d, -ENOENT, "%s has no probes: %s", path,
 			  f->elf->looked_at ? f->elf->looked_at : "no usable note");
@@ -308,8 +337,8 @@ int session__add_binary(struct session *s, const char *path, struct diag *d)
 	d->text[0] = '\0';
 	if (!attach_file(s, f, -1, true, d))
 		return -EIO;
-	u.dev = f->elf->dev;
-	u.ino = f->elf->ino;
+	if (fstat(f->fd, &u.st))
+		return diag__set(d, -errno, "cannot stat %s: %s", path, strerror(errno));
 	procfs__each(add_user, &u);
 	note(s, "%s: %u processes now", path, u.found);
 	s->forever = true;

@@ -154,7 +154,7 @@ static int verify_file(struct verify *v, const char *path)
 	v->listed = 0;
 	err = tape_audit__run(path, on_defect, v, &r, &d);
 	if (err)
-		return cmd__fail(EXIT_FAILED, &d);
+		return cmd__fail_tape(&d);
 	if (v->json && !v->quiet)
 		print_json(v, &r);
 	else if (!v->quiet)
