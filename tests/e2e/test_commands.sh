@@ -62,9 +62,9 @@ fate_of_the_command()
 	need_root
 	need_target usdt_flat
 	for how in 'exit 7' 'kill -SEGV $$'; do
-		run_record -- sh -c "'$TARGETS/usdt_flat' 1 5; $how" || fail "$how: status $?"
+		run_record -b "$TARGETS/usdt_flat" -- sh -c "'$TARGETS/usdt_flat' 1 5; $how" || fail "$how: status $?"
 		cat record.err >>told
-		"$TAPEBPF" record --force --json -o j.tape -- sh -c "'$TARGETS/usdt_flat' 1 5; $how" >out 2>err || fail "$how: status $?"
+		"$TAPEBPF" record --force --json -o j.tape -b "$TARGETS/usdt_flat" -- sh -c "'$TARGETS/usdt_flat' 1 5; $how" >out 2>err || fail "$how: status $?"
 		cat out >>told.json
 	done
 	run_record -- "$TARGETS/usdt_flat" 1 5 || fail "status $?"

@@ -167,6 +167,28 @@ command_that_fails()
 	assert_eq "records of a script's program" 11 "$(total emitted)"
 }
 
+# What the process is called is asked at the attach: its records are looked at a moment later, when it may be gone.
+short_lived_target()
+{
+	need_root
+	need_target usdt_args
+	mkfifo hold
+	"$TARGETS/usdt_args" 3 hold <hold >target.out &
+	TARGET=$!
+	STARTED="$STARTED $TARGET"
+	exec 9>hold
+	wait_until 10 execed "$TARGET" || fail "no target"
+	start_record -p "$TARGET"
+	echo >&9
+	exec 9>&-
+	wait_target
+	wait_record
+	assert_eq "its names" 1 "$(count '"type":"process"' '"comm":"usdt_args"' '"exe":"/[^"]*/usdt_args"' '"cmdline":"[^"]* 3 hold')"
+	assert_eq "its thread's name" 1 "$(count '"type":"thread"' '"thread_name":"usdt_args"')"
+	assert_lossless
+	assert_verified
+}
+
 json()
 {
 	need_root
@@ -236,6 +258,7 @@ run_test lost_mappings
 run_test no_follow
 run_test split
 run_test command_that_fails
+run_test short_lived_target
 run_test json
 run_test quiet
 run_test two_recorders

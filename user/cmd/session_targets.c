@@ -240,7 +240,7 @@ int session__add_pid(struct session *s, u32 pid, struct diag *d)
 		return err;
 	}
 	if (a.with_probes)
-		return 0;
+		return model__process(s->model, pid, clock__mono_ns());
 	if (a.diag.text[0]) {
 		*d = a.diag;
 		return -EIO;

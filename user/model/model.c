@@ -108,6 +108,11 @@ static void other(struct model *m, const struct rec *r)
 	}
 }
 
+int model__process(struct model *m, u32 pid, u64 time_ns)
+{
+	return tasks__process(m, pid, time_ns);
+}
+
 int model__rec(struct model *m, const struct rec *r)
 {
 	if (__builtin_expect(!m->begin_ns, 0))

@@ -44,6 +44,12 @@ int model__add_file(struct model *m, const struct elf_file *f, u32 module, u32 f
 enum model_pair_role { MODEL_PAIR_NONE, MODEL_PAIR_BEGIN, MODEL_PAIR_END };
 enum model_pair_role model__pair_role(const struct model *m, u32 site, const void **pair);
 
+/*
+ * Describe a process now, while it can be asked: its first record is looked at a moment later, when it may be gone. 0 or
+ * -ENOMEM.
+ */
+int model__process(struct model *m, u32 pid, u64 time_ns);
+
 /* ingest's callback. Every program record is either stored or counted under one cause. */
 int model__rec(struct model *m, const struct rec *r);
 

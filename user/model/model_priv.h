@@ -278,6 +278,7 @@ u32 values__hit(struct model *m, struct probe_site *s, const struct wire_hit *h,
 int values__one(struct value *v, u16 field, u8 type, const u8 *payload, u32 bytes);
 
 /* tasks.c */
+int tasks__process(struct model *m, u32 pid, u64 ns);
 struct task *tasks__first_record(struct model *m, const struct rec *r, struct lane **lane);
 static inline struct task *tasks__of_page(struct model *m, const struct rec *r, struct lane **lane)
 {

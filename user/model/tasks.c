@@ -146,6 +146,11 @@ static struct proc *get_proc(struct model *m, u32 pid, u32 ns_pid, u64 ns)
 	return p;
 }
 
+int tasks__process(struct model *m, u32 pid, u64 ns)
+{
+	return get_proc(m, pid, 0, ns) ? 0 : -ENOMEM;
+}
+
 /* comm: as far as known, else NULL. */
 static struct task *new_task(struct model *m, struct proc *p, u32 tid, u32 ns_tid, u64 ns,
 			     const char *comm)
