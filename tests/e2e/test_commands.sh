@@ -14,7 +14,7 @@ full_output()
 	: >commands
 	for c in --help --version 'record --help' 'list --help' 'dump --usage' 'verify --help' 'doctor --help' doctor \
 		'doctor --json' 'dump f.tape' 'dump --tree f.tape' 'dump --json f.tape' 'verify f.tape' \
-		'verify --json f.tape' "list $TARGETS/usdt_flat" "list --json $TARGETS/usdt_flat" \
+		'verify --json f.tape' 'stats f.tape' 'export -f go -o - f.tape' "list $TARGETS/usdt_flat" "list --json $TARGETS/usdt_flat" \
 		"record --json -o g.tape --force -- $TARGETS/usdt_flat 1 20"; do
 		# words of $c are arguments
 		"$TAPEBPF" $c >/dev/full 2>err

@@ -147,7 +147,7 @@ static int run(struct input *in, const struct view *v)
 	if (err == -EPIPE)
 		return -EPIPE; /* whoever read has seen enough */
 	if (cmd__output_error())
-		return fail("cannot write the dump of", input__path(in, 0), -cmd__output_error());
+		return cmd__output_failed("the dump", cmd__output_error());
 	return err ? fail("cannot read", input__path(in, 0), err) : EXIT_DONE;
 }
 

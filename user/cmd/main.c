@@ -67,10 +67,12 @@ static void fill_standard_streams(void)
 			(void)!open("/dev/null", (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
 }
 
-/* Whoever calls exit: a command that returns here, or argp behind its help. */
+static int result; /* what a command that has returned said of itself */
+
+/* Whoever calls exit: a command that returns here, or argp behind its help. A command that failed has said why. */
 static void close_output(void)
 {
-	if (cmd__output_done("to standard output"))
+	if (!result && cmd__output_done("to standard output"))
 		_exit(EXIT_FAILED);
 }
 
@@ -94,9 +96,9 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(name, commands[i].name))
-			return commands[i].run(argc - 1, argv + 1);
+			return result = commands[i].run(argc - 1, argv + 1);
 	if (name[0] == '-')
-		return cmd_record(argc, argv);
+		return result = cmd_record(argc, argv);
 	fprintf(stderr, "tapebpf: no such command: ");
 	text__print(stderr, name, strlen(name));
 	fputs("\n  try: tapebpf --help; to record a command: tapebpf -- CMD ARG...\n", stderr);

@@ -200,7 +200,9 @@ int tape_file__name(struct tape_file_new *nf, char **out, struct diag *d)
 	if (err) {
 		free(*out);
 		*out = NULL;
-		return diag__set(d, err, "naming %s: %s", nf->path, strerror(-err));
+		diag__set(d, err, "naming %s: %s", nf->path, strerror(-err));
+		diag__hint(d, "choose another name with -o");
+		return err;
 	}
 	free(nf->temp);
 	free(nf->path);
