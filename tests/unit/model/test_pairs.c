@@ -277,7 +277,7 @@ static void signatures(void **state)
 	/* the end's id would be the begin's: it is end_id */
 	fix__expect(&f, "process 1 pid 100\nthread 1 \n"
 			"callsite 1 span 2 shop order (id:5 path:9 body:9 code:2 end_id:5 ok:1)\n"
-			"open 1 order parent 0 at 10 by T1 {id=42 path='a/b' body='hello'...0 "
+			"open 1 order parent 0 at 10 by T1 {id=42 path='a/b' body='hello'...9 "
 			"code=-2}\nenter 1 T1 at 10\n"
 			"value 1 end_id=42 T1 at 20\nvalue 1 ok=true T1 at 20\nexit 1 T1 at "
 			"20\nclose 1 at 20\n");
