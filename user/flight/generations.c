@@ -27,7 +27,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define FREE_CHUNKS 4 /* more than those are given back */
+#define FREE_CHUNKS 4 /* more than those and what a generation takes are given back */
 
 struct generations {
 	struct generations_opts o;
@@ -99,7 +99,7 @@ static void chunk__release(struct generations *g, struct chunk *c)
 
 static void chunk__free(struct generations *g, struct chunk *c)
 {
-	if (c->cap != CHUNK_BYTES || g->free_cnt >= FREE_CHUNKS) {
+	if (c->cap != CHUNK_BYTES || g->free_cnt >= FREE_CHUNKS + g->o.generation_bytes / CHUNK_BYTES) {
 		chunk__release(g, c);
 		return;
 	}

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+#
+# flight.sh - part of `run`: what a flight recorder costs while it keeps, and what a snapshot costs.
+
+# asked KEY: a number of its status.
+asked() {
+	"$tapebpf" status --json --socket "$out/flight.sock" | sed -n 's/.*"'"$1"'":\([0-9]*\).*/\1/p'
+}
+
+# start_flight ARGS...: sets recorder.
+start_flight() {
+	"$tapebpf" flight --socket "$out/flight.sock" --output-dir "$out" --no-final "$@" >"$out/flight.out" 2>"$out/flight.err" </dev/null 9>&- &
+	recorder=$!
+	for _ in $(seq 300); do
+		grep -q 'recording' "$out/flight.err" && return 0
+		kill -0 "$recorder" 2>/dev/null || break
+		sleep 0.1
+	done
+	note "flight: $(tail -n 1 "$out/flight.err")"
+	return 1
+}
+
+# The same program as for `record`: the recorder's CPU a record.
+flight_steady() {
+	local target before
+
+	mkfifo "$out/flight.go"
+	"$bin/bench_span" flight_span 2000000 <"$out/flight.go" >"$out/flight_span.out" &
+	target=$!
+	exec 9>"$out/flight.go"
+	if start_flight -p $target --ring-size 16M; then
+		before=$(asked cpu_ns)
+		echo >&9
+		wait_rounds "$out/flight_span.out" $target
+		sleep 0.5
+		echo "flight.cpu_ns $(($(asked cpu_ns) - before))" >>"$results"
+		echo "flight.records $(asked page_records)" >>"$results"
+		echo "flight.pss_kib $(($(asked pss_bytes) / 1024))" >>"$results"
+		cat "$out/flight_span.out" >>"$results"
+	fi
+	exec 9>&-
+	wait $target
+	stop
+	rm -f "$out/flight.go"
+}
+
+# Two threads flat out, a ring of 64 MiB, snapshots meanwhile.
+flight_flat() {
+	local target i
+
+	start_flight -b "$bin/bench_span" --ring-size 16M --size 64M --period 60s || return
+	"$bin/bench_span" flat-out "$seconds" >"$out/flat.out" &
+	target=$!
+	sleep $((seconds / 2))
+	for i in 1 2; do
+		"$tapebpf" snapshot --socket "$out/flight.sock" -o "$out/snap$i.tape" >/dev/null 2>"$out/snap$i.err"
+		sed -n 's/^emitted .* lost \([0-9]*\)$/flight_flat.lost \1/p' "$out/snap$i.err" >>"$results"
+		rm -f "$out/snap$i.tape"
+	done
+	echo "flight_flat.take_ms $(calc "$(asked capture_max_ns) / 1000000")" >>"$results"
+	echo "flight_flat.pss_kib $(($(asked pss_bytes) / 1024))" >>"$results"
+	wait $target
+	stop
+}
+
+flight_bench() {
+	[ -x "$bin/bench_flight" ] && "$bin/bench_flight" "$out/flight.snap" >>"$results"
+	[ "$(id -u)" = 0 ] && [ -x "$tapebpf" ] && [ -x "$bin/bench_span" ] || return 0
+	flight_steady
+	flight_flat
+}
+
+flight_rows() {
+	row "flight: keeping a record (copy alone)" "$(median flight_keep_ns)" ns "" "" "<= 2"
+	row "flight: recorder's CPU a record, tape.h" "$(calc "$(median flight.cpu_ns) / $(median flight.records)")" ns "$(per_record span_on)" \
+		"record" "<= 2"
+	row "flight: bytes a span in the ring" "$(median flight_bytes_span)" bytes "" "" "<= 22"
+	row "flight: taking 64 MiB, idle" "$(median flight_take_ms)" ms
+	row "flight: taking 64 MiB, two threads flat out" "$(median flight_flat.take_ms)" ms "" "" "<= 20"
+	row "flight: lost in snapshots meanwhile" "$(median flight_flat.lost)" records "" "" 0
+	row "flight: writing it as a tape, a span" "$(median flight_tape_ns)" ns "" "" "<= 60"
+	row "flight: writing it as a Go trace, a span" "$(median flight_go_ns)" ns "" "" "<= 120"
+	row "flight: memory (PSS), 10 MiB, rings 16 MiB a CPU" "$(calc "$(median flight.pss_kib) / 1024")" MiB "" "" "<= rings + 10 + 16"
+	row "flight: memory (PSS), 64 MiB" "$(calc "$(median flight_flat.pss_kib) / 1024")" MiB "" "" "<= rings + 64 + 16"
+}
