@@ -10,7 +10,7 @@
 
 #include "base/crc32c.h"
 #include "flight/recover.h"
-#include "flight/replay.h"
+#include "flight/snapshot_replay.h"
 #include "flight/ring_dir.h"
 
 #define MAX_GENS 8

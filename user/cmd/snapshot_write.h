@@ -4,7 +4,7 @@
 #define TAPEBPF_SNAPSHOT_WRITE_H
 
 #include "base/diag.h"
-#include "flight/replay.h"
+#include "flight/snapshot_replay.h"
 #include "flight/trigger.h"
 
 enum snapshot_format { SNAPSHOT_TAPE, SNAPSHOT_GO };

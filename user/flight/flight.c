@@ -11,7 +11,7 @@
  *     their header, and only those are looked into;
  *   - the pages of living threads as last read from outside (sheets.h): records that were not flushed yet, and, even where there is none, what is open;
  *   - begins of plain probe pairs that have left the ring (carry.h).
- * A snapshot is a list of references to generations and copies of the tables. Its replay (replay.c) is an ingest and a model of its own,
+ * A snapshot is a list of references to generations and copies of the tables. Its replay (snapshot_replay.c) is an ingest and a model of its own,
  * fed with everything at once: so records come in exact order of time, whatever the CPUs' rings did, without a hold-back.
  *
  * What a generation's start means, and which records a replay leaves out: generations.c. Loss: gaps in the pages' numbers are found

@@ -3,7 +3,7 @@
  * snapshot.h - what a flight recording held at one moment: everything that a replay needs, and nothing that still changes.
  *
  * Taken in the time it takes to count references and to copy the tables of who is who; then it may be replayed by another
- * thread while recording goes on (replay.h). Given back by the thread that records.
+ * thread while recording goes on (snapshot_replay.h). Given back by the thread that records.
  */
 #ifndef TAPEBPF_FLIGHT_SNAPSHOT_H
 #define TAPEBPF_FLIGHT_SNAPSHOT_H

@@ -8,7 +8,7 @@
 #define FLIGHT_WORLD_H
 
 #include "flight/flight.h"
-#include "flight/replay.h"
+#include "flight/snapshot_replay.h"
 #include "ingest/ingest.h"
 #include "model/model.h"
 #include "model/window.h"

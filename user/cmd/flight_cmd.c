@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* flight.c - `tapebpf flight`: the newest records of running programs, kept in memory, written when they are wanted. */
+/* flight_cmd.c - `tapebpf flight`: the newest records of running programs, kept in memory, written when they are wanted. */
 #include "base/text.h"
 #include "base/units.h"
 #include "cmd/cmd.h"

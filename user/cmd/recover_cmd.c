@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* recover.c - `tapebpf recover`: what a flight recorder with --dir that was killed has left, as a tape. */
+/* recover_cmd.c - `tapebpf recover`: what a flight recorder with --dir that was killed has left, as a tape. */
 #include "flight/recover.h"
 
 #include "base/text.h"

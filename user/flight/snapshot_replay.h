@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* replay.h - a snapshot through an ingest and a model of its own to a sink: a stream that begins and ends by itself. */
+/* snapshot_replay.h - a snapshot through an ingest and a model of its own to a sink: a stream that begins and ends by itself. */
 #ifndef TAPEBPF_FLIGHT_REPLAY_H
 #define TAPEBPF_FLIGHT_REPLAY_H
 

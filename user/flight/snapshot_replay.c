@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * replay.c - a snapshot through an ingest and a model of its own.
+ * snapshot_replay.c - a snapshot through an ingest and a model of its own.
  *
  * Everything is pushed before anything is passed on. So ingest's merge sees all sources at once and puts each record into its place in
  * time: a page that was flushed after a minute takes its first records back to the minute before, which a stream with a hold-back
@@ -12,7 +12,7 @@
  *
  * Left out are records of the kernel with a time up to the start of the oldest generation: stragglers (generations.c).
  */
-#include "flight/replay.h"
+#include "flight/snapshot_replay.h"
 
 #include "ingest/ingest.h"
 #include "model/model.h"
