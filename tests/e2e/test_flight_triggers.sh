@@ -84,9 +84,11 @@ policy()
 {
 	need_root
 	start_flight -b "$TARGETS/th_trigger" --no-final --on 'event:request.failed' --post 500ms \
-		--exec 'printf "%s|%s|%s\n" "$TAPEBPF_SNAPSHOT" "$TAPEBPF_TRIGGER" "$TAPEBPF_WHAT" >>ran'
+		--exec 'printf "%s|%s|%s\n" "$TAPEBPF_SNAPSHOT" "$TAPEBPF_TRIGGER" "$TAPEBPF_WHAT" >>ran; sleep 0.1; nice >priority'
 	start_target th_trigger event
 	wait_until 20 test -s ran || fail "the command did not run"
+	wait_until 20 test -s priority
+	assert_eq "not the recorder's precedence" "$(nice)" "$(cat priority)"
 	kill -TERM "$TARGET"
 	wait_target
 	stop_flight

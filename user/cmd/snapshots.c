@@ -50,7 +50,8 @@ struct snapshots {
 /* The recorder may have asked for precedence: this is not urgent. */
 static void step_back(void)
 {
-	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 0);
+	if (getpriority(PRIO_PROCESS, 0) < 0)
+		setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 0);
 }
 
 static void say_finished(struct snapshots *s)

@@ -8,6 +8,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 extern char **environ;
@@ -112,6 +113,13 @@ static int spawn(const char *command, char **env, pid_t *pid)
 	return err;
 }
 
+/* The recorder may have asked for precedence; what it runs has none. It leads a group, so what it has started already is meant too. */
+static void no_precedence(pid_t pid)
+{
+	if (getpriority(PRIO_PROCESS, 0) < 0)
+		setpriority(PRIO_PGRP, (id_t)pid, 0);
+}
+
 int policy_commands__start(struct policy_commands *c, const char *command, const struct trigger_fired *f,
 			   const struct policy_snapshot *s, struct diag *d)
 {
@@ -129,6 +137,7 @@ int policy_commands__start(struct policy_commands *c, const char *command, const
 		free(v.own[i]);
 	if (err)
 		return diag__set(d, -err, "cannot run the command of --exec: %s", strerror(err));
+	no_precedence(c->pid[c->cnt]);
 	c->cnt++;
 	return 0;
 }
