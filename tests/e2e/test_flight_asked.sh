@@ -40,6 +40,25 @@ signal_meanwhile()
 	wait_record
 }
 
-for t in go_of_many_threads signal_meanwhile; do
+# Whoever may connect is told why he gets nothing.
+stranger()
+{
+	need_root
+	command -v setpriv >/dev/null || skip "no setpriv here"
+	start_target th_flat 1 0 truth 2000
+	start_flight -p "$TARGET" --no-final
+	chmod 755 "$WORK"
+	chmod 666 sock
+	cp "$TAPEBPF" asker
+	for i in 1 2 3 4 5; do
+		setpriv --reuid 1234 --regid 1234 --clear-groups ./asker status --socket "$WORK/sock" 2>err
+		assert_eq "status for a stranger" 1 $?
+		assert_match "why" 'only root and the user who runs the recorder may ask' err
+	done
+	stop_flight
+	kill -TERM "$TARGET"
+}
+
+for t in stranger go_of_many_threads signal_meanwhile; do
 	run_test $t
 done

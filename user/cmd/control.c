@@ -400,11 +400,14 @@ int control__ask(int sock, const char *request, int fd, char **answer, size_t *b
 	int err = buf ? send_request(sock, request, fd) : -ENOMEM;
 	ssize_t n = 0;
 
-	/* a refusal may have come before we could ask */
+	/* a refusal may have come before we could ask; if it came before our question was read, a reset is told first, once */
 	if (!err || err == -EPIPE) {
-		do
+		bool reset = false;
+
+		do {
 			n = recv(sock, buf, CONTROL_MAX_BYTES, 0);
-		while (n < 0 && errno == EINTR);
+			reset = n < 0 && errno == ECONNRESET && !reset;
+		} while (n < 0 && (errno == EINTR || reset));
 		err = n < 0 ? -errno : 0;
 	}
 	if (!err && !n)
