@@ -59,6 +59,35 @@ stranger()
 	kill -TERM "$TARGET"
 }
 
-for t in stranger go_of_many_threads signal_meanwhile; do
+# A full disk: what asked is told, the recorder lives, --keep-total knows of the parts, and when there is room it goes on.
+disk_full()
+{
+	need_root
+	mkdir -p small
+	mount -t tmpfs -o size=1m none small 2>/dev/null || skip "no tmpfs can be mounted here"
+	start_target th_flat 1 0 truth 200
+	start_flight -p "$TARGET" --size 1M --no-final --on signal --cooldown 0s --keep-total 1M --output-dir "$WORK/small"
+	sleep 1.5
+	snapshot small/a.tape
+	assert_eq "status of a client" 1 $?
+	snapshot small/a.trace --format go
+	for i in 1 2 3; do
+		kill -USR2 "$FLIGHT"
+		wait_until 20 sh -c '[ "$(grep -c "No space left" record.err)" -ge '$i' ]' || fail "no word of failure $i"
+	done
+	mount -o remount,size=64m small
+	kill -USR2 "$FLIGHT"
+	wait_until 20 grep -q '^tapebpf: snapshot ' record.err || fail "none when there is room"
+	stop_flight 1
+	left=$(find small -name 'th_flat*.tape' | wc -l)
+	whole=$(find small -name 'th_flat*.tape' | sort | tail -n 1)
+	cp "$whole" whole.tape
+	umount small
+	assert_eq "left" 1 "$left"
+	assert_verified whole.tape
+	kill -TERM "$TARGET"
+}
+
+for t in disk_full stranger go_of_many_threads signal_meanwhile; do
 	run_test $t
 done

@@ -83,6 +83,8 @@ static void on_done(void *ctx, const struct snapshot_result *r)
 	t->asked = false;
 	if (policy__taken(t->policy, &s, r->replay.to_ns ? r->replay.to_ns : clock__mono_ns(), &d) && d.text[0])
 		complain(&d);
+	if (r->err)
+		flight_triggers__keep(t, r);
 }
 
 static bool ask_due(struct flight_triggers *t, u64 now_ns)
@@ -137,7 +139,8 @@ void flight_triggers__keep(struct flight_triggers *t, const struct snapshot_resu
 {
 	struct diag d = { 0 };
 
-	if (t && !r->err && r->path && policy__keep(t->policy, r->path, r->bytes, &d) && d.text[0])
+	/* a disk that is full leaves a part of a tape: that counts, or failures would fill what room the others get */
+	if (t && r->path && r->path[0] && (!r->err || r->bytes) && policy__keep(t->policy, r->path, r->bytes, &d) && d.text[0])
 		complain(&d);
 }
 

@@ -182,6 +182,7 @@ static int write_go(struct snapshot_write *w)
 		close(nf.fd);
 	} else if (w->fd < 0) {
 		tape_file__abandon(&nf);
+		w->res.bytes = 0;
 	} else {
 		close(w->fd);
 		w->fd = -1;
