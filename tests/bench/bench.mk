@@ -2,7 +2,7 @@
 
 BENCH := $(B)/tests/bench
 # Other rooms' own measurements (bench_ingest ...) are built by rules of theirs; these are the table's.
-BENCH_TARGETS := bench_empty bench_sdt bench_many empty_usdt bench_attach
+BENCH_TARGETS := bench_empty bench_sdt bench_many empty_usdt bench_attach bench_recorder
 ifneq ($(wildcard include/tape.h),)
 BENCH_TARGETS += bench_span
 endif

@@ -4,11 +4,17 @@
  * per record of the program; asserts nothing. For counts that do not depend on the machine's mood:
  *	valgrind --tool=callgrind --toggle-collect=go build/tests/bench/bench_recorder FILE
  *
- *	bench_recorder FILE [one|two|two-short|hits|hits-short|all [ROUNDS]]	FILE: the tape, overwritten (on the disk that counts)
+ *	bench_recorder FILE [one|two|two-short|hits|hits-short|triggers|triggers-none|window|all [ROUNDS]]
+ *		FILE: the tape, overwritten (on the disk that counts)
+ *
+ * triggers: the same records decoded for triggers of `flight` instead, where the spans are those that a trigger watches, and
+ * where they are none of them. window: to the tape through the window that rotation wants.
  */
 #include "../unit/ingest/page_sim.h"
+#include "flight/trigger.h"
 #include "ingest/ingest.h"
 #include "model/model.h"
+#include "model/window.h"
 #include "tape/tape_sink.h"
 #include <stdio.h>
 #include <time.h>
@@ -32,6 +38,9 @@ struct bench {
 };
 
 static u32 rounds = 200;
+
+/* What stands behind the model. */
+enum target { TO_TAPE, TO_WINDOW, TO_TRIGGERS, TO_OTHER_TRIGGERS };
 
 static int on_rec(void *ctx, const struct rec *r)
 {
@@ -116,13 +125,31 @@ static void hits(struct bench *b)
 	go(b, (const u8 *)h, HITS, sizeof(h[0]));
 }
 
-static void run(const char *name, const char *path, void (*round)(struct bench *), u32 threads, u64 hold_ns)
+static void on_fired(void *ctx, const struct trigger_fired *f)
+{
+}
+
+/* None of them fires: what is measured is the looking. */
+static struct trigger_set *triggers(bool watched)
+{
+	struct trigger_set *s = trigger_set__new(on_fired, NULL);
+	struct expr_error e;
+
+	if (!s || trigger_set__add(s, watched ? "span:work>1h" : "span:other>50ms", &e) || trigger_set__add(s, "event:level>=error", &e))
+		exit(1);
+	return s;
+}
+
+static void run(const char *name, const char *path, void (*round)(struct bench *), u32 threads, u64 hold_ns,
+		enum target to)
 {
 	struct bench *b = calloc(1, sizeof(*b));
 	struct tape_writer_opts wo = { .sz = sizeof(wo), .base_mono_ns = 1, .force = true };
 	struct ingest_ops ops = { .rec = on_rec, .module_link = module_link, .ctx = b };
 	struct ingest_opts io = { .sz = sizeof(io), .hold_ns = hold_ns };
 	struct elf_file f = { .site_cnt = 1, .site = &probe, .tape_site_cnt = 1, .tape_site = &site, .module_addr = LINK };
+	struct trigger_set *set = NULL;
+	struct window *win = NULL;
 	struct tape_sink *s;
 	struct sink k;
 	struct diag d;
@@ -134,6 +161,15 @@ static void run(const char *name, const char *path, void (*round)(struct bench *
 		exit(1);
 	s = tape_sink__new(b->w, NULL);
 	k = tape_sink__sink(s);
+	if (to == TO_WINDOW) {
+		win = window__new(NULL);
+		if (!win || window__begin(win, &k, 1))
+			exit(1);
+		k = window__sink(win);
+	} else if (to != TO_TAPE) {
+		set = triggers(to == TO_TRIGGERS);
+		k = trigger_set__sink(set);
+	}
 	b->in = ingest__new(&ops, &io);
 	b->m = model__new(&k, 1, NULL);
 	b->now = NSEC_PER_SEC;
@@ -152,6 +188,8 @@ static void run(const char *name, const char *path, void (*round)(struct bench *
 	tape_writer__close(b->w, &d);
 	ingest__free(b->in);
 	model__free(b->m);
+	window__free(win);
+	trigger_set__free(set);
 	free(b);
 }
 
@@ -166,14 +204,20 @@ int main(int argc, char **argv)
 		rounds = strtoul(argv[3], NULL, 0);
 	/* held for a moment only; and until memory is short, as under a flood (with few rounds, what is left then counts less) */
 	if (all || !strcmp(what, "one"))
-		run("spans of one thread", argv[1], spans, 1, 1000);
+		run("spans of one thread", argv[1], spans, 1, 1000, TO_TAPE);
 	if (all || !strcmp(what, "two"))
-		run("spans of two", argv[1], spans, 2, 1000);
+		run("spans of two", argv[1], spans, 2, 1000, TO_TAPE);
 	if (all || !strcmp(what, "two-short"))
-		run("spans, memory short", argv[1], spans, 2, 1000 * NSEC_PER_SEC);
+		run("spans, memory short", argv[1], spans, 2, 1000 * NSEC_PER_SEC, TO_TAPE);
 	if (all || !strcmp(what, "hits"))
-		run("hits", argv[1], hits, 2, 1000);
+		run("hits", argv[1], hits, 2, 1000, TO_TAPE);
 	if (all || !strcmp(what, "hits-short"))
-		run("hits, memory short", argv[1], hits, 2, 1000 * NSEC_PER_SEC);
+		run("hits, memory short", argv[1], hits, 2, 1000 * NSEC_PER_SEC, TO_TAPE);
+	if (all || !strcmp(what, "window"))
+		run("spans, a window", argv[1], spans, 2, 1000, TO_WINDOW);
+	if (all || !strcmp(what, "triggers"))
+		run("spans, all watched", argv[1], spans, 2, 1000, TO_TRIGGERS);
+	if (all || !strcmp(what, "triggers-none"))
+		run("spans, none watched", argv[1], spans, 2, 1000, TO_OTHER_TRIGGERS);
 	return 0;
 }

@@ -178,7 +178,7 @@ struct rotation_part rotation__rest(const struct rotation *r, u64 emitted, u64 s
 static struct clock_pair turn_time(const struct rotation *r, const struct session *s)
 {
 	struct clock_pair p;
-	u64 ns = MAX(session__passed_ns(s), window__last_ns(r->window));
+	u64 ns = MAX(session__stream_ns(s), window__last_ns(r->window));
 
 	clock__pair(&p);
 	p.real_ns -= (s64)(p.mono_ns - ns);

@@ -256,11 +256,6 @@ struct snapshot *session__snapshot(struct session *s)
 	return snap;
 }
 
-u64 session__passed_ns(const struct session *s)
-{
-	return ingest__passed_ns(s->ingest);
-}
-
 int session__tell_losses(struct session *s)
 {
 	int err = tell_losses(s, clock__mono_ns());

@@ -61,11 +61,9 @@ int session__watch(struct session *s, int fd);
  * not enough memory, or an error of the kernel's side (errno). The names in it are the session's: release it before. */
 struct snapshot *session__snapshot(struct session *s);
 struct flight *session__flight(struct session *s);
-/* The sinks have heard of everything up to this time. */
+/* The sinks have heard of everything up to this time: what comes with an earlier one is late. 0: of nothing yet. */
 u64 session__stream_ns(const struct session *s);
 
-/* The stream has been passed on up to this time: what comes with an earlier one is late. 0: nothing yet. */
-u64 session__passed_ns(const struct session *s);
 /* Tell the sinks of all losses that are known by now, so that they and the totals agree. */
 int session__tell_losses(struct session *s);
 

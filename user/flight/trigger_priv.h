@@ -6,11 +6,13 @@
 
 #include "base/nearmap.h"
 #include "flight/trigger.h"
+#include "model/pool.h"
 
 #include <stdio.h>
 
 #define WATCH_NEAR_SITES 64
-#define WATCH_MAX_FIELDS CALLSITE_MAX_FIELDS
+#define WATCH_FEW_VALUES 4 /* without the heap */
+#define WATCH_ROOM_BYTES 64 /* of their texts */
 
 struct trigger {
 	enum trigger_kind kind;
@@ -38,8 +40,10 @@ struct watch_span {
 	u64 open_ns, busy_ns, busy_since_ns;
 	u32 entries;
 	u64 opens; /* that have not fired yet */
-	u32 value_cnt;
-	struct value *value; /* each text on the heap */
+	u32 value_cnt, room_used;
+	struct value *value; /* few, or on the heap; their texts in room, or on the heap */
+	struct value few[WATCH_FEW_VALUES];
+	char room[WATCH_ROOM_BYTES];
 };
 
 struct trigger_set {
@@ -51,6 +55,7 @@ struct trigger_set {
 	struct watch_site *near_site[WATCH_NEAR_SITES];
 	struct idmap sites;
 	struct nearmap spans;
+	struct pool pool; /* of struct watch_span */
 	struct watch_span *open_list, **open_end;
 	struct trigger_stats st;
 	char what[1024];

@@ -17,6 +17,7 @@
 void watch__init(struct trigger_set *s)
 {
 	s->open_end = &s->open_list;
+	pool__init(&s->pool, sizeof(struct watch_span));
 }
 
 /* --- callsites --------------------------------------------------------------------------------------------- */
@@ -73,38 +74,50 @@ static bool has_text(const struct value *v)
 	return v->type == WIRE_T_STR || v->type == WIRE_T_BYTES || v->type == WIRE_T_ERROR;
 }
 
-static void free_value(struct value *v)
+static bool in_room(const struct watch_span *w, const char *text)
 {
-	if (has_text(v))
+	return text >= w->room && text < w->room + sizeof(w->room);
+}
+
+static void free_value(const struct watch_span *w, const struct value *v)
+{
+	if (has_text(v) && !in_room(w, v->text))
 		free((void *)v->text);
 }
 
-static bool copy_value(struct value *to, const struct value *v)
+static bool copy_value(struct watch_span *w, struct value *to, const struct value *v)
 {
-	char *text;
+	u32 bytes = has_text(v) && v->text ? v->text_bytes : 0;
+	char *text = NULL;
 
 	*to = *v;
 	if (!has_text(v))
 		return true;
-	to->text = NULL;
-	if (!v->text_bytes || !v->text) {
-		to->text_bytes = 0;
-		return true;
+	if (bytes && bytes <= sizeof(w->room) - w->room_used) {
+		text = w->room + w->room_used;
+		w->room_used += bytes;
+	} else if (bytes) {
+		text = malloc(bytes);
+		if (!text)
+			return false;
 	}
-	text = malloc(v->text_bytes);
-	if (!text)
-		return false;
-	to->text = memcpy(text, v->text, v->text_bytes);
+	to->text_bytes = bytes;
+	to->text = bytes ? memcpy(text, v->text, bytes) : NULL;
 	return true;
 }
 
 /* Room for one more. NULL: no memory. */
 static struct value *more_values(struct watch_span *w)
 {
-	struct value *more = realloc(w->value, (w->value_cnt + 1) * sizeof(*more));
+	struct value *more;
 
+	if (w->value_cnt < WATCH_FEW_VALUES)
+		return &w->few[w->value_cnt];
+	more = realloc(w->value == w->few ? NULL : w->value, (w->value_cnt + 1) * sizeof(*more));
 	if (!more)
 		return NULL;
+	if (w->value == w->few)
+		memcpy(more, w->few, sizeof(w->few));
 	w->value = more;
 	return &more[w->value_cnt];
 }
@@ -115,17 +128,17 @@ static bool set_value(struct watch_span *w, const struct value *v)
 	struct value new, *place;
 	u32 i = 0;
 
-	if (!copy_value(&new, v))
+	if (!copy_value(w, &new, v))
 		return false;
 	while (i < w->value_cnt && w->value[i].field != v->field)
 		i++;
 	place = i < w->value_cnt ? &w->value[i] : more_values(w);
 	if (!place) {
-		free_value(&new);
+		free_value(w, &new);
 		return false;
 	}
 	if (i < w->value_cnt)
-		free_value(place);
+		free_value(w, place);
 	else
 		w->value_cnt++;
 	*place = new;
@@ -156,9 +169,10 @@ static void free_span(struct trigger_set *s, struct watch_span *w)
 {
 	unlist(s, w);
 	for (u32 i = 0; i < w->value_cnt; i++)
-		free_value(&w->value[i]);
-	free(w->value);
-	free(w);
+		free_value(w, &w->value[i]);
+	if (w->value != w->few)
+		free(w->value);
+	pool__put(&s->pool, w);
 }
 
 void watch__done(struct trigger_set *s)
@@ -173,6 +187,7 @@ void watch__done(struct trigger_set *s)
 		free(site);
 	nearmap__done(&s->spans);
 	idmap__done(&s->sites);
+	pool__done(&s->pool);
 }
 
 /* --- firing ------------------------------------------------------------------------------------------------ */
@@ -230,18 +245,27 @@ static struct expr_subject subject_of(const struct watch_span *w, u64 ns)
 
 static void watch(struct trigger_set *s, const struct watch_site *site, const struct span_open *o)
 {
-	struct watch_span *w = calloc(1, sizeof(*w));
+	struct watch_span *w = pool__get(&s->pool);
 
-	if (!w || !copy_opening(w, o) || nearmap__add(&s->spans, o->span, w)) {
-		if (w)
-			free_span(s, w);
+	if (!w) {
 		s->st.unwatched++;
 		return;
 	}
+	/* member by member: the rest is not worth clearing */
+	w->next = NULL;
+	w->pprev = NULL;
 	w->site = site;
 	w->thread = o->thread;
 	w->open_ns = o->time_ns;
+	w->busy_ns = w->busy_since_ns = 0;
+	w->entries = w->value_cnt = w->room_used = 0;
+	w->value = w->few;
 	w->opens = site->opens;
+	if (!copy_opening(w, o) || nearmap__add(&s->spans, o->span, w)) {
+		free_span(s, w);
+		s->st.unwatched++;
+		return;
+	}
 	if (!w->opens)
 		return;
 	w->pprev = s->open_end;
@@ -325,6 +349,20 @@ static int on_event(void *ctx, const struct event *e)
 	return 0;
 }
 
+static int on_begin(void *ctx, const struct span_open *o)
+{
+	on_open(ctx, o);
+	return on_enter(ctx, o->span, o->thread, o->time_ns);
+}
+
+static int on_end(void *ctx, u64 span, struct thread *t, u64 ns)
+{
+	if (!find(ctx, span))
+		return 0;
+	on_exit_span(ctx, span, t, ns, SINK_OWN);
+	return on_close(ctx, span, ns, ns, SINK_OWN);
+}
+
 struct sink trigger_set__sink(struct trigger_set *s)
 {
 	static const struct sink_ops ops = {
@@ -334,6 +372,8 @@ struct sink trigger_set__sink(struct trigger_set *s)
 		.span_close = on_close,
 		.span_value = on_value,
 		.event = on_event,
+		.span_begin = on_begin,
+		.span_end = on_end,
 	};
 
 	return (struct sink){.ops = &ops, .ctx = s};

@@ -364,6 +364,41 @@ static void as_many_as_there_may_be(void **state)
 	stop(&s);
 }
 
+/* More and longer ones than a span has room for, and said again. */
+static void many_and_long_values(void **state)
+{
+	static struct callsite wide = {.id = 9, .is_span = 1, .name = "wide", .target = "", .module = "", .file = "", .field_cnt = 9,
+				       .field = {{"a"}, {"b"}, {"c"}, {"d"}, {"e"}, {"f"}, {"g"}, {"h"}, {"i"}}};
+	static char text[300];
+	struct value v[9];
+	struct span_open o = {.span = 1, .callsite = &wide, .thread = &thread, .value = v, .value_cnt = 8};
+	struct expr_error err;
+	struct story s;
+
+	start(&s, "span:wide>1ms a=~'^x{300}$' and h=~'^x{300}$' and b=='' and c==short and i==last and g==7", NULL);
+	memset(text, 'x', sizeof(text));
+	for (u16 i = 0; i < 9; i++)
+		v[i] = (struct value){.field = i, .type = WIRE_T_STR, .text = text, .text_bytes = sizeof(text)};
+	v[1].text_bytes = 0;
+	v[6] = (struct value){.field = 6, .type = WIRE_T_U64, .u = 7};
+	assert_int_equal(s.in.ops->span_begin(s.in.ctx, &o), 0);
+	for (u32 round = 0; round < 20; round++) {
+		v[8].text = round < 19 ? "first" : "last";
+		v[8].text_bytes = (u32)strlen(v[8].text);
+		v[2].text = "short";
+		v[2].text_bytes = 5;
+		assert_int_equal(s.in.ops->span_value(s.in.ctx, 1, &wide, &v[8], &thread, 0), 0);
+		assert_int_equal(s.in.ops->span_value(s.in.ctx, 1, &wide, &v[2], &thread, 0), 0);
+	}
+	assert_int_equal(s.in.ops->span_end(s.in.ctx, 1, &thread, 2 * MS), 0);
+	assert_int_equal(trigger_set__fired(s.set, 0), 1);
+	assert_non_null(strstr(s.log, "span wide TRACE 2ms, busy 2ms,"));
+	assert_int_equal(trigger_set__add(s.set, "exit", &err), 0);
+	o.span = 2; /* freed at the end */
+	assert_int_equal(s.in.ops->span_begin(s.in.ctx, &o), 0);
+	stop(&s);
+}
+
 static void thousands_of_open_spans(void **state)
 {
 	struct trigger_stats st;
@@ -399,6 +434,7 @@ int main(void)
 		cmocka_unit_test(texts_of_any_length_are_cut_clean),
 		cmocka_unit_test(wrong_texts),
 		cmocka_unit_test(as_many_as_there_may_be),
+		cmocka_unit_test(many_and_long_values),
 		cmocka_unit_test(thousands_of_open_spans),
 	};
 
