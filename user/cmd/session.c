@@ -31,6 +31,8 @@
 
 static void tell_end(struct session *s, const struct wire_life *l, size_t bytes)
 {
+	if (l->head.kind >= WIRE_FORK && l->head.kind <= WIRE_EXIT)
+		s->lives_told = true;
 	if (l->head.kind == WIRE_EXIT && s->opts.process_end && bytes >= sizeof(*l) && l->flags & WIRE_LIFE_PROCESS)
 		s->opts.process_end(s->opts.ctx, l);
 }

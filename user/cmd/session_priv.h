@@ -17,6 +17,9 @@ struct session {
 	bool decode;	       /* somebody listens to the model */
 	bool forever, running, stopped;
 	char no_probes[512]; /* why the command's own file has none */
+	bool lives_told; /* a process came, went or exec'ed since target_cnt was counted */
+	u32 target_cnt;
+	u64 next_count_ns;
 	u64 next_idle_ns, next_loss_ns, last_loss_ns;
 	u64 counter[WIRE_C_MAX]; /* as last told to the model */
 };

@@ -378,9 +378,20 @@ int session__add_child(struct session *s, u32 pid, const char *path, char *const
 	return 0;
 }
 
+/* Counting walks a map of the kernel's, which costs as much as a round does otherwise: only when somebody came or went, and now and
+ * then for the one whose end was lost. */
+#define COUNT_NS NSEC_PER_SEC
+
 u32 session__targets(struct session *s)
 {
-	return attach__targets(s->attach);
+	u64 now = clock__mono_ns();
+
+	if (!s->lives_told && now < s->next_count_ns)
+		return s->target_cnt;
+	s->lives_told = false;
+	s->next_count_ns = now + COUNT_NS;
+	s->target_cnt = attach__targets(s->attach);
+	return s->target_cnt;
 }
 
 bool session__forever(const struct session *s)
