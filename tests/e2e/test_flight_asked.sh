@@ -88,6 +88,23 @@ disk_full()
 	kill -TERM "$TARGET"
 }
 
-for t in disk_full stranger go_of_many_threads signal_meanwhile; do
+# What is missing of a snapshot is missing for a reason.
+cause_of_loss()
+{
+	need_root
+	start_target th_flat 4 0 truth 20
+	start_flight -p "$TARGET" --size 4M --ring-size 64k --no-final
+	sleep 1
+	for i in 1 2 3 4 5; do
+		must_snapshot "$i.tape"
+	done
+	stop_flight
+	kill -TERM "$TARGET"
+	cat [1-5].tape.err >said
+	assert_match "some is lost" '^lost [1-9][0-9]*: ring_full' said
+	assert_eq "lost for no reason" 0 "$(grep -c '^lost .*: unknown' said)"
+}
+
+for t in cause_of_loss disk_full stranger go_of_many_threads signal_meanwhile; do
 	run_test $t
 done

@@ -287,13 +287,17 @@ void flight__clock(struct flight *f, u64 ticks, u64 mono_ns)
 void flight__mark(struct flight *f, const struct wire_page_val *v, u32 tid, int cause, bool dead, u64 now_ns)
 {
 	struct flight_mark m = { .id = v->id, .seen = v->seen, .cause = (u32)cause, .dead = dead };
+	bool news = sheets__mark(&f->sheets, v->pid, tid, v->id, v->seen, dead, now_ns, &m.next);
 
-	if (!sheets__mark(&f->sheets, v->pid, tid, v->id, v->seen, dead, now_ns, &m.next))
+	if (!sheets__cause(&f->sheets, v->pid, tid, v->id, cause, f->st.ring.sealed + 1) && !news)
 		return;
+	if (news)
+		f->st.lost[cause >= 0 && cause < LOSS_MAX ? cause : LOSS_UNKNOWN] += v->seen - m.next;
+	else
+		m.seen = m.next = 0;
 	m.head = own_head(FLIGHT_MARK, sizeof(m), now_ns);
 	m.head.pid = v->pid;
 	m.head.tid = tid;
-	f->st.lost[cause >= 0 && cause < LOSS_MAX ? cause : LOSS_UNKNOWN] += v->seen - m.next;
 	append(f, &m, sizeof(m));
 }
 

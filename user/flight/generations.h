@@ -36,7 +36,7 @@ struct flight_loss {
 /* The kernel's mark of a page: its records up to `seen` were emitted. */
 struct flight_mark {
 	struct wire_head head; /* pid, tid: the owner */
-	u64 id, seen;
+	u64 id, seen; /* seen 0: no more than the cause of what is found to be missing */
 	u64 next; /* number just past the last one that had arrived by then */
 	u32 cause;
 	u32 dead;

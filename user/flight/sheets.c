@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "flight/sheets.h"
 
+#include "base/codes.h"
 #include "flight/generations.h"
 
 #include <errno.h>
@@ -344,6 +345,17 @@ bool sheets__mark(struct sheets *s, u32 pid, u32 tid, u64 id, u64 seen, bool dea
 	if (dead && !sh->dead_ns)
 		sheet__end(s, sh, now_ns);
 	return news;
+}
+
+bool sheets__cause(struct sheets *s, u32 pid, u32 tid, u64 id, int cause, u64 gen)
+{
+	struct sheet *sh = cause == LOSS_UNKNOWN ? NULL : find(s, pid, tid, id);
+
+	if (!sh || (sh->cause == cause && sh->cause_told == gen))
+		return false;
+	sh->cause = cause;
+	sh->cause_told = gen;
+	return true;
 }
 
 int sheets__take(const struct sheets *s, struct partial ***out)

@@ -27,6 +27,8 @@ struct sheet {
 	u32 pid, tid;
 	u64 next_num; /* just past the last record that has arrived */
 	u64 marked;   /* the kernel's mark, as last stored */
+	u64 cause_told; /* sheets__cause */
+	int cause;
 	u64 dead_ns;  /* its thread has ended, or given it back; 0: it lives */
 	u32 flush_seq; /* of the latest batch that its thread flushed, if flushed */
 	bool flushed;
@@ -66,6 +68,12 @@ void sheets__sweep(struct sheets *s, u64 before_ns);
 
 /* The kernel's mark. true: it tells of records that have not arrived, and had not been told; *next as in struct flight_mark. */
 bool sheets__mark(struct sheets *s, u32 pid, u32 tid, u64 id, u64 seen, bool dead, u64 now_ns, u64 *next);
+
+/*
+ * What a page's losses come from, as the kernel's mark says of the latest. true: to be stored, once in each generation (the gen'th, from 1): the
+ * gaps that it explains are found by their numbers, long after the mark itself was news.
+ */
+bool sheets__cause(struct sheets *s, u32 pid, u32 tid, u64 id, int cause, u64 gen);
 
 /* All partial pages, a reference each. Returns the number, or -ENOMEM; *out is malloc'ed. */
 int sheets__take(const struct sheets *s, struct partial ***out);

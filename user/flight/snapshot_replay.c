@@ -119,7 +119,8 @@ static void push_mark(struct replay *p, const struct flight_mark *m)
 {
 	int cause = m->cause < LOSS_MAX ? (int)m->cause : LOSS_UNKNOWN;
 
-	ingest__expect(p->in, m->head.pid, m->head.tid, m->id, m->next);
+	if (m->seen)
+		ingest__expect(p->in, m->head.pid, m->head.tid, m->id, m->next);
 	ingest__mark(p->in, m->head.pid, m->head.tid, m->id, m->seen, cause, false);
 }
 
