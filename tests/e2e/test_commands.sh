@@ -11,10 +11,12 @@ full_output()
 	[ -c /dev/full ] || skip "no /dev/full"
 	need_target usdt_flat
 	"$TAPEBPF" -q -o f.tape -- "$TARGETS/usdt_flat" 1 20 >/dev/null || fail "record: status $?"
-	: >commands
+	need_target usdt_pairs
+	"$TAPEBPF" -q -o s.tape -- "$TARGETS/usdt_pairs" 3 >/dev/null || fail "record of spans: status $?"
 	for c in --help --version 'record --help' 'list --help' 'dump --usage' 'verify --help' 'doctor --help' doctor \
 		'doctor --json' 'dump f.tape' 'dump --tree f.tape' 'dump --json f.tape' 'verify f.tape' \
-		'verify --json f.tape' 'stats f.tape' 'export -f go -o - f.tape' "list $TARGETS/usdt_flat" "list --json $TARGETS/usdt_flat" \
+		'verify --json f.tape' 'stats s.tape' 'stats --json s.tape' 'flame s.tape' 'flame --folded s.tape' \
+		'flame -o - s.tape' 'export --format go -o - s.tape' "list $TARGETS/usdt_flat" "list --json $TARGETS/usdt_flat" \
 		"record --json -o g.tape --force -- $TARGETS/usdt_flat 1 20"; do
 		# words of $c are arguments
 		"$TAPEBPF" $c >/dev/full 2>err

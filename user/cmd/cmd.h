@@ -38,6 +38,8 @@ int cmd__output_error(void);
 
 /* "cannot write WHAT: ERR", once for the whole run. EXIT_FAILED. */
 int cmd__output_failed(const char *what, int err);
+/* The command has said itself what became of its output. */
+void cmd__output_told(void);
 
 /* Flush and tell: EXIT_DONE, also where a reader closed the pipe (it has seen enough), or EXIT_FAILED. */
 int cmd__output_done(const char *what);

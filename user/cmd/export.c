@@ -264,7 +264,7 @@ int cmd_export(int argc, char **argv)
 	path = e.output ? e.output : name;
 	if (!path)
 		return EXIT_FAILED;
-	err = export_to(&e, strcmp(path, "-") ? path : NULL, &status, &d);
+	err = export_to(&e, path, &status, &d);
 	input_opts__done(&e.input);
 	if (err == -EPIPE)
 		return EXIT_DONE;

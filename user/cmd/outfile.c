@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/outfile.h"
 
+#include "cmd/cmd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -18,6 +20,8 @@ int outfile__open(struct outfile *o, const char *path, struct diag *d)
 {
 	struct stat st;
 
+	if (path && !strcmp(path, "-"))
+		path = NULL;
 	*o = (struct outfile){ .f = stdout, .path = path };
 	if (!path)
 		return 0;
@@ -46,6 +50,8 @@ int outfile__open_new(struct outfile *o, const char *path, bool force, struct di
 	struct stat st;
 	int err;
 
+	if (path && !strcmp(path, "-"))
+		path = NULL;
 	if (path && !force && lstat(path, &st) == 0 && !S_ISCHR(st.st_mode) && !S_ISFIFO(st.st_mode))
 		return cannot(d, path, -EEXIST);
 	err = outfile__open(o, path, d);
@@ -83,6 +89,8 @@ int outfile__done(struct outfile *o, struct diag *d)
 		err = give_name(o);
 	if (err && err != -EPIPE)
 		cannot(d, o->path ? o->path : "the output", err);
+	if (err && !o->path)
+		cmd__output_told();
 	if (err && o->part)
 		unlink(o->part);
 	free(o->part);

@@ -13,7 +13,7 @@
 
 struct outfile {
 	FILE *f;
-	const char *path; /* NULL: standard output */
+	const char *path; /* NULL or "-": standard output */
 	char *part;	  /* NULL: written to directly */
 	bool keep;	  /* what exists is not replaced */
 };

@@ -30,6 +30,11 @@ int cmd__output_error(void)
 	return first_error;
 }
 
+void cmd__output_told(void)
+{
+	told = true;
+}
+
 int cmd__output_failed(const char *what, int err)
 {
 	struct diag d = { 0 };
