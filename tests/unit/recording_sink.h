@@ -23,6 +23,7 @@
  *	follows SPAN SPAN Tn at NS
  *	event NAME parent SPAN at NS by Tn [{FIELD=VALUE ...}]
  *	loss CAUSE COUNT
+ *	trigger TEXT
  *
  * With `quiet`, callsites, processes and threads are left out. fail: what the next calls return.
  */
@@ -270,6 +271,14 @@ static inline int recording__loss(void *ctx, const struct loss *l)
 	return r->fail;
 }
 
+static inline int recording__trigger(void *ctx, const struct sink_trigger *t)
+{
+	struct recording *r = ctx;
+
+	recording__put(r, "trigger %s\n", t->trigger);
+	return r->fail;
+}
+
 static inline int recording__begin(void *ctx, const struct span_open *o)
 {
 	recording__open(ctx, o);
@@ -299,6 +308,7 @@ static inline struct sink recording__sink(struct recording *r)
 		.span_follows = recording__follows,
 		.event = recording__event,
 		.loss = recording__loss,
+		.trigger = recording__trigger,
 	};
 
 	whole = ops;

@@ -418,6 +418,13 @@ static int on_loss(void *ctx, const struct loss *l)
 	return TELL(s, loss, l);
 }
 
+static int on_trigger(void *ctx, const struct sink_trigger *t)
+{
+	struct slices *s = ctx;
+
+	return TELL(s, trigger, t);
+}
+
 struct sink slices__sink(struct slices *s)
 {
 	static const struct sink_ops ops = {
@@ -425,6 +432,7 @@ struct sink slices__sink(struct slices *s)
 		.thread_end = on_thread_end, .span_open = on_open,	    .span_enter = on_enter,
 		.span_exit = on_exit_span,   .span_close = on_close,	    .span_value = on_value,
 		.span_follows = on_follows,  .event = on_event,		    .loss = on_loss,
+		.trigger = on_trigger,
 	};
 
 	return (struct sink){ &ops, s };

@@ -76,6 +76,8 @@ struct slices_ops {
 	int (*event)(void *ctx, const struct event *e, struct slice_thread *t, u64 time_ns);
 	/* called when records are known to be lost */
 	int (*loss)(void *ctx, const struct loss *l);
+	/* called when the recording says why it was written: anywhere, its time lies within the recording */
+	int (*trigger)(void *ctx, const struct sink_trigger *t);
 };
 
 struct slices_opts {

@@ -186,13 +186,18 @@ static int on_loss(void *ctx, const struct loss *l)
 	return OUT((struct filter *)ctx, loss, l);
 }
 
+static int on_trigger(void *ctx, const struct sink_trigger *t)
+{
+	return OUT((struct filter *)ctx, trigger, t);
+}
+
 struct sink filter__sink(struct filter *f)
 {
 	static const struct sink_ops ops = {
 		.callsite = on_callsite, .process = on_process, .process_end = on_process_end, .thread = on_thread,
 		.thread_end = on_thread_end, .span_open = on_open, .span_enter = on_enter, .span_exit = on_exit_span,
 		.span_close = on_close, .span_value = on_value, .span_follows = on_follows, .event = on_event,
-		.loss = on_loss,
+		.loss = on_loss, .trigger = on_trigger,
 	};
 
 	return (struct sink){ &ops, f };

@@ -361,12 +361,15 @@ struct sink gotrace__sink(struct gotrace *g)
 int gotrace__finish(struct gotrace *g)
 {
 	int err = slices__finish(g->slices);
+	struct gproc *last = g->procs ? g->procs : &g->nobody;
 
 	if (g->err)
 		return g->err;
 	/* gives what is left open its length, and a trace of nothing something to be read */
 	if (!err && (g->left_open || (!g->item_cnt && !g->started)))
-		err = gotrace__note(g, g->procs ? g->procs : &g->nobody, NOTE_RECORDING, g->last_ns, "ends here");
+		err = gotrace__note(g, last, NOTE_RECORDING, g->last_ns, "ends here");
+	for (u32 i = 0; !err && i < g->trigger_cnt; i++)
+		err = gotrace__note(g, last, NOTE_TRIGGER, g->last_ns, g->trigger[i]);
 	if (!err)
 		err = cut(g, ~0ULL);
 	if (!g->err)
@@ -396,6 +399,8 @@ void gotrace__free(struct gotrace *g)
 		next = p->next;
 		free(p);
 	}
+	for (u32 i = 0; i < g->trigger_cnt; i++)
+		free(g->trigger[i]);
 	slices__free(g->slices);
 	gotrace__free_sites(g);
 	go_stream__done(&g->control);

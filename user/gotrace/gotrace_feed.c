@@ -390,9 +390,23 @@ static int on_loss(void *ctx, const struct loss *l)
 	return note_text(g, p ? p : &g->nobody, NOTE_LOSS, l->to_ns, say_loss, l);
 }
 
+/* Told at the head of a snapshot, of a moment inside it: a log at either place would bend the times. Kept for the end. */
+static int on_trigger(void *ctx, const struct sink_trigger *t)
+{
+	struct gotrace *g = ctx;
+	char *text;
+
+	if (g->trigger_cnt == GOTRACE_MAX_TRIGGERS)
+		return 0;
+	if (asprintf(&text, "%s%s%s", t->trigger, t->what[0] ? ": " : "", t->what) < 0)
+		return -ENOMEM;
+	g->trigger[g->trigger_cnt++] = text;
+	return 0;
+}
+
 const struct slices_ops gotrace_feed_ops = {
 	.process = on_process, .process_end = on_process_end, .thread = on_thread, .thread_end = on_thread_end,
 	.open = on_open,       .async = on_async,	      .begin = on_begin,   .end = on_end,
 	.close = on_close,     .value = on_value,	      .follows = on_follows, .event = on_event,
-	.loss = on_loss,
+	.loss = on_loss,       .trigger = on_trigger,
 };

@@ -94,7 +94,9 @@ struct text_head {
 	struct gsite *site;
 };
 
-enum note { NOTE_LOSS, NOTE_PROCESS, NOTE_RECORDING, NOTE_MAX };
+#define GOTRACE_MAX_TRIGGERS 16 /* one a tape, more where tapes are merged */
+
+enum note { NOTE_LOSS, NOTE_PROCESS, NOTE_RECORDING, NOTE_TRIGGER, NOTE_MAX };
 
 struct gotrace {
 	struct gotrace_opts opts;
@@ -137,6 +139,8 @@ struct gotrace {
 	u32 slot_cnt, slot_cap, slot_free, slots_told, slots_hint;
 	u64 extra_g, next_task;
 	bool left_open;
+	char *trigger[GOTRACE_MAX_TRIGGERS]; /* why there is a snapshot */
+	u32 trigger_cnt;
 
 	struct gotrace_stats st;
 };

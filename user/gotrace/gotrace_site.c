@@ -80,6 +80,7 @@ int gotrace__make_notes(struct gotrace *g)
 {
 	static const char *const key[NOTE_MAX] = {
 		[NOTE_LOSS] = "LOSS", [NOTE_PROCESS] = "process", [NOTE_RECORDING] = "recording",
+		[NOTE_TRIGGER] = "TRIGGER",
 	};
 	int i;
 

@@ -138,6 +138,18 @@ static void parent_gone(void **state)
 		   "open 3 leaf parent 0 at 4 by T1\nenter 3 T1 at 4\nevent ev parent 0 at 5 by T1\n");
 }
 
+/* Why a snapshot was taken is about the tape, not one of the things that are picked from it. */
+static void why_passes(void **state)
+{
+	struct sink_trigger t = { .trigger = "exit", .what = "" };
+	struct world w;
+
+	begin(&w, "not name==child");
+	assert_non_null(w.s.ops->trigger);
+	assert_int_equal(w.s.ops->trigger(w.s.ctx, &t), 0);
+	expect(&w, "trigger exit\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -145,6 +157,7 @@ int main(void)
 		cmocka_unit_test(by_values),
 		cmocka_unit_test(what_is_said_later),
 		cmocka_unit_test(parent_gone),
+		cmocka_unit_test(why_passes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -221,6 +221,29 @@ static void what_was_open_before_begins_with_the_trace(void **state)
 	end_trace();
 }
 
+/* Told before anything has happened, of a later moment: the times of what follows stay as they are. */
+static void why_there_is_a_snapshot_is_told(void **state)
+{
+	struct sink_trigger t = { .time_ns = 900000000, .pid = 41, .tid = 42, .trigger = "event:level>=error", .what = "it broke" };
+	u64 before;
+
+	begin_trace(NULL);
+	assert_int_equal(event(100, "hi", 2), 0);
+	assert_int_equal(gotrace__finish(trace), 0);
+	before = out.cnt;
+	end_trace();
+	begin_trace(NULL);
+	assert_int_equal(in.ops->trigger(in.ctx, &t), 0);
+	assert_int_equal(event(100, "hi", 2), 0);
+	assert_int_equal(gotrace__finish(trace), 0);
+	assert_true(out.cnt > before);
+	assert_true(trace_out__has(&out, "TRIGGER"));
+	assert_true(trace_out__has(&out, "event:level>=error: it broke"));
+	assert_int_equal(trace_out__walk(&out, 22), 1);
+	trace_out__keep(&out, "trigger");
+	end_trace();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +255,7 @@ int main(void)
 		cmocka_unit_test(long_texts_are_cut_at_a_character),
 		cmocka_unit_test(losses_are_told),
 		cmocka_unit_test(what_was_open_before_begins_with_the_trace),
+		cmocka_unit_test(why_there_is_a_snapshot_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
