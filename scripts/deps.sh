@@ -17,6 +17,8 @@ DEPS_TEST_X86="qemu-system-x86"
 # for arm64, and run under qemu-user.
 DEPS_ARM64="gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 DEPS_BENCH="lttng-tools liblttng-ust-dev"
+# clang's sanitizers and fuzzer
+DEPS_FUZZ="libclang-rt-dev"
 # A browser for our pictures, where there is a node that can drive it (Debian 12's is too old) and npm.
 DEPS_PICTURES="chromium"
 LIBBPF_MIN=1.3
@@ -146,7 +148,8 @@ if [ "${BASH_SOURCE[0]}" = "$0" ]; then
 	build) deps__build ;;
 	test) deps__test ;;
 	bench) deps__install $DEPS_BUILD $DEPS_TEST $DEPS_BENCH ;;
-	--help) echo "usage: scripts/deps.sh build|test|bench: install what is missing for it (Debian 12 and 13)" ;;
-	*) echo "usage: scripts/deps.sh build|test|bench" >&2; exit 2 ;;
+	fuzz) deps__install $DEPS_BUILD $DEPS_FUZZ ;;
+	--help) echo "usage: scripts/deps.sh build|test|bench|fuzz: install what is missing for it (Debian 12 and 13)" ;;
+	*) echo "usage: scripts/deps.sh build|test|bench|fuzz" >&2; exit 2 ;;
 	esac
 fi

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-$(eval $(call FUZZ_TARGET,expr,expr base))
+$(eval $(call FUZZ_TARGET,expr,$(NEEDS_expr)))
