@@ -187,6 +187,9 @@ second_recorder()
 	assert_match "too long" 'too long' second.err
 	"$TAPEBPF" snapshot --socket "$long" 2>second.err && fail "long path"
 	assert_match "too long" 'too long' second.err
+	"$TAPEBPF" flight --socket no/folder -p "$TARGET" 2>second.err && fail "no folder"
+	assert_match "refused" 'cannot listen on no/folder: No such file' second.err
+	[ ! -e no ] || fail "the folder was made"
 	kill -TERM "$TARGET"
 }
 

@@ -104,15 +104,18 @@ static int replace_stale(const struct sockaddr_un *sa, struct diag *d)
 	return unlink(sa->sun_path) && errno != ENOENT ? -errno : 0;
 }
 
+/* The folder that control__path names; another one is the user's to make, and bind says that it is missing. */
 static void make_folder(const char *path)
 {
+	static const char own[] = "/tapebpf";
 	const char *slash = strrchr(path, '/');
 	char dir[256];
 
-	if (!slash || slash == path || slash - path >= (long)sizeof(dir))
+	if (!slash || slash - path < (long)strlen(own) || slash - path >= (long)sizeof(dir) ||
+	    strncmp(slash - strlen(own), own, strlen(own)))
 		return;
 	snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path), path);
-	mkdir(dir, 0755); /* else bind says what is wrong */
+	mkdir(dir, 0755);
 }
 
 /* Nobody but its owner may even connect. */
