@@ -71,7 +71,7 @@ killed_from_outside()
 others_are_busy()
 {
 	need_root
-	start_record -b "$TARGETS/th_exit" --ring-size 32M
+	start_record -b "$TARGETS/th_exit" --ring-size 64M
 	for i in $(seq 40); do
 		start_target th_exit exit_busy truth 200 3
 		wait_target
