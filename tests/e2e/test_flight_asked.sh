@@ -88,14 +88,17 @@ disk_full()
 	kill -TERM "$TARGET"
 }
 
-# What is missing of a snapshot is missing for a reason.
+# What is missing of a snapshot is missing for a reason. A recorder that stands still finds its rings full.
 cause_of_loss()
 {
 	need_root
-	start_target th_flat 4 0 truth 20
-	start_flight -p "$TARGET" --size 4M --ring-size 64k --no-final
-	sleep 1
+	start_target th_flat 4 0 truth 2000
+	start_flight -p "$TARGET" --size 16M --ring-size 64k --no-final
+	sleep 0.5
 	for i in 1 2 3 4 5; do
+		kill -STOP "$FLIGHT"
+		sleep 0.1
+		kill -CONT "$FLIGHT"
 		must_snapshot "$i.tape"
 	done
 	stop_flight
