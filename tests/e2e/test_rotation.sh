@@ -46,7 +46,7 @@ flat_out_by_time()
 {
 	need_root
 	start_rotating -b "$TARGETS/th_flat" --rotate-time 100ms --ring-size 64M
-	start_target th_flat 3 400000 truth
+	start_target th_flat 3 400000 truth 5000
 	wait_target
 	stop_record
 	assert_eq "the target's result" "1200000 1679995800000" "$(cat target.out)"
