@@ -71,8 +71,9 @@ killed_from_outside()
 others_are_busy()
 {
 	need_root
-	start_record -b "$TARGETS/th_exit" --ring-size 64M
-	for i in $(seq 40); do
+	# some 90 MB in all: they fit into one CPU's ring, however late the recorder comes
+	start_record -b "$TARGETS/th_exit" --ring-size 128M
+	for i in $(seq 20); do
 		start_target th_exit exit_busy truth 200 3
 		wait_target
 		assert_eq "the target's status" 5 "$TARGET_STATUS"
