@@ -99,6 +99,26 @@ pairs()
 	assert_verified
 }
 
+# The begin in the program and the end in a library, and the other way round.
+pairs_across_files()
+{
+	need_root
+	[ -x "$TARGETS/usdt_halves" ] || skip "targets are static here: no library to load"
+	held_target usdt_halves "$TARGETS/usdt_halves.so" 10
+	wait_until 10 grep -q usdt_halves.so "/proc/$TARGET/maps" || fail "the library was not loaded"
+	start_record -p "$TARGET"
+	release
+	wait_target
+	wait_record
+	assert_eq "the target's result" 10 "$(cat target.out)"
+	assert_eq "spans" 20 "$(count '"type":"span_open"')"
+	assert_eq "begun in the program" 10 "$(count '"type":"span_open"' '"name":"order"')"
+	assert_eq "begun in the library" 10 "$(count '"type":"span_open"' '"name":"answer"')"
+	assert_eq "an end's argument" 1 "$(count '"end_arg0":14[,}]')"
+	assert_match "counts" '20 begins, 20 ends, 0 abandoned, 0 ends without begin, 0 begins without end' record.err
+	assert_verified
+}
+
 no_pairs()
 {
 	need_root
@@ -124,5 +144,6 @@ run_test every_form
 run_test signatures
 run_test short_texts
 run_test pairs
+run_test pairs_across_files
 run_test no_pairs
 run_test tiny_ring

@@ -8,5 +8,13 @@ $(B)/tests/targets/usdt_%: tests/targets/usdt_%.c
 	@mkdir -p $(@D)
 	$(CC) -O2 -g -std=gnu11 -Wall -pthread $(TARGET_LDFLAGS) -o $@ $(filter %.c,$^)
 
+ifndef TARGETS_STATIC
+USDT_TARGETS += $(addprefix $(B)/tests/targets/,usdt_halves usdt_halves.so)
+
+$(B)/tests/targets/usdt_halves.so: tests/targets/usdt_halves.c
+	@mkdir -p $(@D)
+	$(CC) -O2 -g -std=gnu11 -Wall -fPIC -shared -DLIBRARY -o $@ $<
+endif
+
 targets: $(USDT_TARGETS)
 .PHONY: targets

@@ -131,11 +131,9 @@ void callsites__done(struct model *m)
 	for (i = 0; i < m->cs.module_cnt; i++)
 		idmap__done(&m->cs.module[i].sites);
 	free(m->cs.module);
-	for (i = 0; i < m->cs.probe_cnt; i++) {
-		if (m->cs.probe[i]->pair && !m->cs.probe[i]->is_end)
-			free(m->cs.probe[i]->pair);
+	pairs__done(m);
+	for (i = 0; i < m->cs.probe_cnt; i++)
 		free(m->cs.probe[i]);
-	}
 	free(m->cs.probe);
 	for (i = 0; i < m->cs.site_cnt; i++) {
 		free(m->cs.site[i].plan[0]);

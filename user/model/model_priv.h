@@ -18,6 +18,8 @@
 #ifndef TAPEBPF_MODEL_PRIV_H
 #define TAPEBPF_MODEL_PRIV_H
 
+#include <uthash.h>
+
 #include "base/idmap.h"
 #include "model/model.h"
 #include "model/pool.h"
@@ -91,7 +93,7 @@ struct entry {
 	struct span *span; /* NULL: a span that could not even be remembered */
 	struct task *task;
 	struct lane *lane; /* NULL: foreign */
-	const struct pair *pair;
+	const struct probe *begin; /* foreign: the probe that made it */
 	u64 number; /* of the BEGIN or ENTER record in the life of the page */
 	u64 since_ns;
 	u16 depth;
@@ -134,7 +136,7 @@ struct module {
 struct probe_arg {
 	u8 type;	      /* enum wire_type; EMPTY: at no site readable, or left out */
 	s8 size;	      /* widest; negative: signed at some site */
-	s8 field, pair_field; /* index in the callsite of the event, of the span; -1: none */
+	s8 field, span_field; /* index in the callsite of the event, of the span that it begins; -1: none */
 };
 
 struct probe {
@@ -145,8 +147,12 @@ struct probe {
 	u32 arg_cnt;
 	struct probe_arg arg[WIRE_MAX_ARGS];
 	struct callsite *event; /* made at first use */
-	struct pair *pair;
+	struct pair *pair;	/* by its name, alone or not */
 	bool is_end;
+	/* of a begin: the end that its spans' callsite is made for, and where that one's arguments are in it */
+	const struct probe *end;
+	struct callsite *span; /* made at first use */
+	s8 end_field[WIRE_MAX_ARGS];
 };
 
 /* How two probes make a span. More kinds (keys, FIFO, several ends: usdt.md 7) get members here. */
@@ -154,10 +160,13 @@ struct pair_rule {
 	const char *begin, *end; /* endings of the names */
 };
 
+/* The probes of all files that begin and end spans NAME of one provider. A pair once there are both. */
 struct pair {
 	const struct pair_rule *rule;
-	struct probe *begin, *end;
-	struct callsite *callsite; /* made at first use */
+	const struct probe *begin, *end; /* the first of each, NULL: none yet */
+	UT_hash_handle hh;
+	u32 key_bytes;
+	char key[]; /* number of the rule, provider, NAME */
 };
 
 /* How a hit of a site without texts becomes values, worked out at its first. */
@@ -175,6 +184,7 @@ struct probe_site {
 	struct probe *probe;
 	const struct elf_site *elf;
 	struct hit_plan *plan[2]; /* as an event, as part of a pair; NULL: not yet */
+	const struct probe *planned; /* of an end: whose spans plan[1] is for */
 };
 
 /* Some of the sites that records named last, by their address: one of a program's few busy ones mostly. */
@@ -194,6 +204,7 @@ struct callsites {
 	u32 site_cnt;
 	struct probe **probe; /* all, to free */
 	u32 probe_cnt;
+	struct pair *pairs; /* uthash */
 	struct callsite_def *defs; /* uthash: all definitions */
 	u64 next_id;
 	struct callsite *unknown; /* "(opened before recording)" */
@@ -268,12 +279,13 @@ void callsites__done(struct model *m);
 /* probes.c */
 int probes__add(struct model *m, const struct elf_file *f, u32 first_site);
 struct callsite *probes__event(struct model *m, struct probe *p);
-struct callsite *probes__span(struct model *m, struct pair *pair);
+struct callsite *probes__span(struct model *m, struct probe *begin);
 
 /* values.c: into m->value; returns the number of values */
 u32 values__fields(struct model *m, const struct callsite *c, const u8 *payload, u32 bytes,
 		   bool *cut);
-u32 values__hit(struct model *m, struct probe_site *s, const struct wire_hit *h, bool pair);
+/* begin: as a field of a span that this probe has begun; NULL: of an event. */
+u32 values__hit(struct model *m, struct probe_site *s, const struct wire_hit *h, const struct probe *begin);
 /* One value. 1: taken, 0: unset, negative: malformed. */
 int values__one(struct value *v, u16 field, u8 type, const u8 *payload, u32 bytes);
 
@@ -360,7 +372,8 @@ void resync__start(struct model *m, const struct rec *r);
 void resync__pre(struct model *m, const struct rec *r);
 void resync__end(struct model *m, const struct rec *r);
 int pairs__hit(struct model *m, const struct rec *r);
-void pairs__find(struct probe **probe, u32 cnt, struct model *m);
+int pairs__find(struct model *m, struct probe **probe, u32 cnt);
+void pairs__done(struct model *m);
 void pairs__ended(struct model *m, const struct entry *e, enum sink_why why);
 
 #endif

@@ -2,11 +2,16 @@
 /*
  * pairs.c - foreign probes as events, and as spans where two of them make a pair.
  *
- * NAME__begin and NAME__end (and __start/__done, __entry/__return) of one provider in one file make
- * spans NAME on the thread, as a stack (usdt.md 7, R1, R6, R8): an end closes the topmost open NAME
- * of its thread; foreign spans above that are closed at the same time, abandoned. An end without a
- * begin is an event. A begin whose end never comes ends with the thread, the process or the
- * recording. The end's arguments are values recorded late.
+ * NAME__begin and NAME__end (and __start/__done, __entry/__return) of one provider make spans NAME
+ * on the thread, as a stack (usdt.md 7, R1, R6, R8): an end closes the topmost open NAME of its
+ * thread; foreign spans above that are closed at the same time, abandoned. An end without a begin
+ * is an event. A begin whose end never comes ends with the thread, the process or the recording.
+ * The end's arguments are values recorded late.
+ *
+ * The two may lie in different files, a library's and the program's: what counts is the name. The
+ * callsite of a begin is made for the end that stands in the same file, else for the first one
+ * known; another end's arguments go to the same places, and what has no place is left out. A begin
+ * whose end comes with a library loaded later is an event until then.
  *
  * The rule is a guess at what a program means, so it is kept from doing harm: it never touches what
  * tape.h entered, and a thread's foreign spans are bounded: a program that never fires its ends
@@ -15,6 +20,7 @@
  * into struct pair_rule.
  */
 #include "model/model_priv.h"
+#include <errno.h>
 #include <string.h>
 
 #define MAX_FOREIGN_DEPTH 4096
@@ -37,7 +43,7 @@ static bool ends_with(const char *s, const char *end, size_t *stem)
 	return true;
 }
 
-static bool is_begin(struct probe *p, const struct pair_rule **rule, size_t *stem)
+static bool is_begin(const struct probe *p, const struct pair_rule **rule, size_t *stem)
 {
 	u32 i;
 
@@ -50,56 +56,104 @@ static bool is_begin(struct probe *p, const struct pair_rule **rule, size_t *ste
 	return false;
 }
 
-static int by_name(const void *a, const void *b)
+static bool is_end(const struct probe *p, const struct pair_rule **rule, size_t *stem)
 {
-	const struct probe *x = *(struct probe *const *)a, *y = *(struct probe *const *)b;
-	int c = strcmp(x->provider, y->provider);
+	u32 i;
 
-	return c ? c : strcmp(x->name, y->name);
+	for (i = 0; i < ARRAY_SIZE(rules); i++) {
+		if (!ends_with(p->name, rules[i].end, stem))
+			continue;
+		*rule = &rules[i];
+		return true;
+	}
+	return false;
 }
 
-static struct probe *find_end(struct probe **sorted, u32 cnt, const struct probe *begin,
-			      const struct pair_rule *rule, size_t stem)
+/* Made if there is none. NULL: no memory. */
+static struct pair *get_pair(struct model *m, const struct probe *p, const struct pair_rule *rule,
+			     size_t stem)
 {
-	char name[ELF_MAX_NAME_BYTES + 16];
-	struct probe key = {.provider = begin->provider, .name = name}, *k = &key, **hit;
+	size_t plen = strlen(p->provider) + 1, bytes = 1 + plen + stem;
+	struct pair *pair = calloc(1, sizeof(*pair) + bytes), *old;
 
-	if (stem + strlen(rule->end) >= sizeof(name))
+	if (!pair)
 		return NULL;
-	memcpy(name, begin->name, stem);
-	strcpy(name + stem, rule->end);
-	hit = bsearch(&k, sorted, cnt, sizeof(*sorted), by_name);
-	return hit ? *hit : NULL;
+	pair->rule = rule;
+	pair->key_bytes = (u32)bytes;
+	pair->key[0] = (char)(rule - rules);
+	memcpy(pair->key + 1, p->provider, plen);
+	memcpy(pair->key + 1 + plen, p->name, stem);
+	HASH_FIND(hh, m->cs.pairs, pair->key, bytes, old);
+	if (old) {
+		free(pair);
+		return old;
+	}
+	HASH_ADD_KEYPTR(hh, m->cs.pairs, pair->key, bytes, pair);
+	return pair;
+}
+
+static int find_pair(struct model *m, struct probe *p)
+{
+	const struct pair_rule *rule;
+	size_t stem;
+
+	p->is_end = is_end(p, &rule, &stem);
+	if (!p->is_end && !is_begin(p, &rule, &stem))
+		return 0;
+	p->pair = get_pair(m, p, rule, stem);
+	if (!p->pair)
+		return -ENOMEM;
+	if (p->is_end)
+		p->pair->end = p->pair->end ?: p;
+	else
+		p->pair->begin = p->pair->begin ?: p;
+	return 0;
+}
+
+static int by_pair(const void *a, const void *b)
+{
+	const struct probe *x = *(struct probe *const *)a, *y = *(struct probe *const *)b;
+
+	return x->pair != y->pair ? (x->pair < y->pair ? -1 : 1) : x->is_end - y->is_end;
 }
 
 /* The probes of one file. Sorts them. */
-void pairs__find(struct probe **probe, u32 cnt, struct model *m)
+int pairs__find(struct model *m, struct probe **probe, u32 cnt)
 {
-	const struct pair_rule *rule;
-	struct probe *end;
-	struct pair *pair;
-	size_t stem;
+	int err = 0;
 	u32 i;
 
-	qsort(probe, cnt, sizeof(*probe), by_name);
-	for (i = 0; i < cnt; i++) {
-		if (!is_begin(probe[i], &rule, &stem))
-			continue;
-		end = find_end(probe, cnt, probe[i], rule, stem);
-		pair = end ? calloc(1, sizeof(*pair)) : NULL;
-		if (!pair)
-			continue;
-		*pair = (struct pair){.rule = rule, .begin = probe[i], .end = end};
-		probe[i]->pair = end->pair = pair;
-		end->is_end = true;
+	for (i = 0; i < cnt && !err; i++)
+		err = find_pair(m, probe[i]);
+	/* A file has one probe of a name: begin and end of a pair stand side by side now. */
+	qsort(probe, cnt, sizeof(*probe), by_pair);
+	for (i = 0; i + 1 < cnt; i++)
+		if (probe[i]->pair && probe[i]->pair == probe[i + 1]->pair)
+			probe[i]->end = probe[i + 1];
+	return err;
+}
+
+void pairs__done(struct model *m)
+{
+	struct pair *p, *tmp;
+
+	HASH_ITER(hh, m->cs.pairs, p, tmp)
+	{
+		HASH_DEL(m->cs.pairs, p);
+		free(p);
 	}
+}
+
+static bool is_paired(const struct probe *p)
+{
+	return p->pair && p->pair->begin && p->pair->end;
 }
 
 enum model_pair_role model__pair_role(const struct model *m, u32 site, const void **pair)
 {
 	const struct probe *p = site < m->cs.site_cnt ? m->cs.site[site].probe : NULL;
 
-	*pair = p ? p->pair : NULL;
+	*pair = p && is_paired(p) ? p->pair : NULL;
 	if (!*pair)
 		return MODEL_PAIR_NONE;
 	return p->is_end ? MODEL_PAIR_END : MODEL_PAIR_BEGIN;
@@ -128,7 +182,7 @@ static int hit_event(struct model *m, const struct hit *h)
 	if (!c)
 		return LOSS_MEMORY;
 	m->about = c;
-	ev.value_cnt = values__hit(m, h->site, h->h, false);
+	ev.value_cnt = values__hit(m, h->site, h->h, NULL);
 	m->st.events++;
 	fanout__event(m, &ev);
 	return STORED;
@@ -148,8 +202,8 @@ static void abandon_above(struct model *m, struct task *t, const struct entry *u
 
 static int hit_begin(struct model *m, const struct hit *h)
 {
-	struct pair *pair = h->site->probe->pair;
-	struct callsite *c = probes__span(m, pair);
+	struct probe *begin = h->site->probe;
+	struct callsite *c = probes__span(m, begin);
 	struct span_new n = {.callsite = c,
 			     .proc = h->t->proc,
 			     .opener = h->t,
@@ -167,11 +221,11 @@ static int hit_begin(struct model *m, const struct hit *h)
 	if (pool__reserve(&m->entries))
 		return LOSS_MEMORY;
 	if (c)
-		n.value_cnt = values__hit(m, h->site, h->h, true);
+		n.value_cnt = values__hit(m, h->site, h->h, begin);
 	s = span__open(m, &n);
 	e = stack__push(m, h->t, s, ENTRY_FOREIGN, NULL, h->ns);
 	m->st.pair_begins++;
-	e->pair = pair;
+	e->begin = begin;
 	if (!s) {
 		e->cause = m->st.spans_open >= m->opts.max_spans ? LOSS_SPANS : LOSS_MEMORY;
 		return e->cause;
@@ -186,7 +240,7 @@ static int hit_end(struct model *m, const struct hit *h)
 	u32 i, cnt;
 	int out;
 
-	while (e && e->pair != pair)
+	while (e && (!e->begin || e->begin->pair != pair))
 		e = e->down;
 	if (!e) {
 		m->st.pair_end_without_begin++;
@@ -196,7 +250,7 @@ static int hit_end(struct model *m, const struct hit *h)
 	out = e->span ? e->span->cause : e->cause;
 	if (out == STORED) {
 		m->about = e->span->callsite;
-		cnt = values__hit(m, h->site, h->h, true);
+		cnt = values__hit(m, h->site, h->h, e->begin);
 		for (i = 0; i < cnt; i++)
 			fanout__value(m, e->span, &m->value[i], h->t, h->ns);
 	}
@@ -215,7 +269,7 @@ int pairs__hit(struct model *m, const struct rec *r)
 	if (!h.t)
 		return LOSS_MEMORY;
 	h.ns = task__time(h.t, r->time_ns);
-	if (!h.site->probe->pair)
+	if (!is_paired(h.site->probe))
 		return hit_event(m, &h);
 	return h.site->probe->is_end ? hit_end(m, &h) : hit_begin(m, &h);
 }

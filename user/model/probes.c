@@ -67,7 +67,7 @@ static void finish_probe(struct model *m, struct probe *p)
 				a->size = par->size;
 		}
 		a->field = a->type == WIRE_T_EMPTY ? -1 : (s8)fields++;
-		a->pair_field = -1;
+		a->span_field = -1;
 	}
 }
 
@@ -146,7 +146,7 @@ int probes__add(struct model *m, const struct elf_file *f, u32 first_site)
 	for (i = first_probe; i < m->cs.probe_cnt; i++)
 		finish_probe(m, m->cs.probe[i]);
 	if (!err && !m->opts.no_pairs)
-		pairs__find(m->cs.probe + first_probe, m->cs.probe_cnt - first_probe, m);
+		err = pairs__find(m, m->cs.probe + first_probe, m->cs.probe_cnt - first_probe);
 	return err;
 }
 
@@ -189,18 +189,18 @@ static const char *field_name(struct names *n, const struct callsite *def, const
 	return buf;
 }
 
-static void add_fields(struct names *n, struct callsite *def, struct probe *p, bool end, bool pair)
+/* field: which argument became which. */
+static void add_fields(struct names *n, struct callsite *def, const struct probe *p, bool end, s8 *field)
 {
 	u32 i;
 
 	for (i = 0; i < p->arg_cnt; i++) {
+		field[i] = -1;
 		if (p->arg[i].type == WIRE_T_EMPTY)
 			continue;
 		def->field[def->field_cnt].name = field_name(n, def, p, i, end);
 		def->field[def->field_cnt].type = p->arg[i].type;
-		if (pair)
-			p->arg[i].pair_field = (s8)def->field_cnt;
-		def->field_cnt++;
+		field[i] = (s8)def->field_cnt++;
 	}
 }
 
@@ -228,24 +228,30 @@ static struct callsite *define_event(struct model *m, struct probe *p)
 {
 	struct names n = {.made_cnt = 0};
 	struct callsite def = probe_def(p);
+	s8 field[WIRE_MAX_ARGS];
 
-	add_fields(&n, &def, p, false, false);
+	add_fields(&n, &def, p, false, field);
 	return define(m, &n, &def);
 }
 
-static struct callsite *define_span(struct model *m, struct pair *pair)
+static struct callsite *define_span(struct model *m, struct probe *begin)
 {
-	size_t len = strlen(pair->begin->name) - strlen(pair->rule->begin);
+	size_t len = strlen(begin->name) - strlen(begin->pair->rule->begin);
 	struct names n = {.made_cnt = 0};
-	struct callsite def = probe_def(pair->begin);
+	struct callsite def = probe_def(begin);
 	char name[ELF_MAX_NAME_BYTES + 1];
+	s8 field[WIRE_MAX_ARGS];
+	u32 i;
 
 	snprintf(name, sizeof(name), "%.*s", (int)MIN(len, (size_t)ELF_MAX_NAME_BYTES),
-		 pair->begin->name);
+		 begin->name);
 	def.name = name;
 	def.is_span = 1;
-	add_fields(&n, &def, pair->begin, false, true);
-	add_fields(&n, &def, pair->end, true, true);
+	add_fields(&n, &def, begin, false, field);
+	for (i = 0; i < begin->arg_cnt; i++)
+		begin->arg[i].span_field = field[i];
+	memset(begin->end_field, -1, sizeof(begin->end_field));
+	add_fields(&n, &def, begin->end, true, begin->end_field);
 	return define(m, &n, &def);
 }
 
@@ -256,9 +262,11 @@ struct callsite *probes__event(struct model *m, struct probe *p)
 	return p->event;
 }
 
-struct callsite *probes__span(struct model *m, struct pair *pair)
+struct callsite *probes__span(struct model *m, struct probe *begin)
 {
-	if (!pair->callsite)
-		pair->callsite = define_span(m, pair);
-	return pair->callsite;
+	if (!begin->end)
+		begin->end = begin->pair->end;
+	if (!begin->span)
+		begin->span = define_span(m, begin);
+	return begin->span;
 }

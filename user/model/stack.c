@@ -46,7 +46,7 @@ struct entry *stack__push(struct model *m, struct task *t, struct span *s, enum 
 	e->task = t;
 	e->span = s;
 	e->lane = lane;
-	e->pair = NULL;
+	e->begin = NULL;
 	e->kind = (u8)kind;
 	e->since_ns = since_ns;
 	e->number = ~0ULL;

@@ -191,7 +191,18 @@ static u64 known_bytes(const struct wire_hit *h, const struct wire_arg *w, const
 	return len > v->text_bytes ? len : 0;
 }
 
-static u32 values__of_args(struct model *m, const struct probe_site *s, const struct wire_hit *h, bool pair)
+/* Where argument i of this probe is in the event's callsite, or in that of a span of `begin`. */
+static s8 field_of(const struct probe *p, u32 i, const struct probe *begin)
+{
+	if (!begin)
+		return p->arg[i].field;
+	if (!p->is_end)
+		return p->arg[i].span_field;
+	/* The end of another file may have what this callsite does not know of. */
+	return i < begin->end->arg_cnt && p->arg[i].type != WIRE_T_EMPTY ? begin->end_field[i] : -1;
+}
+
+static u32 values__of_args(struct model *m, const struct probe_site *s, const struct wire_hit *h, const struct probe *begin)
 {
 	const u8 *vals = (const u8 *)(h + 1);
 	u32 i, left, cnt = 0, args = MIN(h->arg_cnt, MIN(s->elf->arg_cnt, (u32)WIRE_MAX_ARGS));
@@ -202,7 +213,7 @@ static u32 values__of_args(struct model *m, const struct probe_site *s, const st
 	for (i = 0; i < args; i++) {
 		const struct probe_arg *a = &s->probe->arg[i];
 		bool unreadable = h->unreadable >> i & 1;
-		s8 field = pair ? a->pair_field : a->field;
+		s8 field = field_of(s->probe, i, begin);
 		struct value *v = &m->value[cnt];
 		u64 val;
 
@@ -241,7 +252,7 @@ static u32 values__of_args(struct model *m, const struct probe_site *s, const st
 }
 
 /* NULL: it has texts or floating-point numbers, or there is no memory. */
-static struct hit_plan *make_plan(struct probe_site *s, bool pair)
+static struct hit_plan *make_plan(struct probe_site *s, const struct probe *begin)
 {
 	u32 i, cnt = MIN(s->elf->arg_cnt, (u32)WIRE_MAX_ARGS);
 	struct hit_plan *p;
@@ -255,7 +266,7 @@ static struct hit_plan *make_plan(struct probe_site *s, bool pair)
 	p->arg_cnt = cnt;
 	for (i = 0; i < cnt; i++) {
 		const struct probe_arg *a = &s->probe->arg[i];
-		s8 field = pair ? a->pair_field : a->field;
+		s8 field = field_of(s->probe, i, begin);
 		u8 type = is_text(a->type) ? WIRE_T_PTR : widened(a->type);
 		u32 bytes = (u32)abs(a->size);
 
@@ -269,7 +280,8 @@ static struct hit_plan *make_plan(struct probe_site *s, bool pair)
 		p->value[p->cnt].type = type;
 		p->value[p->cnt++].shift = narrow ? (u8)(64 - 8 * bytes) : 0;
 	}
-	s->plan[pair] = p;
+	s->plan[!!begin] = p;
+	s->planned = begin ?: s->planned;
 	return p;
 }
 
@@ -294,11 +306,12 @@ static u32 by_plan(struct value *v, const struct hit_plan *p, const u8 *vals)
 	return p->cnt;
 }
 
-u32 values__hit(struct model *m, struct probe_site *s, const struct wire_hit *h, bool pair)
+u32 values__hit(struct model *m, struct probe_site *s, const struct wire_hit *h, const struct probe *begin)
 {
-	const struct hit_plan *p = s->plan[pair] ?: make_plan(s, pair);
+	const struct hit_plan *p = s->plan[!!begin] ?: make_plan(s, begin);
 
-	if (p && p->arg_cnt == h->arg_cnt && !h->unreadable && sizeof(*h) + 8ull * h->arg_cnt <= h->head.bytes)
+	if (p && (!begin || s->planned == begin) && p->arg_cnt == h->arg_cnt && !h->unreadable &&
+	    sizeof(*h) + 8ull * h->arg_cnt <= h->head.bytes)
 		return by_plan(m->value, p, (const u8 *)(h + 1));
-	return values__of_args(m, s, h, pair);
+	return values__of_args(m, s, h, begin);
 }

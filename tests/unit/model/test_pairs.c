@@ -153,7 +153,7 @@ static void crossing_spans_of_tape_h(void **state)
 	fix__stop(&f);
 }
 
-/* Only one half of a pair in a file, or the other half at another provider: events. */
+/* One half of a pair, or the other half at another provider: events. */
 static void halves(void **state)
 {
 	struct elf_site s[3] = {probe("x__entry", 0, 0), probe("x__return", 0, 0),
@@ -169,6 +169,53 @@ static void halves(void **state)
 		    "event x__entry parent 0 at 10 by T1\nevent x__return parent 0 at 20 by T1\n"
 		    "event __begin parent 0 at 30 by T1\n");
 	assert_int_equal(fix__stats(&f).pair_end_without_begin, 0);
+	fix__stop(&f);
+}
+
+/* The begin in the program, the end in a library, or both in both: what counts are provider and name. */
+static void across_files(void **state)
+{
+	struct elf_site prog[] = {probe("req__begin", 1, 8), probe("both__begin", 1, 8), probe("both__end", 1, 8)};
+	struct elf_site lib[] = {probe("req__end", 2, -4), probe("both__end", 3, 4), probe("both__begin", 0, 0),
+				 probe("late__entry", 0, 0)};
+	struct elf_site last[] = {probe("late__return", 1, 8)};
+	struct elf_file f2 = {.site = lib, .site_cnt = 4}, f3 = {.site = last, .site_cnt = 1};
+	const void *pair[2];
+	struct fix f = {.rec.quiet = true};
+
+	fix__start(&f, prog, 3);
+	hit(&f, 0, 0, 5, 1, 1); /* half a pair as yet */
+	fix__expect(&f, "event req__begin parent 0 at 5 by T1 {arg0=1}\n");
+	assert_int_equal(model__add_file(f.m, &f2, 1, 3), 0);
+	hit(&f, 0, 0, 10, 1, 5);
+	hit(&f, 3, 0, 20, 2, (u64)-3);
+	fix__expect(&f, "open 1 req parent 0 at 10 by T1 {arg0=5}\nenter 1 T1 at 10\n"
+			"value 1 end_arg0=-3 T1 at 20\nvalue 1 end_arg1=-2 T1 at 20\nexit 1 T1 at 20\nclose 1 at 20\n");
+	/* begun in the program, ended in the library: what the program's end does not have is left out */
+	hit(&f, 1, 0, 30, 1, 7);
+	hit(&f, 4, 0, 40, 3, 8);
+	hit(&f, 1, 0, 50, 1, 7);
+	hit(&f, 2, 0, 60, 1, 9);
+	fix__expect(&f, "open 2 both parent 0 at 30 by T1 {arg0=7}\nenter 2 T1 at 30\n"
+			"value 2 end_arg0=8 T1 at 40\nexit 2 T1 at 40\nclose 2 at 40\n"
+			"open 3 both parent 0 at 50 by T1 {arg0=7}\nenter 3 T1 at 50\n"
+			"value 3 end_arg0=9 T1 at 60\nexit 3 T1 at 60\nclose 3 at 60\n");
+	/* and the other way round; then each within the library */
+	hit(&f, 5, 0, 70, 0, 0);
+	hit(&f, 2, 0, 80, 1, 4);
+	hit(&f, 5, 0, 90, 0, 0);
+	hit(&f, 4, 0, 100, 3, 1);
+	fix__expect(&f, "open 4 both parent 0 at 70 by T1\nenter 4 T1 at 70\n"
+			"value 4 end_arg0=4 T1 at 80\nexit 4 T1 at 80\nclose 4 at 80\n"
+			"open 5 both parent 0 at 90 by T1\nenter 5 T1 at 90\n"
+			"value 5 end_arg0=1 T1 at 100\nvalue 5 end_arg1=2 T1 at 100\nvalue 5 end_arg2=3 T1 at 100\n"
+			"exit 5 T1 at 100\nclose 5 at 100\n");
+	assert_int_equal(model__pair_role(f.m, 6, &pair[0]), MODEL_PAIR_NONE);
+	assert_int_equal(model__add_file(f.m, &f3, 2, 7), 0);
+	assert_int_equal(model__pair_role(f.m, 6, &pair[0]), MODEL_PAIR_BEGIN);
+	assert_int_equal(model__pair_role(f.m, 7, &pair[1]), MODEL_PAIR_END);
+	assert_ptr_equal(pair[0], pair[1]);
+	assert_int_equal(fix__stats(&f).pair_ends, 5);
 	fix__stop(&f);
 }
 
@@ -308,6 +355,7 @@ int main(void)
 		cmocka_unit_test(no_pairs),
 		cmocka_unit_test(crossing_spans_of_tape_h),
 		cmocka_unit_test(halves),
+		cmocka_unit_test(across_files),
 		cmocka_unit_test(ends_that_never_come),
 		cmocka_unit_test(types_are_merged_over_sites),
 		cmocka_unit_test(unreadable_and_missing),
