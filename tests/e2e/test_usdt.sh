@@ -74,6 +74,21 @@ signatures()
 	assert_verified
 }
 
+# A slip in a name would go unnoticed: it is told at the start, and at the end.
+signatures_that_fit_nothing()
+{
+	need_root
+	printf '# ours\npairs:requst__begin(u64 id)\npairs:note(u64 a)\npairs:request__end(u64 id)\n' >sigs
+	run_record --sig @sigs -- "$TARGETS/usdt_pairs" 1 || fail "record: status $?"
+	near='no plain probe is called pairs:requst__begin%s; the nearest name is pairs:request__begin$'
+	assert_match "at the start" "$(printf "warning: --sig: $near" ' so far')" record.err
+	assert_match "at the end" "$(printf "warning: --sig: $near" '')" record.err
+	assert_match "too many names" 'warning: --sig: pairs:note has 0 arguments, and its signature names 1$' record.err
+	assert_eq "no others" 4 "$(grep -c 'warning: --sig' record.err)"
+	"$TAPEBPF" list --sig @sigs "$TARGETS/usdt_pairs" >list.txt 2>list.err || fail "list: status $?"
+	assert_eq "list says so too" 2 "$(grep -c 'warning: --sig' list.err)"
+}
+
 short_texts()
 {
 	held_target usdt_args 10 hold
@@ -142,6 +157,7 @@ tiny_ring()
 
 run_test every_form
 run_test signatures
+run_test signatures_that_fit_nothing
 run_test short_texts
 run_test pairs
 run_test pairs_across_files

@@ -359,6 +359,7 @@ static int finish(struct flight_cmd *f, struct diag *d)
 		take_own(f, "end of the recording");
 	snapshots__finish(f->snapshots);
 	flight_triggers__finish(f->triggers);
+	session__tell_sigs(f->session, true);
 	return err;
 }
 
@@ -404,6 +405,8 @@ static int run(struct flight_cmd *f)
 		err = open_control(f, &d);
 	if (!err)
 		err = foreground__attach(f->session, &f->child, &f->opts.target, &d);
+	if (!err)
+		session__tell_sigs(f->session, false);
 	return err ? cmd__fail(EXIT_FAILED, &d) : fly(f);
 }
 

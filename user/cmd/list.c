@@ -27,6 +27,7 @@ enum { KEY_JSON = 256, KEY_SIG, KEY_NO_LINES };
 struct list {
 	bool json, no_lines;
 	struct sig_set *sigs;
+	struct sig_check *check;
 	char **target;
 	int target_cnt;
 
@@ -88,6 +89,7 @@ static void show_file(struct list *l, struct elf_file *f, const struct list_proc
 	struct list_row r;
 
 	l->files++;
+	sig_check__file(l->check, f);
 	if (!f->site_cnt && !f->tape_site_cnt && !f->bad_note_cnt) {
 		l->looked_at = f->looked_at;
 		return;
@@ -302,6 +304,9 @@ int cmd_list(int argc, char **argv)
 	argp_err_exit_status = EXIT_USAGE;
 	argv[0] = (char *)"tapebpf list";
 	argp_parse(&argp, argc, argv, 0, NULL, &l);
+	l.check = sig_check__new(l.sigs);
+	if (!l.check)
+		return EXIT_FAILED;
 	for (int i = 0; i < l.target_cnt; i++) {
 		int s = list_target(&l, l.target[i]);
 
@@ -310,6 +315,8 @@ int cmd_list(int argc, char **argv)
 			putchar('\n');
 	}
 	status = MAX(status, cmd__output_done("the list"));
+	sig_opt__tell(l.check);
+	sig_check__free(l.check);
 	free(l.seen);
 	sig_set__free(l.sigs);
 	return status;

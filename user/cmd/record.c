@@ -220,6 +220,7 @@ static int finish(struct record *r, struct diag *d)
 		cmd__fail(EXIT_FAILED, d);
 	if (!err)
 		err = tell_no_probes(r);
+	session__tell_sigs(r->session, true);
 	child__ended(&r->child); /* its end was seen before it could be waited for */
 	/* last of all, whatever happened: emitted = stored + lost */
 	status__summary(&r->status, r->session, r->tapes, &r->child, r->opts.verbose < 0);
@@ -281,6 +282,8 @@ static int run(struct record *r)
 	status__init(&r->status, r->opts.json, r->opts.verbose < 0);
 	if (!err)
 		err = foreground__attach(r->session, &r->child, &r->opts.target, &d);
+	if (!err)
+		session__tell_sigs(r->session, false);
 	return err ? give_up(r, &d) : record(r);
 }
 

@@ -6,6 +6,7 @@
 #include "base/units.h"
 #include "cmd/cmd.h"
 #include "cmd/flight_report.h"
+#include "cmd/sig_opt.h"
 #include "cmd/snapshot_write.h"
 
 #include <argp.h>
@@ -35,12 +36,12 @@ static const struct argp_option options[] = {
 
 static void parse_sig(struct argp_state *state, struct recover_opts *o, const char *arg)
 {
-	struct diag d = { 0 };
-
 	if (!o->sigs)
 		o->sigs = sig_set__new();
-	if (!o->sigs || (arg[0] == '@' ? sig_set__add_file(o->sigs, arg + 1, &d) : sig_set__add(o->sigs, arg, &d)))
-		argp_error(state, "--sig: %s", d.text);
+	if (o->sigs)
+		sig_opt__add(state, o->sigs, arg);
+	else
+		argp_failure(state, EXIT_FAILED, ENOMEM, "--sig");
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -119,6 +120,16 @@ static int write_out(const struct recover_opts *o, struct recovered *r)
 	return err;
 }
 
+static void check_sigs(const struct sig_set *sigs, const struct snapshot *snap)
+{
+	struct sig_check *c = sig_check__new(sigs);
+
+	for (u32 i = 0; i < snap->file_cnt; i++)
+		sig_check__file(c, snap->file[i].elf);
+	sig_opt__tell(c);
+	sig_check__free(c);
+}
+
 int cmd_recover(int argc, char **argv)
 {
 	static char name[] = "tapebpf recover";
@@ -136,6 +147,8 @@ int cmd_recover(int argc, char **argv)
 		cmd__fail(EXIT_FAILED, &d);
 	else
 		err = write_out(&o, r);
+	if (r)
+		check_sigs(o.sigs, &r->snap);
 	recover__free(r);
 	sig_set__free(o.sigs);
 	return err || cmd__output_done("the name") ? EXIT_FAILED : EXIT_DONE;

@@ -317,8 +317,9 @@ static int session__init(struct session *s, struct diag *d)
 	s->files = session_files__new();
 	s->ingest = ingest__new(&iops, &io);
 	s->model = model__new(o->sinks, o->sink_cnt, &mo);
+	s->sigs = sig_check__new(o->sigs);
 	s->decode = o->sink_cnt > 0;
-	if (!s->files || !s->ingest || !s->model || init_flight(s))
+	if (!s->files || !s->ingest || !s->model || !s->sigs || init_flight(s))
 		return diag__set(d, -ENOMEM, "not enough memory");
 	give_clock(s); /* the next one, when all is attached, makes a clock of it */
 	err = attach__new(&ao, &s->attach, d);
@@ -355,6 +356,7 @@ void session__free(struct session *s)
 	ingest__free(s->ingest);
 	model__free(s->model);
 	session_files__free(s->files);
+	sig_check__free(s->sigs);
 	free(s);
 }
 

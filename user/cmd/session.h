@@ -82,6 +82,8 @@ struct session_totals {
 	struct attach_stats attach;
 };
 void session__totals(struct session *s, struct session_totals *t);
+/* Warn of signatures that fit none of the files found so far; final: there will be no more. */
+void session__tell_sigs(struct session *s, bool final);
 /* Found so far. */
 struct session_sites {
 	u32 looked;	     /* files that were read */

@@ -5,6 +5,7 @@
 
 #include "cmd/session.h"
 #include "cmd/session_files.h"
+#include "elf/sig_check.h"
 
 struct session {
 	struct session_opts opts;
@@ -13,6 +14,7 @@ struct session {
 	struct ingest *ingest;
 	struct model *model;
 	struct session_files *files;
+	struct sig_check *sigs; /* which signatures have fitted a probe */
 	struct flight *flight; /* NULL: none */
 	bool decode;	       /* somebody listens to the model */
 	bool forever, running, stopped;

@@ -62,6 +62,7 @@ static void adopt(struct session *s, u32 pid, const struct session_file *f, cons
 /* What --sig says of the file's probes: before they are attached, as texts have to be fetched otherwise. */
 static void apply_sigs(struct session *s, struct elf_file *f)
 {
+	sig_check__file(s->sigs, f);
 	for (u32 i = 0; s->opts.sigs && i < f->site_cnt; i++) {
 		struct elf_site *site = &f->site[i];
 		const struct sig *sig = sig_set__find(s->opts.sigs, site->provider, site->name);
@@ -69,6 +70,12 @@ static void apply_sigs(struct session *s, struct elf_file *f)
 		if (sig)
 			sig__apply(sig, site->arg_cnt, site->arg);
 	}
+}
+
+void session__tell_sigs(struct session *s, bool final)
+{
+	if (s->opts.warn)
+		sig_check__tell(s->sigs, final, s->opts.warn, s->opts.ctx);
 }
 
 /*

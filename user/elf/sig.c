@@ -114,13 +114,28 @@ static bool matches(const char *pattern, const char *s)
 	return !*pattern;
 }
 
+bool sig__fits(const struct sig *sig, const char *provider, const char *probe)
+{
+	return matches(sig->provider, provider) && matches(sig->probe, probe);
+}
+
 const struct sig *sig_set__find(const struct sig_set *s, const char *provider, const char *probe)
 {
 	for (u32 i = s ? s->cnt : 0; i-- > 0;) {
-		if (matches(s->sig[i].provider, provider) && matches(s->sig[i].probe, probe))
+		if (sig__fits(&s->sig[i], provider, probe))
 			return &s->sig[i];
 	}
 	return NULL;
+}
+
+u32 sig_set__cnt(const struct sig_set *s)
+{
+	return s ? s->cnt : 0;
+}
+
+const struct sig *sig_set__at(const struct sig_set *s, u32 i)
+{
+	return &s->sig[i];
 }
 
 /* --- the parser --------------------------------------------------------------------------------------------------- */

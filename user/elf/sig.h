@@ -40,6 +40,10 @@ int sig_set__add(struct sig_set *s, const char *text, struct diag *d);
 int sig_set__add_file(struct sig_set *s, const char *path, struct diag *d);
 /* The last signature that matches, or NULL. */
 const struct sig *sig_set__find(const struct sig_set *s, const char *provider, const char *probe);
+/* For a walk over all: 0 <= i < cnt. A NULL set has none. */
+u32 sig_set__cnt(const struct sig_set *s);
+const struct sig *sig_set__at(const struct sig_set *s, u32 i);
+bool sig__fits(const struct sig *sig, const char *provider, const char *probe);
 /* Lay a signature over the argument specs of a site: text kinds, sizes and signs. Arguments without a parameter keep
  * what the note says. */
 void sig__apply(const struct sig *sig, u32 arg_cnt, struct wire_arg *arg);

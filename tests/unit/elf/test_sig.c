@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Signatures: the grammar, its errors by column, files, matching, and what they change of argument specs. */
 #include "elf/sig.h"
+#include "elf/sig_check.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -266,9 +267,84 @@ static void apply(void **state)
 	sig_set__free(s);
 }
 
+/* --- signatures that fit nothing --- */
+
+static void keep_text(void *ctx, const char *text)
+{
+	strcat(strcat(ctx, text), "\n");
+}
+
+static void expect_told(const struct sig_check *c, bool final, const char *want)
+{
+	char got[4096] = "";
+
+	sig_check__tell(c, final, keep_text, got);
+	assert_string_equal(got, want);
+}
+
+static void what_fits_nothing_is_told(void **state)
+{
+	static struct elf_site s[] = { { .provider = "shop", .name = "order__begin", .arg_cnt = 2 },
+				       { .provider = "shop", .name = "order__end", .arg_cnt = 1 } };
+	struct elf_file f = { .site = s, .site_cnt = 2 };
+	struct sig_set *set = sig_set__new();
+	struct sig_check *c;
+	struct diag d;
+
+	(void)state;
+	assert_int_equal(sig_set__add(set, "shop:order__begin(u64 id)", &d), 0);
+	assert_int_equal(sig_set__add(set, "shop:*__end(u64 id, u64 two, u64 three)", &d), 0);
+	assert_int_equal(sig_set__add(set, "shop:ordr_begin(u64 id)", &d), 0);
+	assert_int_equal(sig_set__add(set, "postgresql:query__start(str text)", &d), 0);
+	c = sig_check__new(set);
+	assert_non_null(c);
+	sig_check__file(c, &f);
+	expect_told(c, false, "--sig: shop:*__end has 1 argument, and its signature names 3\n"
+			      "--sig: no plain probe is called shop:ordr_begin so far; the nearest name is shop:order__begin\n"
+			      "--sig: no plain probe is called postgresql:query__start so far\n");
+	s[0].provider = "postgresql";
+	s[0].name = "query__start";
+	s[1].arg_cnt = 3;
+	sig_check__file(c, &f);
+	expect_told(c, true, "--sig: no plain probe is called shop:ordr_begin; the nearest name is shop:order__begin\n");
+	sig_check__free(c);
+	sig_set__free(set);
+	c = sig_check__new(NULL);
+	sig_check__file(c, &f);
+	expect_told(c, true, "");
+	sig_check__free(c);
+}
+
+/* A file of signatures for another program, names longer than any that is compared. */
+static void many_that_fit_nothing(void **state)
+{
+	static char name[500];
+	struct elf_site s = { .provider = "p", .name = name };
+	struct elf_file f = { .site = &s, .site_cnt = 1 };
+	struct sig_set *set = sig_set__new();
+	struct sig_check *c;
+	char got[8192] = "", text[600];
+	struct diag d;
+
+	(void)state;
+	memset(name, 'x', sizeof(name) - 1);
+	for (u32 i = 0; i < 300; i++) {
+		snprintf(text, sizeof(text), "p:%.*s%u()", 450, name, i);
+		assert_int_equal(sig_set__add(set, text, &d), 0);
+	}
+	c = sig_check__new(set);
+	sig_check__file(c, &f);
+	assert_int_equal(sig_check__tell(c, true, keep_text, got), 300);
+	assert_non_null(strstr(got, "--sig: and 290 more like these\n"));
+	sig_check__free(c);
+	sig_set__free(set);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_fits_nothing_is_told),
+		cmocka_unit_test(many_that_fit_nothing),
 		cmocka_unit_test(example), cmocka_unit_test(types),	cmocka_unit_test(skipped),
 		cmocka_unit_test(errors),  cmocka_unit_test(wildcards), cmocka_unit_test(last_wins),
 		cmocka_unit_test(files),   cmocka_unit_test(apply),
