@@ -128,7 +128,14 @@
 #define TAPE_MAX_STR 256
 #endif
 
+/* Some projects forbid in C++ what a header for both languages is full of. The macros do without it. */
 #ifdef __cplusplus
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+#pragma GCC diagnostic ignored "-Wzero-as-null-pointer-constant"
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wuseless-cast"
+#endif
 #define TAPE__ASSERT(x, why) static_assert(x, why)
 extern "C" {
 #else
@@ -1708,6 +1715,11 @@ TAPE__FN void tape_1_name(const char *name)
 }
 #endif
 
+TAPE__IN const struct tape_site *tape__site_of(const uint32_t *at)
+{
+	return (const struct tape_site *)(const void *)((const char *)(at + 1) + (int32_t)at[1]);
+}
+
 /* --- values: what a C expression is, and its place -------------------------------------------------------- */
 
 TAPE__IN struct tape__val tape__v2(uint64_t a, uint64_t b)
@@ -1925,7 +1937,7 @@ template <class T>
 typename tape__if<tape__sort<T>::is_class && tape__kind<T>::value != 1, char (&)[1]>::type tape__t(const T &);
 
 #define TAPE__VAL(...) tape__v(__VA_ARGS__)
-#define TAPE__TYPE(...) ((int)sizeof(tape__t(__VA_ARGS__)) - 1)
+#define TAPE__TYPE(...) (static_cast<int>(sizeof(tape__t(__VA_ARGS__))) - 1)
 #endif
 
 /* --- taking a field list apart ----------------------------------------------------------------------------- */
@@ -1940,6 +1952,13 @@ typename tape__if<tape__sort<T>::is_class && tape__kind<T>::value != 1, char (&)
 #define TAPE__SECOND_(...) TAPE__SECOND(__VA_ARGS__)
 #define TAPE__IS_PAREN(x) TAPE__SECOND_(TAPE__PROBE x, 0, 0)
 #define TAPE__Z 0
+#ifdef __cplusplus
+#define TAPE__AS(type, x) static_cast<type>(x)
+#define TAPE__WIDE(x) ((x) * static_cast<tape__u128>(1)) /* some are that wide already: -Wuseless-cast */
+#else
+#define TAPE__AS(type, x) ((type)(x))
+#define TAPE__WIDE(x) TAPE__AS(tape__u128, x)
+#endif
 #define TAPE__TOO_MANY tape_a_site_has_32_fields_at_most
 #define TAPE__W_33(M, x, ...) TAPE__CAT(TAPE__W, TAPE__IS_PAREN(x), _33)(M, x, __VA_ARGS__)
 #define TAPE__W1_33(M, x, ...) M x TAPE__W_32(M, __VA_ARGS__)
@@ -2042,103 +2061,103 @@ typename tape__if<tape__sort<T>::is_class && tape__kind<T>::value != 1, char (&)
 #define TAPE__W0_1(M, x, ...)
 #define TAPE__W_0(M, ...) TAPE__TOO_MANY
 #define TAPE__H_33(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _33)(M, x, __VA_ARGS__)
-#define TAPE__H1_33(M, x, ...) (M x | (tape__u128)TAPE__H_32(M, __VA_ARGS__) << 4)
+#define TAPE__H1_33(M, x, ...) (M x | TAPE__WIDE(TAPE__H_32(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_33(M, x, ...) 0
 #define TAPE__H_32(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _32)(M, x, __VA_ARGS__)
-#define TAPE__H1_32(M, x, ...) (M x | (tape__u128)TAPE__H_31(M, __VA_ARGS__) << 4)
+#define TAPE__H1_32(M, x, ...) (M x | TAPE__WIDE(TAPE__H_31(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_32(M, x, ...) 0
 #define TAPE__H_31(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _31)(M, x, __VA_ARGS__)
-#define TAPE__H1_31(M, x, ...) (M x | (tape__u128)TAPE__H_30(M, __VA_ARGS__) << 4)
+#define TAPE__H1_31(M, x, ...) (M x | TAPE__WIDE(TAPE__H_30(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_31(M, x, ...) 0
 #define TAPE__H_30(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _30)(M, x, __VA_ARGS__)
-#define TAPE__H1_30(M, x, ...) (M x | (tape__u128)TAPE__H_29(M, __VA_ARGS__) << 4)
+#define TAPE__H1_30(M, x, ...) (M x | TAPE__WIDE(TAPE__H_29(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_30(M, x, ...) 0
 #define TAPE__H_29(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _29)(M, x, __VA_ARGS__)
-#define TAPE__H1_29(M, x, ...) (M x | (tape__u128)TAPE__H_28(M, __VA_ARGS__) << 4)
+#define TAPE__H1_29(M, x, ...) (M x | TAPE__WIDE(TAPE__H_28(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_29(M, x, ...) 0
 #define TAPE__H_28(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _28)(M, x, __VA_ARGS__)
-#define TAPE__H1_28(M, x, ...) (M x | (tape__u128)TAPE__H_27(M, __VA_ARGS__) << 4)
+#define TAPE__H1_28(M, x, ...) (M x | TAPE__WIDE(TAPE__H_27(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_28(M, x, ...) 0
 #define TAPE__H_27(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _27)(M, x, __VA_ARGS__)
-#define TAPE__H1_27(M, x, ...) (M x | (tape__u128)TAPE__H_26(M, __VA_ARGS__) << 4)
+#define TAPE__H1_27(M, x, ...) (M x | TAPE__WIDE(TAPE__H_26(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_27(M, x, ...) 0
 #define TAPE__H_26(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _26)(M, x, __VA_ARGS__)
-#define TAPE__H1_26(M, x, ...) (M x | (tape__u128)TAPE__H_25(M, __VA_ARGS__) << 4)
+#define TAPE__H1_26(M, x, ...) (M x | TAPE__WIDE(TAPE__H_25(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_26(M, x, ...) 0
 #define TAPE__H_25(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _25)(M, x, __VA_ARGS__)
-#define TAPE__H1_25(M, x, ...) (M x | (tape__u128)TAPE__H_24(M, __VA_ARGS__) << 4)
+#define TAPE__H1_25(M, x, ...) (M x | TAPE__WIDE(TAPE__H_24(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_25(M, x, ...) 0
 #define TAPE__H_24(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _24)(M, x, __VA_ARGS__)
-#define TAPE__H1_24(M, x, ...) (M x | (tape__u128)TAPE__H_23(M, __VA_ARGS__) << 4)
+#define TAPE__H1_24(M, x, ...) (M x | TAPE__WIDE(TAPE__H_23(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_24(M, x, ...) 0
 #define TAPE__H_23(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _23)(M, x, __VA_ARGS__)
-#define TAPE__H1_23(M, x, ...) (M x | (tape__u128)TAPE__H_22(M, __VA_ARGS__) << 4)
+#define TAPE__H1_23(M, x, ...) (M x | TAPE__WIDE(TAPE__H_22(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_23(M, x, ...) 0
 #define TAPE__H_22(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _22)(M, x, __VA_ARGS__)
-#define TAPE__H1_22(M, x, ...) (M x | (tape__u128)TAPE__H_21(M, __VA_ARGS__) << 4)
+#define TAPE__H1_22(M, x, ...) (M x | TAPE__WIDE(TAPE__H_21(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_22(M, x, ...) 0
 #define TAPE__H_21(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _21)(M, x, __VA_ARGS__)
-#define TAPE__H1_21(M, x, ...) (M x | (tape__u128)TAPE__H_20(M, __VA_ARGS__) << 4)
+#define TAPE__H1_21(M, x, ...) (M x | TAPE__WIDE(TAPE__H_20(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_21(M, x, ...) 0
 #define TAPE__H_20(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _20)(M, x, __VA_ARGS__)
-#define TAPE__H1_20(M, x, ...) (M x | (tape__u128)TAPE__H_19(M, __VA_ARGS__) << 4)
+#define TAPE__H1_20(M, x, ...) (M x | TAPE__WIDE(TAPE__H_19(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_20(M, x, ...) 0
 #define TAPE__H_19(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _19)(M, x, __VA_ARGS__)
-#define TAPE__H1_19(M, x, ...) (M x | (tape__u128)TAPE__H_18(M, __VA_ARGS__) << 4)
+#define TAPE__H1_19(M, x, ...) (M x | TAPE__WIDE(TAPE__H_18(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_19(M, x, ...) 0
 #define TAPE__H_18(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _18)(M, x, __VA_ARGS__)
-#define TAPE__H1_18(M, x, ...) (M x | (tape__u128)TAPE__H_17(M, __VA_ARGS__) << 4)
+#define TAPE__H1_18(M, x, ...) (M x | TAPE__WIDE(TAPE__H_17(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_18(M, x, ...) 0
 #define TAPE__H_17(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _17)(M, x, __VA_ARGS__)
-#define TAPE__H1_17(M, x, ...) (M x | (tape__u128)TAPE__H_16(M, __VA_ARGS__) << 4)
+#define TAPE__H1_17(M, x, ...) (M x | TAPE__WIDE(TAPE__H_16(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_17(M, x, ...) 0
 #define TAPE__H_16(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _16)(M, x, __VA_ARGS__)
-#define TAPE__H1_16(M, x, ...) (M x | (tape__u128)TAPE__H_15(M, __VA_ARGS__) << 4)
+#define TAPE__H1_16(M, x, ...) (M x | TAPE__WIDE(TAPE__H_15(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_16(M, x, ...) 0
 #define TAPE__H_15(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _15)(M, x, __VA_ARGS__)
-#define TAPE__H1_15(M, x, ...) (M x | (tape__u128)TAPE__H_14(M, __VA_ARGS__) << 4)
+#define TAPE__H1_15(M, x, ...) (M x | TAPE__WIDE(TAPE__H_14(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_15(M, x, ...) 0
 #define TAPE__H_14(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _14)(M, x, __VA_ARGS__)
-#define TAPE__H1_14(M, x, ...) (M x | (tape__u128)TAPE__H_13(M, __VA_ARGS__) << 4)
+#define TAPE__H1_14(M, x, ...) (M x | TAPE__WIDE(TAPE__H_13(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_14(M, x, ...) 0
 #define TAPE__H_13(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _13)(M, x, __VA_ARGS__)
-#define TAPE__H1_13(M, x, ...) (M x | (tape__u128)TAPE__H_12(M, __VA_ARGS__) << 4)
+#define TAPE__H1_13(M, x, ...) (M x | TAPE__WIDE(TAPE__H_12(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_13(M, x, ...) 0
 #define TAPE__H_12(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _12)(M, x, __VA_ARGS__)
-#define TAPE__H1_12(M, x, ...) (M x | (tape__u128)TAPE__H_11(M, __VA_ARGS__) << 4)
+#define TAPE__H1_12(M, x, ...) (M x | TAPE__WIDE(TAPE__H_11(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_12(M, x, ...) 0
 #define TAPE__H_11(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _11)(M, x, __VA_ARGS__)
-#define TAPE__H1_11(M, x, ...) (M x | (tape__u128)TAPE__H_10(M, __VA_ARGS__) << 4)
+#define TAPE__H1_11(M, x, ...) (M x | TAPE__WIDE(TAPE__H_10(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_11(M, x, ...) 0
 #define TAPE__H_10(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _10)(M, x, __VA_ARGS__)
-#define TAPE__H1_10(M, x, ...) (M x | (tape__u128)TAPE__H_9(M, __VA_ARGS__) << 4)
+#define TAPE__H1_10(M, x, ...) (M x | TAPE__WIDE(TAPE__H_9(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_10(M, x, ...) 0
 #define TAPE__H_9(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _9)(M, x, __VA_ARGS__)
-#define TAPE__H1_9(M, x, ...) (M x | (tape__u128)TAPE__H_8(M, __VA_ARGS__) << 4)
+#define TAPE__H1_9(M, x, ...) (M x | TAPE__WIDE(TAPE__H_8(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_9(M, x, ...) 0
 #define TAPE__H_8(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _8)(M, x, __VA_ARGS__)
-#define TAPE__H1_8(M, x, ...) (M x | (tape__u128)TAPE__H_7(M, __VA_ARGS__) << 4)
+#define TAPE__H1_8(M, x, ...) (M x | TAPE__WIDE(TAPE__H_7(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_8(M, x, ...) 0
 #define TAPE__H_7(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _7)(M, x, __VA_ARGS__)
-#define TAPE__H1_7(M, x, ...) (M x | (tape__u128)TAPE__H_6(M, __VA_ARGS__) << 4)
+#define TAPE__H1_7(M, x, ...) (M x | TAPE__WIDE(TAPE__H_6(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_7(M, x, ...) 0
 #define TAPE__H_6(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _6)(M, x, __VA_ARGS__)
-#define TAPE__H1_6(M, x, ...) (M x | (tape__u128)TAPE__H_5(M, __VA_ARGS__) << 4)
+#define TAPE__H1_6(M, x, ...) (M x | TAPE__WIDE(TAPE__H_5(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_6(M, x, ...) 0
 #define TAPE__H_5(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _5)(M, x, __VA_ARGS__)
-#define TAPE__H1_5(M, x, ...) (M x | (tape__u128)TAPE__H_4(M, __VA_ARGS__) << 4)
+#define TAPE__H1_5(M, x, ...) (M x | TAPE__WIDE(TAPE__H_4(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_5(M, x, ...) 0
 #define TAPE__H_4(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _4)(M, x, __VA_ARGS__)
-#define TAPE__H1_4(M, x, ...) (M x | (tape__u128)TAPE__H_3(M, __VA_ARGS__) << 4)
+#define TAPE__H1_4(M, x, ...) (M x | TAPE__WIDE(TAPE__H_3(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_4(M, x, ...) 0
 #define TAPE__H_3(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _3)(M, x, __VA_ARGS__)
-#define TAPE__H1_3(M, x, ...) (M x | (tape__u128)TAPE__H_2(M, __VA_ARGS__) << 4)
+#define TAPE__H1_3(M, x, ...) (M x | TAPE__WIDE(TAPE__H_2(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_3(M, x, ...) 0
 #define TAPE__H_2(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _2)(M, x, __VA_ARGS__)
-#define TAPE__H1_2(M, x, ...) (M x | (tape__u128)TAPE__H_1(M, __VA_ARGS__) << 4)
+#define TAPE__H1_2(M, x, ...) (M x | TAPE__WIDE(TAPE__H_1(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_2(M, x, ...) 0
 #define TAPE__H_1(M, x, ...) TAPE__CAT(TAPE__H, TAPE__IS_PAREN(x), _1)(M, x, __VA_ARGS__)
-#define TAPE__H1_1(M, x, ...) (M x | (tape__u128)TAPE__H_0(M, __VA_ARGS__) << 4)
+#define TAPE__H1_1(M, x, ...) (M x | TAPE__WIDE(TAPE__H_0(M, __VA_ARGS__)) << 4)
 #define TAPE__H0_1(M, x, ...) 0
 #define TAPE__H_0(M, ...) 0
 #define TAPE__R_33(...) TAPE__CAT(TAPE__R, TAPE__IS_PAREN(TAPE__FIRST(__VA_ARGS__, ~)), _33)(__VA_ARGS__)
@@ -2334,13 +2353,13 @@ typename tape__if<tape__sort<T>::is_class && tape__kind<T>::value != 1, char (&)
 		".4byte %c[t0], %c[t1], %c[t2], %c[t3]\n" \
 		".popsection\n" note TAPE__BASE TAPE__LEA \
 		: [at] "=r"(tape__at) \
-		: [k] "i"(kind), [l] "i"((int)(level)), [n] "i"(cnt), [line] "i"(__LINE__), [text] TAPE__SYM(text_), \
+		: [k] "i"(kind), [l] "i"(TAPE__AS(int, level)), [n] "i"(cnt), [line] "i"(__LINE__), [text] TAPE__SYM(text_), \
 		  [t0] "i"(TAPE__PART(types, 0)), [t1] "i"(TAPE__PART(types, 32)), [t2] "i"(TAPE__PART(types, 64)), \
 		  [t3] "i"(TAPE__PART(types, 96)))
 /* Is anybody there? One load of both words. */
 #define TAPE__ON TAPE__UNLIKELY(__atomic_load_n(tape__at, __ATOMIC_RELAXED))
-#define TAPE__SITE_OF ((const struct tape_site *)(const void *)((const char *)(tape__at + 1) + (int32_t)tape__at[1]))
-#define TAPE__PART(types, shift) ((int)(uint32_t)((tape__u128)(types) >> (shift)))
+#define TAPE__SITE_OF tape__site_of(tape__at)
+#define TAPE__PART(types, shift) TAPE__AS(int, TAPE__AS(uint32_t, TAPE__WIDE(types) >> (shift)))
 #define TAPE__TEXT(name, fields) name "\0" TAPE_TARGET "\0" TAPE_MODULE "\0" __FILE__ "\0" fields
 #define TAPE__CNT(...) (0 TAPE__W_33(TAPE__F_ONE, __VA_ARGS__))
 #define TAPE__NAMES(...) TAPE__W_33(TAPE__F_NAME, __VA_ARGS__)
@@ -2421,7 +2440,7 @@ TAPE__IN const tape_handle *tape__keep(tape_handle *slot, tape_handle h)
 		const uint32_t *tape__at; \
 		TAPE__SITE(TAPE_SITE_EVENT, level, \
 			   TAPE__TEXT(name, "message\0" TAPE__NAMES(__VA_ARGS__, TAPE__Z, TAPE__Z)), \
-			   TAPE_T_STR | (tape__u128)TAPE__TYPES(__VA_ARGS__, TAPE__Z, TAPE__Z) << 4, \
+			   TAPE_T_STR | TAPE__WIDE(TAPE__TYPES(__VA_ARGS__, TAPE__Z, TAPE__Z)) << 4, \
 			   1 + TAPE__CNT(__VA_ARGS__, TAPE__Z, TAPE__Z), TAPE__NOTE1(note), "", ".4byte 0\n"); \
 		if (TAPE__ON) { \
 			tape_handle tape__ph; \
@@ -2451,7 +2470,8 @@ struct tape__guard : tape_scope {
 			tape_1_end(*this);
 	}
 };
-#define TAPE__SPAN_VAR(var, ...) tape__guard var(__VA_ARGS__)
+#define TAPE__SPAN_TYPE tape__guard
+#define TAPE__SPAN_IS(...) (__VA_ARGS__)
 inline const tape_handle *tape__rec_h(const tape_handle &h) { return &h; }
 inline const tape_handle *tape__rec_h(const tape_scope &) { return NULL; }
 inline const tape_scope *tape__rec_s(const tape_handle &) { return NULL; }
@@ -2465,7 +2485,8 @@ TAPE__IN void tape__scope_end(struct tape_scope *s)
 	if (TAPE__UNLIKELY(s->how))
 		tape_1_end(*s);
 }
-#define TAPE__SPAN_VAR(var, ...) struct tape_scope var __attribute__((cleanup(tape__scope_end), unused)) = __VA_ARGS__
+#define TAPE__SPAN_TYPE struct tape_scope
+#define TAPE__SPAN_IS(...) __attribute__((cleanup(tape__scope_end), unused)) = __VA_ARGS__
 #define TAPE__REC(x) \
 	__typeof__(x) tape__rx = (x); \
 	const tape_handle *tape__rh = _Generic(tape__rx, tape_handle: (const void *)&tape__rx, struct tape_scope: NULL); \
@@ -2473,18 +2494,27 @@ TAPE__IN void tape__scope_end(struct tape_scope *s)
 		_Generic(tape__rx, tape_handle: NULL, struct tape_scope: (const void *)&tape__rx)
 #endif
 
+/* clang 22 and later call __COUNTER__ an extension under -pedantic. */
+#if defined(__clang__) && __clang_major__ >= 22
+#define TAPE__QUIET _Pragma("clang diagnostic push") _Pragma("clang diagnostic ignored \"-Wc2y-extensions\"")
+#define TAPE__LOUD _Pragma("clang diagnostic pop")
+#else
+#define TAPE__QUIET
+#define TAPE__LOUD
+#endif
+
 /* --- what users write -------------------------------------------------------------------------------------- */
 
 #define tape_span(level, ...) \
-	TAPE__SPAN_VAR(TAPE__CAT(tape__span_, __COUNTER__, ), \
-		       TAPE__BEGIN(NULL, TAPE_LEVEL_##level, __VA_ARGS__, TAPE__Z, TAPE__Z))
+	TAPE__SPAN_TYPE TAPE__QUIET TAPE__CAT(tape__span_, __COUNTER__, ) TAPE__LOUD \
+	TAPE__SPAN_IS(TAPE__BEGIN(NULL, TAPE_LEVEL_##level, __VA_ARGS__, TAPE__Z, TAPE__Z))
 #define tape_span_in(parent, level, ...) \
-	TAPE__SPAN_VAR(TAPE__CAT(tape__span_, __COUNTER__, ), \
-		       TAPE__BEGIN(TAPE__IN_PARENT(parent), TAPE_LEVEL_##level, __VA_ARGS__, TAPE__Z, TAPE__Z))
+	TAPE__SPAN_TYPE TAPE__QUIET TAPE__CAT(tape__span_, __COUNTER__, ) TAPE__LOUD \
+	TAPE__SPAN_IS(TAPE__BEGIN(TAPE__IN_PARENT(parent), TAPE_LEVEL_##level, __VA_ARGS__, TAPE__Z, TAPE__Z))
 #define tape_span_as(var, level, ...) \
-	TAPE__SPAN_VAR(var, TAPE__BEGIN(NULL, TAPE_LEVEL_##level, __VA_ARGS__, TAPE__Z, TAPE__Z))
+	TAPE__SPAN_TYPE var TAPE__SPAN_IS(TAPE__BEGIN(NULL, TAPE_LEVEL_##level, __VA_ARGS__, TAPE__Z, TAPE__Z))
 #define tape_span_as_in(var, parent, level, ...) \
-	TAPE__SPAN_VAR(var, TAPE__BEGIN(TAPE__IN_PARENT(parent), TAPE_LEVEL_##level, __VA_ARGS__, TAPE__Z, TAPE__Z))
+	TAPE__SPAN_TYPE var TAPE__SPAN_IS(TAPE__BEGIN(TAPE__IN_PARENT(parent), TAPE_LEVEL_##level, __VA_ARGS__, TAPE__Z, TAPE__Z))
 
 #define tape_open(level, ...) TAPE__OPEN(NULL, TAPE_LEVEL_##level, __VA_ARGS__, TAPE__Z, TAPE__Z)
 #define tape_open_in(parent, level, ...) \
@@ -2560,5 +2590,9 @@ TAPE__IN void tape_thread_name(const char *name)
 {
 	tape_1_name(name);
 }
+
+#ifdef __cplusplus
+#pragma GCC diagnostic pop
+#endif
 
 #endif /* TAPE_H */

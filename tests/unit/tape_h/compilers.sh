@@ -11,6 +11,7 @@ set -u
 cd "$(dirname "$0")/../../.." || exit 1
 
 STRICT="-pedantic -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wcast-qual -Wundef -Wstrict-aliasing -Werror"
+STRICT_CXX="-Wold-style-cast -Wzero-as-null-pointer-constant"
 SOURCE=tests/unit/tape_h/compilers_every.c
 DIR=$(mktemp -d) || exit 1
 trap 'rm -rf "$DIR"' EXIT
@@ -67,8 +68,9 @@ notes() { # PROGRAM ARCH
 
 # RUN: what runs the program ("" itself, "no": nothing here does).
 build_here() { # COMPILER LANGUAGE ARCH RUN STANDARD OPTIONS...
-	local compiler=$1 language=$2 arch=$3 run=$4 standard=$5 what dir program
+	local compiler=$1 language=$2 arch=$3 run=$4 standard=$5 what dir program strict=$STRICT
 
+	[ "$language" = c++ ] && strict="$STRICT $STRICT_CXX"
 	dir=$(mktemp -d "$DIR/XXXXXX")
 	program=$dir/every
 	shift 5
@@ -79,7 +81,7 @@ build_here() { # COMPILER LANGUAGE ARCH RUN STANDARD OPTIONS...
 		left_out "$what" "$(tail -n 1 "$dir/log")"
 		return
 	fi
-	if ! $compiler -x "$language" -std="$standard" "$@" $STRICT -Iinclude "$SOURCE" -o "$program" >"$dir/log" 2>&1; then
+	if ! $compiler -x "$language" -std="$standard" "$@" $strict -Iinclude "$SOURCE" -o "$program" >"$dir/log" 2>&1; then
 		not_ok "$what"
 	elif ! notes "$program" "$arch" >"$dir/log"; then
 		not_ok "$what"

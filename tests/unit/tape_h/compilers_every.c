@@ -7,6 +7,17 @@
 #define TAPE_PROVIDER every
 #include <tape.h>
 
+/* The options of compilers.sh forbid casts in C's manner, and 0 for a pointer, in C++. */
+#ifdef __cplusplus
+#define AS(type, x) static_cast<type>(x)
+#define AS_PTR(type, x) reinterpret_cast<type>(x)
+#define NOTHING nullptr
+#else
+#define AS(type, x) ((type)(x))
+#define AS_PTR(type, x) ((type)(x))
+#define NOTHING NULL
+#endif
+
 #ifdef __cplusplus
 #include <string>
 #include <string_view>
@@ -32,7 +43,7 @@ extern const struct tape_site __stop_tape_sites[] __attribute__((visibility("hid
 
 static uint16_t *words_of(const struct tape_site *s)
 {
-	return (uint16_t *)((uintptr_t)&s->words + (uintptr_t)(intptr_t)s->words);
+	return AS_PTR(uint16_t *, AS_PTR(uintptr_t, &s->words) + AS(uintptr_t, AS(intptr_t, s->words)));
 }
 
 static unsigned raise_words(uint16_t armed, uint16_t semaphore)
@@ -62,11 +73,11 @@ static inline int inlined(int x)
 
 static void all_types(int x, const char *text, const void *ptr)
 {
-	const char *none = NULL;
+	const char *none = NOTHING;
 
-	tape_event(INFO, "types", (yes, x > 1), (c, 'c'), (sc, (signed char)-1), (uc, (unsigned char)255), (s, (short)-2),
-		   (us, (unsigned short)2), (i, -70000), (u, 4000000000u), (l, -5L), (ul, 5UL), (ll, -6LL), (ull, 6ULL),
-		   (s128, (tape__s128)-7), (u128, (tape__u128)7), (f, 1.5f), (d, 2.5), (ld, 3.5L), (p, ptr), (t, text),
+	tape_event(INFO, "types", (yes, x > 1), (c, 'c'), (sc, AS(signed char, -1)), (uc, AS(unsigned char, 255)), (s, AS(short, -2)),
+		   (us, AS(unsigned short, 2)), (i, -70000), (u, 4000000000u), (l, -5L), (ul, 5UL), (ll, -6LL), (ull, 6ULL),
+		   (s128, AS(tape__s128, -7)), (u128, AS(tape__u128, 7)), (f, 1.5f), (d, 2.5), (ld, 3.5L), (p, ptr), (t, text),
 		   (lit, "literal"), (none, none), (part, tape_str("abcdef", 3)), (raw, tape_bytes("\0\1\2", 3)),
 		   (eno, tape_err(ENOENT)), (why, tape_err("it broke")), (dotted.name.here, 7), (later, tape_empty));
 	tape_event(WARN, "many", (f0, 0), (f1, 1), (f2, 2), (f3, 3), (f4, 4), (f5, 5), (f6, 6), (f7, 7), (f8, 8), (f9, 9),
@@ -158,7 +169,7 @@ static void letters(char *to, size_t room)
 	size_t n = 0;
 
 	if (p && p->magic == TAPE_PAGE_MAGIC) {
-		at = (const unsigned char *)p + TAPE_DATA;
+		at = AS_PTR(const unsigned char *, p) + TAPE_DATA;
 		end = at + (p->commit & 0xffff);
 		for (; at < end && n < room - 1; at += head >> 18 << 2) {
 			memcpy(&head, at, 4);
