@@ -84,7 +84,7 @@ assert_eq()
 
 assert_ge()
 {
-	[ "$3" -ge "$2" ] || fail "$1: expected at least $2, got $3"
+	[ "$3" -ge "$2" ] 2>/dev/null || fail "$1: expected at least $2, got $3"
 }
 
 # assert_match WHAT REGEX FILE

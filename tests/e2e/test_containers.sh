@@ -22,10 +22,10 @@ make_box()
 	trap 'stop_all; umount box fs' EXIT
 }
 
-# Its BOXED is the process's number outside.
+# Its BOXED is the process's number outside. "unchanged": nothing is mounted in there, and in a chroot there is no / to make private.
 start_boxed()
 {
-	unshare --mount --pid --fork --kill-child chroot box /bin/usdt_flat 1 0 >target.out 2>target.err &
+	unshare --propagation unchanged --mount --pid --fork --kill-child chroot box /bin/usdt_flat 1 0 >target.out 2>target.err &
 	OUTER=$!
 	STARTED="$STARTED $OUTER"
 	wait_until 10 find_boxed || fail "the target does not start: $(cat target.err)"

@@ -56,6 +56,7 @@ a_process()
 	TARGET=$!
 	STARTED="$STARTED $TARGET"
 	exec 9>hold
+	wait_until 10 execed "$TARGET"
 	"$TAPEBPF" list "$TARGET" >list.out || fail "list: status $?"
 	assert_eq "idle" 1 "$(listed '^probe INFO  idle     0 ' 'shop:guarded')"
 	assert_eq "idle, no semaphore" 1 "$(listed '^probe INFO  idle     none ' 'shop:none')"

@@ -232,9 +232,11 @@ namespaces()
 {
 	need_root
 	need unshare
-	unshare --pid --mount --fork true 2>/dev/null || skip "unshare does not work here"
+	# A mount that is private before: in a chroot there is no / that unshare could make so.
 	mkdir inside
-	unshare --pid --mount --fork sh -c "mount -t tmpfs none inside && cp '$TARGETS/usdt_flat' inside/prog &&
+	mount --bind inside inside && mount --make-private inside || skip "cannot mount here"
+	trap 'stop_all; umount -l inside' EXIT
+	unshare --propagation unchanged --pid --mount --fork sh -c "mount -t tmpfs none inside && cp '$TARGETS/usdt_flat' inside/prog &&
 		exec inside/prog 1 0" >target.out 2>target.err &
 	STARTED="$STARTED $!"
 	wait_until 10 sh -c "pgrep -f 'inside/prog 1 0' >/dev/null" || fail "no target: $(cat target.err)"
