@@ -7,12 +7,11 @@
 #include "base/nearmap.h"
 #include "flight/trigger.h"
 #include "model/pool.h"
+#include "model/value_set.h"
 
 #include <stdio.h>
 
 #define WATCH_NEAR_SITES 64
-#define WATCH_FEW_VALUES 4 /* without the heap */
-#define WATCH_ROOM_BYTES 64 /* of their texts */
 
 struct trigger {
 	enum trigger_kind kind;
@@ -40,10 +39,7 @@ struct watch_span {
 	u64 open_ns, busy_ns, busy_since_ns;
 	u32 entries;
 	u64 opens; /* that have not fired yet */
-	u32 value_cnt, room_used;
-	struct value *value; /* few, or on the heap; their texts in room, or on the heap */
-	struct value few[WATCH_FEW_VALUES];
-	char room[WATCH_ROOM_BYTES];
+	struct value_set values;
 };
 
 struct trigger_set {

@@ -67,88 +67,12 @@ static const struct watch_site *site_of(struct trigger_set *s, const struct call
 	return site;
 }
 
-/* --- values of watched spans ------------------------------------------------------------------------------- */
-
-static bool has_text(const struct value *v)
-{
-	return v->type == WIRE_T_STR || v->type == WIRE_T_BYTES || v->type == WIRE_T_ERROR;
-}
-
-static bool in_room(const struct watch_span *w, const char *text)
-{
-	return text >= w->room && text < w->room + sizeof(w->room);
-}
-
-static void free_value(const struct watch_span *w, const struct value *v)
-{
-	if (has_text(v) && !in_room(w, v->text))
-		free((void *)v->text);
-}
-
-static bool copy_value(struct watch_span *w, struct value *to, const struct value *v)
-{
-	u32 bytes = has_text(v) && v->text ? v->text_bytes : 0;
-	char *text = NULL;
-
-	*to = *v;
-	if (!has_text(v))
-		return true;
-	if (bytes && bytes <= sizeof(w->room) - w->room_used) {
-		text = w->room + w->room_used;
-		w->room_used += bytes;
-	} else if (bytes) {
-		text = malloc(bytes);
-		if (!text)
-			return false;
-	}
-	to->text_bytes = bytes;
-	to->text = bytes ? memcpy(text, v->text, bytes) : NULL;
-	return true;
-}
-
-/* Room for one more. NULL: no memory. */
-static struct value *more_values(struct watch_span *w)
-{
-	struct value *more;
-
-	if (w->value_cnt < WATCH_FEW_VALUES)
-		return &w->few[w->value_cnt];
-	more = realloc(w->value == w->few ? NULL : w->value, (w->value_cnt + 1) * sizeof(*more));
-	if (!more)
-		return NULL;
-	if (w->value == w->few)
-		memcpy(more, w->few, sizeof(w->few));
-	w->value = more;
-	return &more[w->value_cnt];
-}
-
-/* The last value of a field counts. */
-static bool set_value(struct watch_span *w, const struct value *v)
-{
-	struct value new, *place;
-	u32 i = 0;
-
-	if (!copy_value(w, &new, v))
-		return false;
-	while (i < w->value_cnt && w->value[i].field != v->field)
-		i++;
-	place = i < w->value_cnt ? &w->value[i] : more_values(w);
-	if (!place) {
-		free_value(w, &new);
-		return false;
-	}
-	if (i < w->value_cnt)
-		free_value(w, place);
-	else
-		w->value_cnt++;
-	*place = new;
-	return true;
-}
+/* --- watched spans ----------------------------------------------------------------------------------------- */
 
 static bool copy_opening(struct watch_span *w, const struct span_open *o)
 {
 	for (u32 i = 0; i < o->value_cnt; i++)
-		if (!set_value(w, &o->value[i]))
+		if (!value_set__put(&w->values, &o->value[i]))
 			return false;
 	return true;
 }
@@ -168,10 +92,7 @@ static void unlist(struct trigger_set *s, struct watch_span *w)
 static void free_span(struct trigger_set *s, struct watch_span *w)
 {
 	unlist(s, w);
-	for (u32 i = 0; i < w->value_cnt; i++)
-		free_value(w, &w->value[i]);
-	if (w->value != w->few)
-		free(w->value);
+	value_set__done(&w->values);
 	pool__put(&s->pool, w);
 }
 
@@ -233,8 +154,8 @@ static struct expr_subject subject_of(const struct watch_span *w, u64 ns)
 	return (struct expr_subject){
 		.callsite = w->site->callsite,
 		.thread = w->thread,
-		.value = w->value,
-		.value_cnt = w->value_cnt,
+		.value = w->values.value,
+		.value_cnt = w->values.cnt,
 		.timed = true,
 		.duration_ns = ns > w->open_ns ? ns - w->open_ns : 0,
 		.busy_ns = w->busy_ns + (w->entries && ns > w->busy_since_ns ? ns - w->busy_since_ns : 0),
@@ -258,8 +179,8 @@ static void watch(struct trigger_set *s, const struct watch_site *site, const st
 	w->thread = o->thread;
 	w->open_ns = o->time_ns;
 	w->busy_ns = w->busy_since_ns = 0;
-	w->entries = w->value_cnt = w->room_used = 0;
-	w->value = w->few;
+	w->entries = 0;
+	value_set__init(&w->values);
 	w->opens = site->opens;
 	if (!copy_opening(w, o) || nearmap__add(&s->spans, o->span, w)) {
 		free_span(s, w);
@@ -331,7 +252,7 @@ static int on_value(void *ctx, u64 span, const struct callsite *c, const struct 
 	struct watch_span *w = find(s, span);
 
 	if (w && v->field < c->field_cnt)
-		set_value(w, v); /* without memory the value before it stays */
+		value_set__put(&w->values, v); /* without memory the value before it stays */
 	return 0;
 }
 
