@@ -19,8 +19,11 @@ DEPS_ARM64="gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross qe
 DEPS_BENCH="lttng-tools liblttng-ust-dev"
 # clang's sanitizers and fuzzer
 DEPS_FUZZ="libclang-rt-dev"
-# A browser for our pictures, where there is a node that can drive it (Debian 12's is too old) and npm.
+# A browser for our pictures, and what drives it, unless a node and npm of other origin are there already.
 DEPS_PICTURES="chromium"
+DEPS_NODE="nodejs npm"
+# The linter of manual pages.
+DEPS_MANUALS="mandoc"
 LIBBPF_MIN=1.3
 
 deps__say() {
@@ -133,14 +136,14 @@ deps__wish() {
 }
 
 deps__test() {
-	local arch=
+	local arch= pictures=$DEPS_PICTURES
 
 	[ "$(uname -m)" = x86_64 ] && arch=$DEPS_TEST_X86
 	deps__install $DEPS_BUILD $DEPS_TEST $arch || return
 	[ -z "$arch" ] || [ -z "$(deps__missing $DEPS_ARM64)" ] || deps__wish $DEPS_ARM64
-	if command -v npm >/dev/null && [ "$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)" -ge 20 ]; then
-		[ -z "$(deps__missing $DEPS_PICTURES)" ] || deps__wish $DEPS_PICTURES
-	fi
+	command -v node >/dev/null && command -v npm >/dev/null || pictures="$pictures $DEPS_NODE"
+	[ -z "$(deps__missing $pictures)" ] || deps__wish $pictures
+	[ -z "$(deps__missing $DEPS_MANUALS)" ] || deps__wish $DEPS_MANUALS
 }
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then

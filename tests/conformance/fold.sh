@@ -99,7 +99,7 @@ pictures_in_a_browser() {
 	done
 	[ -n "${chromium:-}" ] || { skip_part "no chromium here, so nobody to show pictures to"; return; }
 	command -v npm >/dev/null && command -v node >/dev/null || { skip_part "no node and npm here to drive chromium"; return; }
-	[ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || { skip_part "playwright-core wants node 20, this is $(node --version)"; return; }
+	[ "$(node -p 'process.versions.node.split(".")[0]')" -ge 18 ] || { skip_part "playwright-core wants node 18, this is $(node --version)"; return; }
 	mkdir -p "$dir" && cp tests/conformance/browser/* "$dir" || return
 	if ! [ -d "$dir/node_modules/playwright-core" ]; then
 		(cd "$dir" && timeout 120 npm ci --ignore-scripts --no-audit --no-fund) >"$OUT/npm.log" 2>&1 ||
