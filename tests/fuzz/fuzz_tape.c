@@ -310,7 +310,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		through_filter(path);
 		through_window(path, 1ULL << 63, (1ULL << 63) + 1500);
 		through_merge(path);
-		tape_audit__run(path, ignore_defect, NULL, &res, NULL);
+		tape_audit__run(path, &(struct tape_audit_ops){ .defect = ignore_defect }, &res, NULL);
 	}
 	close(fd);
 	return 0;

@@ -38,8 +38,7 @@ struct audit_span {
 struct audit {
 	struct tape_scan *scan;
 	struct tape_audit_result *res;
-	tape_defect_fn defect;
-	void *ctx;
+	struct tape_audit_ops ops;
 	u64 offset;
 	bool no_memory;
 	struct idmap callsites, threads, spans;

@@ -12,6 +12,8 @@
 
 #include "base/text.h"
 
+#define PROGRESS_RECORDS 65536
+
 /* --- tables -------------------------------------------------------------------------------------------- */
 
 static struct audit_thread *get_thread(struct audit *a, u64 id)
@@ -437,13 +439,13 @@ static void on_defect(void *ctx, const struct tape_defect *d)
 		a->synthetic = 0;
 		a->want_kind = 0;
 	}
-	if (a->defect)
-		a->defect(a->ctx, d);
+	if (a->ops.defect)
+		a->ops.defect(a->ops.ctx, d);
 }
 
-int tape_audit__run(const char *path, tape_defect_fn defect, void *ctx, struct tape_audit_result *res, struct diag *d)
+int tape_audit__run(const char *path, const struct tape_audit_ops *ops, struct tape_audit_result *res, struct diag *d)
 {
-	struct audit a = { .res = res, .defect = defect, .ctx = ctx };
+	struct audit a = { .res = res, .ops = ops ? *ops : (struct tape_audit_ops){} };
 	struct tape_raw raw;
 	int got, err;
 
@@ -452,8 +454,11 @@ int tape_audit__run(const char *path, tape_defect_fn defect, void *ctx, struct t
 	if (err)
 		return err;
 	res->intro = *tape_scan__intro(a.scan);
-	while ((got = tape_scan__next(a.scan, &raw)) > 0 && !a.no_memory)
+	while ((got = tape_scan__next(a.scan, &raw)) > 0 && !a.no_memory) {
 		on_record(&a, &raw);
+		if (a.ops.progress && res->records % PROGRESS_RECORDS == 0)
+			a.ops.progress(a.ops.ctx, tape_scan__offset(a.scan), tape_scan__size(a.scan));
+	}
 	if (got == 0 && !a.no_memory)
 		at_end(&a);
 	res->bytes = tape_scan__offset(a.scan);

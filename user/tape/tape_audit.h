@@ -25,7 +25,14 @@ struct tape_audit_result {
 	u64 idle_callsites; /* span callsites without a closed span */
 };
 
-/* defect is called for each, with its offset. 0: done, whatever was found; -ENOEXEC: no tape; or an I/O error. */
-int tape_audit__run(const char *path, tape_defect_fn defect, void *ctx, struct tape_audit_result *res, struct diag *d);
+struct tape_audit_ops {
+	/* each may be NULL */
+	tape_defect_fn defect; /* of each, with its offset */
+	void (*progress)(void *ctx, u64 done_bytes, u64 all_bytes); /* now and then; all 0: unknown */
+	void *ctx;
+};
+
+/* 0: done, whatever was found; -ENOEXEC: no tape; or an I/O error. ops may be NULL. */
+int tape_audit__run(const char *path, const struct tape_audit_ops *ops, struct tape_audit_result *res, struct diag *d);
 
 #endif

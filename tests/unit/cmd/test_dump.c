@@ -368,6 +368,37 @@ static void exit_status(void **state)
 	close(full);
 }
 
+/* Kinds of defects that do not count; and the sum of several tapes. */
+static void verify_without(void **state)
+{
+	struct build b;
+	char *path, *text;
+	int status;
+
+	build__init(&b, 20, 0);
+	build__callsite(&b, 0x0a, 1, "left", 0);
+	build__open(&b, 1, 1, 10, 0, TAPE_PARENT_ROOT);
+	path = (char *)build__path(&b);
+	assert_int_equal(RUN(cmd_verify, -1, path), EXIT_FAILED);
+	assert_int_equal(RUN(cmd_verify, -1, "--ignore=torn", path), EXIT_FAILED);
+	text = RUN_TEXT(cmd_verify, &status, "--ignore=torn,unclosed", path, path);
+	assert_int_equal(status, EXIT_DONE);
+	assert_non_null(strstr(text, ": clean, 1 ignored; "));
+	assert_non_null(strstr(text, "\n2 tapes: 2 clean, 0 with defects\n"));
+	assert_null(strstr(text, "never closed"));
+	free(text);
+	text = RUN_TEXT(cmd_verify, &status, "--json", "--ignore=unclosed", path);
+	assert_non_null(strstr(text, "\"clean\":true,\"defects\":0,\"by_kind\":{},\"ignored\":1,"));
+	free(text);
+	text = RUN_TEXT(cmd_verify, &status, path, "/nonexistent");
+	assert_int_equal(status, EXIT_FAILED);
+	assert_non_null(strstr(text, "\n2 tapes: 0 clean, 1 with defects, 1 not read\n"));
+	free(text);
+	assert_int_equal(RUN(cmd_verify, -1, "--ignore=all", path), EXIT_USAGE);
+	assert_int_equal(RUN(cmd_verify, -1, "--ignore=torn,", path), EXIT_USAGE);
+	build__done(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -379,6 +410,7 @@ int main(void)
 		cmocka_unit_test(json_of_odd_values),
 		cmocka_unit_test(terminals_are_safe),
 		cmocka_unit_test(exit_status),
+		cmocka_unit_test(verify_without),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -108,7 +108,7 @@ static void constant_memory(void **state)
 
 	pid = pour(&b, &fd);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	assert_int_equal(tape_audit__run(path, NULL, NULL, &res, NULL), 0);
+	assert_int_equal(tape_audit__run(path, NULL, &res, NULL), 0);
 	assert_int_equal(res.defects, 0);
 	assert_int_equal(res.totals.spans, (u64)spans * CHAPTERS);
 	close(fd);

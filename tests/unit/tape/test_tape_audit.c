@@ -30,7 +30,7 @@ static struct tape_audit_result audit(struct build *b, struct found *f)
 	struct tape_audit_result r;
 
 	memset(f, 0, sizeof(*f));
-	assert_int_equal(tape_audit__run(build__path(b), on_defect, f, &r, NULL), 0);
+	assert_int_equal(tape_audit__run(build__path(b), &(struct tape_audit_ops){ .defect = on_defect, .ctx = f }, &r, NULL), 0);
 	assert_int_equal(r.defects, f->all);
 	return r;
 }
@@ -396,7 +396,7 @@ static void bit_flips(void **state)
 		for (bit = 0; bit < 8; bit++) {
 			b.data[i] ^= 1 << bit;
 			memset(&f, 0, sizeof(f));
-			if (tape_audit__run(build__path(&b), on_defect, &f, &res, NULL) == 0)
+			if (tape_audit__run(build__path(&b), &(struct tape_audit_ops){ .defect = on_defect, .ctx = &f }, &res, NULL) == 0)
 				unseen += !f.all;
 			if (tape_reader__open(b.path, NULL, &r, NULL) == 0) {
 				assert_int_equal(tape_reader__run(r, NULL, 0), 0);

@@ -443,7 +443,7 @@ static void one_round(u64 start)
 	}
 	free(want);
 	free(got);
-	assert_int_equal(tape_audit__run(path, no_defect, name, &res, NULL), 0);
+	assert_int_equal(tape_audit__run(path, &(struct tape_audit_ops){ .defect = no_defect, .ctx = name }, &res, NULL), 0);
 	assert_int_equal(res.defects, 0);
 	assert_true(res.own && res.totals.present && res.totals.checksum_ok);
 	unlink(path);
