@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# `flame -p`: a running program as folded lines and as a picture; whatever ends it, the lines are whole.
+# `flame -p`, `-b` and `--`: running programs as folded lines and as a picture; whatever ends it, the lines are whole.
 . "$(dirname "$0")/lib.sh"
 
 # start_flame ARGS...: FLAME is its pid; lines in lines.txt.
@@ -84,7 +84,55 @@ no_such_process()
 	assert_match "who is missing" '4194303' flame.err
 }
 
+# A command is recorded from its first instruction, with standard output for itself; all of it is there.
+a_command()
+{
+	need_root
+	status=0
+	"$TAPEBPF" flame --folded --count -o lines.txt -- "$TARGETS/th_flat" 2 1000 truth >cmd.out 2>flame.err </dev/null || status=$?
+	assert_eq "exit status" 0 $status
+	assert_eq "all its spans" "worker 2 worker;step 2000" "$(echo $(cat lines.txt))"
+	assert_match "its own output" . cmd.out
+	"$TAPEBPF" flame --folded --count --name nothing -o lines.txt -- "$TARGETS/th_flat" 1 10 truth >cmd.out 2>flame.err || fail "with a filter: $(cat flame.err)"
+	assert_eq "none of that name" "" "$(cat lines.txt)"
+	status=0
+	"$TAPEBPF" flame --folded --field n=1 -o lines.txt -- true 2>flame.err || status=$?
+	assert_eq "fields cannot be asked for" 1 $status
+	assert_match "why" 'fields' flame.err
+	status=0
+	"$TAPEBPF" flame --folded -o none.txt -- true 2>flame.err || status=$?
+	assert_eq "a command without probes" 1 $status
+	assert_match "says so" 'no probes' flame.err
+	[ ! -e none.txt ] || fail "there is a result of nothing"
+	status=0
+	"$TAPEBPF" flame --folded -- true 2>flame.err || status=$?
+	assert_eq "a command and no -o" 2 $status
+	status=0
+	"$TAPEBPF" flame --folded -o lines.txt -b "$TARGETS/th_flat" -- sh -c "'$TARGETS/th_flat' 1 5 truth >cmd.out; exit 7" 2>flame.err || status=$?
+	assert_eq "a command that fails" 0 $status
+	assert_match "is told" 'status 7' flame.err
+}
+
+one_more()
+{
+	"$TARGETS/th_flat" 1 100 truth >cmd.out
+	[ -s lines.txt ]
+}
+
+# Programs that come later, too; until it is ended.
+a_binary()
+{
+	need_root
+	start_flame --folded --order time --count -b "$TARGETS/th_flat"
+	wait_until 20 one_more || fail "no line: $(cat flame.err)"
+	kill -INT "$FLAME"
+	wait_flame
+	assert_match "spans of a program that came later" '^worker;step 1$' lines.txt
+}
+
 run_test for_a_time
+run_test a_command
+run_test a_binary
 run_test until_a_signal
 run_test until_it_ends
 run_test no_such_process

@@ -224,17 +224,34 @@ static void keeps_promises(const char *path, const struct sink *front, struct pr
 	idmap__done(&p->open);
 }
 
-static void through_filter(const char *path)
+static struct judge *judge_all(const char *path, struct expr *e)
 {
-	static const char text[] = "level>=info and not n==3";
+	struct judge *j = judge__new(e);
+	struct sink sink = judge__sink(j);
+	struct tape_reader *r;
+
+	if (tape_reader__open(path, NULL, &r, NULL) == 0) {
+		tape_reader__run(r, &sink, 0);
+		tape_reader__free(r);
+	}
+	expr__forget(e);
+	return j;
+}
+
+/* By the values of the opening, or by a judge that has read the tape before. */
+static void through_filter(const char *path, bool twice)
+{
+	static const char text[] = "level>=info and not n==3 and (busy<5ns or duration>2ns or a~x)";
 	struct expr *e = expr__new(text, strlen(text), NULL);
 	struct promise p = {};
 	struct sink to = { &promises, &p }, sink;
-	struct filter *f = filter__new(e, &to);
+	struct judge *j = twice ? judge_all(path, e) : NULL;
+	struct filter *f = filter__new(e, j, &to);
 
 	sink = filter__sink(f);
 	keeps_promises(path, &sink, &p);
 	filter__free(f);
+	judge__free(j);
 	expr__free(e);
 }
 
@@ -307,7 +324,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		through_folds(path, out);
 		through_chart(path, out);
 		through_stats(path);
-		through_filter(path);
+		through_filter(path, false);
+		through_filter(path, true);
 		through_window(path, 1ULL << 63, (1ULL << 63) + 1500);
 		through_merge(path);
 		tape_audit__run(path, &(struct tape_audit_ops){ .defect = ignore_defect }, &res, NULL);

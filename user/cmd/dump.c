@@ -172,10 +172,10 @@ static int dump(const struct dump *d)
 		input__free(in);
 		return fail("cannot dump", d->file[0], -ENOMEM);
 	}
-	for (i = 0; d->form == FORM_JSON && i < d->file_cnt; i++)
-		json_intro(input__reader(in, i), d->file[i]);
+	for (i = 0; d->form == FORM_JSON && i < input__cnt(in); i++)
+		json_intro(input__reader(in, i), input__path(in, i));
 	status = run(in, &v);
-	for (i = 0; status == EXIT_DONE && d->form == FORM_JSON && i < d->file_cnt; i++)
+	for (i = 0; status == EXIT_DONE && d->form == FORM_JSON && i < input__cnt(in); i++)
 		json_totals(input__reader(in, i));
 	v.free(v.sink.ctx);
 	damaged = status == -EPIPE ? EXIT_DONE : input__report(in);

@@ -16,6 +16,7 @@
 #include "cmd/flame_opts.h"
 #include "cmd/outfile.h"
 #include "cmd/progress.h"
+#include "expr/filter.h"
 #include "fold/chart.h"
 #include "fold/folded.h"
 #include "fold/graph.h"
@@ -30,6 +31,7 @@ struct flame {
 	struct stacks *stacks;
 	struct chart *chart; /* NULL: not asked for */
 	bool counted;	     /* what is shown came from folded text: nobody knows its unit */
+	bool opened;	     /* of the tapes that were asked for, one at least */
 	int status; /* EXIT_FAILED: what was read was not whole */
 };
 
@@ -121,7 +123,9 @@ static int read_tapes(struct flame *fl, char *const *path, u32 cnt, struct stack
 	err = input__open(path, cnt, &fl->opts.input, &in, d);
 	if (err)
 		return err;
+	fl->opened = true;
 	fo.start_ns = input__start_ns(in);
+	fo.cut_ns = input__cut_ns(in);
 	fo.side = side;
 	fo.sample = fl->opts.in_order ? on_sample : NULL;
 	fo.ctx = fl;
@@ -193,30 +197,80 @@ static int read_folded(struct flame *fl, const char *path, struct stacks *s, int
 	return 0;
 }
 
-/* All files into one: the tapes among them merged by time, the texts one after the other. */
+/* One file: 1 a tape, which is read later; 0 folded text, read; else what is wrong with it. */
+static int look_at(struct flame *fl, const char *path, struct stacks *s, int side, struct diag *d)
+{
+	int kind = is_tape(path);
+
+	if (kind < 0)
+		return diag__set(d, kind, "cannot open %s: %s", path, strerror(-kind));
+	return kind ? kind : read_folded(fl, path, s, side, d);
+}
+
+/*
+ * All files into one: the tapes among them merged by time, the texts one after the other. Of several, one that cannot be
+ * read is told and left out, as the other reading commands do; one that was half read is there as far as it goes.
+ */
 static int read_files(struct flame *fl, char **path, u32 cnt, struct stacks *s, int side, struct diag *d)
 {
 	__free_ptr char **tape = calloc(cnt, sizeof(*tape));
-	u32 i, tapes = 0;
-	int err = 0, kind;
+	u32 i, tapes = 0, texts = 0;
+	int got;
 
 	if (!tape)
 		return diag__set(d, -ENOMEM, "no memory");
-	for (i = 0; i < cnt && !err; i++) {
-		kind = is_tape(path[i]);
-		if (kind < 0)
-			return diag__set(d, kind, "cannot open %s: %s", path[i], strerror(-kind));
-		if (kind)
+	for (i = 0; i < cnt; i++) {
+		got = look_at(fl, path[i], s, side, d);
+		if (got < 0 && (cnt == 1 || got == -EPIPE || got == -ENOMEM))
+			return got;
+		if (got < 0) {
+			cmd__fail(EXIT_FAILED, d);
+			fl->status = EXIT_FAILED;
+		}
+		texts += got == 0;
+		if (got > 0)
 			tape[tapes++] = path[i];
-		else
-			err = read_folded(fl, path[i], s, side, d);
 	}
-	return err || !tapes ? err : read_tapes(fl, tape, tapes, s, side, d);
+	if (!tapes && !texts)
+		return diag__set(d, -ENOENT, "none of these %u files can be read", cnt);
+	fl->opened = false;
+	got = tapes ? read_tapes(fl, tape, tapes, s, side, d) : 0;
+	if (got >= 0 || fl->opened || !texts)
+		return got;
+	cmd__fail(EXIT_FAILED, d);
+	fl->status = EXIT_FAILED;
+	return 0;
+}
+
+/* In front of the sink, if there is one. What a running span will come to be nobody knows. */
+static int filter_live(struct flame *fl, struct expr **e, struct filter **f, struct sink *sink, struct diag *d)
+{
+	struct expr_error why;
+
+	*e = NULL;
+	*f = NULL;
+	if (!fl->opts.input.filter)
+		return 0;
+	*e = expr__new(fl->opts.input.filter, strlen(fl->opts.input.filter), &why);
+	if (!*e)
+		return diag__set(d, -errno, "the filters together: %s", errno == ENOMEM ? "no memory" : why.text);
+	if (expr__asks_fields(*e) || expr__asks_times(*e, NULL)) {
+		diag__set(d, -EINVAL, "a filter of a running program cannot look at fields or times: they are known at a span's end");
+		diag__hint(d, "record a tape, and give the filter when reading it");
+		return -EINVAL;
+	}
+	*f = filter__new(*e, NULL, sink);
+	if (!*f)
+		return diag__set(d, -ENOMEM, "no memory for the filter");
+	*sink = filter__sink(*f);
+	return 0;
 }
 
 static int read_live(struct flame *fl, struct diag *d)
 {
 	struct fold_opts fo = fl->opts.fold;
+	struct filter *filter;
+	struct expr *expr;
 	struct fold *fold;
 	struct sink sink;
 	int err;
@@ -229,7 +283,11 @@ static int read_live(struct flame *fl, struct diag *d)
 	if (!fold)
 		return diag__set(d, -ENOMEM, "no memory for folding");
 	sink = fold__sink(fold);
-	err = flame_live__run(fl->opts.pid, fl->opts.pid_cnt, fl->opts.duration_ns, &sink, keep_on, fl, d);
+	err = filter_live(fl, &expr, &filter, &sink, d);
+	if (!err)
+		err = flame_live__run(&fl->opts.target, fl->opts.duration_ns, &sink, keep_on, fl, d);
+	filter__free(filter);
+	expr__free(expr);
 	fold__free(fold);
 	return err;
 }
@@ -257,6 +315,19 @@ static const char *file_name(const char *path)
 	return !strcmp(path, "-") ? "standard input" : slash ? slash + 1 : path;
 }
 
+/* What is looked at; of several the last. */
+static void source_name(const struct flame_opts *o, char *dst, size_t bytes)
+{
+	const struct target_opts *t = &o->target;
+
+	if (o->file_cnt)
+		snprintf(dst, bytes, "%s", file_name(o->file[o->file_cnt - 1]));
+	else if (t->cmd || t->binary_cnt)
+		snprintf(dst, bytes, "%s", file_name(t->cmd ? t->cmd[0] : t->binary[0]));
+	else
+		snprintf(dst, bytes, "process %u", t->pid[0]);
+}
+
 /* What the widths mean, unless the user has said something else. */
 static void fill_page(struct flame *fl, char *subtitle, size_t bytes)
 {
@@ -266,7 +337,7 @@ static void fill_page(struct flame *fl, char *subtitle, size_t bytes)
 	struct flame_opts *o = &fl->opts;
 	const char *what;
 	struct page_opts *p = &o->page, defaults;
-	char pid[32];
+	char source[280];
 
 	page_opts__defaults(&defaults);
 	if (!strcmp(p->title, defaults.title))
@@ -276,10 +347,10 @@ static void fill_page(struct flame *fl, char *subtitle, size_t bytes)
 												       AMOUNT_NS;
 	if (!fl->counted && !strcmp(p->count_word, defaults.count_word))
 		p->count_word = "spans";
-	snprintf(pid, sizeof(pid), "process %u", o->pid[0]);
+	source_name(o, source, sizeof(source));
 	what = fl->counted ? p->count_word : o->chart ? "what each thread was in" : means[o->fold.weight];
 	snprintf(subtitle, bytes, "%s%s%s: %s%s", o->diff ? file_name(o->file[0]) : "", o->diff ? " -> " : "",
-		 o->file_cnt ? file_name(o->file[o->file_cnt - 1]) : pid, what, o->diff && o->normalize ? ", normalised" : "");
+		 source, what, o->diff && o->normalize ? ", normalised" : "");
 	if (!p->subtitle)
 		p->subtitle = subtitle;
 }
@@ -335,7 +406,7 @@ static int run(struct flame *fl, struct diag *d)
 	struct flame_opts *o = &fl->opts;
 	int err;
 
-	if (o->pid_cnt)
+	if (target_opts__any(&o->target))
 		err = read_live(fl, d);
 	else if (o->diff)
 		err = read_both(fl, d);
@@ -372,7 +443,7 @@ int cmd_flame(int argc, char **argv)
 	}
 	chart__free(fl.chart);
 	stacks__free(fl.stacks);
-	input_opts__done(&fl.opts.input);
+	flame_opts__done(&fl.opts);
 	if (err == -EPIPE)
 		return EXIT_DONE;
 	return err ? cmd__fail(EXIT_FAILED, &d) : fl.status;

@@ -3,22 +3,14 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "cmd/session.h"
+#include "cmd/foreground.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #define POLL_MS 50
-
-static volatile sig_atomic_t stopped;
-
-static void on_signal(int sig)
-{
-	stopped = 1;
-}
 
 static void on_warn(void *ctx, const char *text)
 {
@@ -27,7 +19,7 @@ static void on_warn(void *ctx, const char *text)
 	fputc('\n', stderr);
 }
 
-static void tell_loss(const struct session *s, const struct session_totals *t)
+static void tell_loss(const struct session_totals *t)
 {
 	if (t->lost_sum || t->unaccounted)
 		fprintf(stderr,
@@ -35,12 +27,12 @@ static void tell_loss(const struct session *s, const struct session_totals *t)
 			t->emitted, t->stored, t->lost_sum);
 }
 
-static int loop(struct session *s, u64 duration_ns, int (*keep_on)(void *ctx), void *ctx, struct diag *d)
+static int loop(struct session *s, struct child *child, u64 duration_ns, int (*keep_on)(void *ctx), void *ctx, struct diag *d)
 {
 	u64 now = clock__mono_ns(), stop_at = duration_ns ? now + duration_ns : UINT64_MAX;
 	int err = 0;
 
-	for (; !stopped && now < stop_at && session__targets(s); now = clock__mono_ns()) {
+	for (; !foreground__over(s, child, now, &stop_at); now = clock__mono_ns()) {
 		err = session__run(s, (int)MIN((u64)POLL_MS, (stop_at - now) / NSEC_PER_MSEC + 1));
 		if (err && err != -EINTR)
 			return diag__set(d, err, "cannot go on recording: %s", strerror(-err));
@@ -51,36 +43,48 @@ static int loop(struct session *s, u64 duration_ns, int (*keep_on)(void *ctx), v
 	return 0;
 }
 
-int flame_live__run(const u32 *pid, u32 pid_cnt, u64 duration_ns, const struct sink *sink, int (*keep_on)(void *ctx),
+/* How the command ended, where that was not well. */
+static void tell_fate(struct child *child)
+{
+	char fate[64];
+
+	if (child->pid && child__ended(child) && child->status)
+		fprintf(stderr, "tapebpf: the command %s\n", child__fate(child, fate, sizeof(fate)));
+}
+
+static int record(struct session *s, struct child *child, u64 duration_ns, int (*keep_on)(void *ctx), void *ctx, struct diag *d)
+{
+	struct session_totals t;
+	int err = loop(s, child, duration_ns, keep_on, ctx, d), stop_err;
+
+	stop_err = session__stop(s);
+	if (stop_err && !err)
+		err = diag__set(d, stop_err, "cannot finish the recording: %s", strerror(-stop_err));
+	session__totals(s, &t);
+	tell_loss(&t);
+	session__tell_sigs(s, true);
+	tell_fate(child);
+	return err ? err : foreground__no_probes(s, child, d);
+}
+
+int flame_live__run(const struct target_opts *o, u64 duration_ns, const struct sink *sink, int (*keep_on)(void *ctx),
 		    void *ctx, struct diag *d)
 {
-	struct session_opts so = { .sz = sizeof(so), .follow = true, .sinks = sink, .sink_cnt = 1, .warn = on_warn };
-	struct sigaction sa = { .sa_handler = on_signal };
-	struct session_totals t;
-	struct session *s;
-	int err, stop_err;
-	u32 i;
+	struct session_opts so = { .sz = sizeof(so), .max_text = o->max_text, .follow = o->follow, .immediate = o->immediate,
+				   .no_pairs = o->no_pairs, .sigs = o->sigs, .sinks = sink, .sink_cnt = 1, .warn = on_warn };
+	struct child child = { .go_fd = -1, .fail_fd = -1 };
+	struct session *s = NULL;
+	int err = foreground__prepare(&child, o, d);
 
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
-	err = session__new(&so, &s, d);
-	if (err)
-		return err;
-	for (i = 0; i < pid_cnt && !err; i++)
-		err = session__add_pid(s, pid[i], d);
 	if (!err)
-		err = session__run(s, 0);
-	if (err && !d->text[0])
-		diag__set(d, err, "cannot begin to record: %s", strerror(-err));
-	if (!err) {
-		err = loop(s, duration_ns, keep_on, ctx, d);
-		stop_err = session__stop(s);
-		if (stop_err && !err)
-			err = diag__set(d, stop_err, "cannot finish the recording: %s", strerror(-stop_err));
-		session__totals(s, &t);
-		tell_loss(s, &t);
-	}
+		err = session__new(&so, &s, d);
+	if (!err)
+		err = foreground__attach(s, &child, o, d);
+	if (!err)
+		session__tell_sigs(s, false);
+	if (!err)
+		err = record(s, &child, duration_ns, keep_on, ctx, d);
 	session__free(s);
+	child__done(&child);
 	return err;
 }

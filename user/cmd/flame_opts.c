@@ -6,7 +6,6 @@
 #include "fold/palette.h"
 
 #include <argp.h>
-#include <errno.h>
 #include <string.h>
 
 enum {
@@ -19,8 +18,7 @@ enum {
 
 static const struct argp_option options[] = {
 	{ NULL, 0, NULL, 0, "What to look at:", 1 },
-	{ "pid", 'p', "PID", 0, "a running process instead of a file; may be given again", 1 },
-	{ "duration", KEY_DURATION, "TIME", 0, "with -p: stop after this time (10s, 500ms, 2m)", 1 },
+	{ "duration", KEY_DURATION, "TIME", 0, "of running programs: stop after this time (10s, 500ms, 2m)", 1 },
 	{ "diff", KEY_DIFF, NULL, 0, "two files, BEFORE and AFTER: what has changed", 1 },
 	{ "no-normalize", KEY_NO_NORMALIZE, NULL, 0, "with --diff: compare the numbers as they are, not their shares", 1 },
 	{ "normalize", KEY_NORMALIZE, NULL, OPTION_HIDDEN, NULL, 1 },
@@ -78,41 +76,45 @@ static void set_style(struct flame_opts *o, const char *arg, struct argp_state *
 
 	for (i = FOLD_FLAME; i < ARRAY_SIZE(names); i++)
 		if (!strcmp(arg, names[i])) {
-			fold_opts__defaults(&o->fold, (enum fold_style)i);
+			o->fold.style = (enum fold_style)i;
 			return;
 		}
 	argp_error(state, "--style %s: there are tracing-flame, tracing-flame-0.2 and trace-tools", arg);
 }
 
-/* The style sets the defaults of the others, wherever it stands: so it is looked for first. */
-static void find_style(struct flame_opts *o, struct argp_state *state)
+static bool choose(enum flame_asked asked, bool by_default)
 {
-	const char *arg;
-	int i;
-
-	for (i = 1; i < state->argc; i++) {
-		if (!strcmp(state->argv[i], "--"))
-			return;
-		if (strncmp(state->argv[i], "--style", 7))
-			continue;
-		arg = state->argv[i][7] == '=' ? state->argv[i] + 8 : state->argv[i][7] ? NULL : state->argv[i + 1];
-		if (arg)
-			set_style(o, arg, state);
-	}
+	return asked == ASKED_NOT ? by_default : asked == ASKED_YES;
 }
 
-static void add_pid(struct flame_opts *o, const char *arg, struct argp_state *state)
+/* What was not asked for is as the style has it, wherever --style stands. */
+static void fill_frames(struct flame_opts *o)
 {
-	char *end;
-	unsigned long v;
+	struct fold_opts defaults;
 
-	errno = 0;
-	v = strtoul(arg, &end, 10);
-	if (errno || *end || end == arg || arg[0] == '-' || !v || v > 4194304)
-		argp_error(state, "not a process id: %s", arg);
-	if (o->pid_cnt == FLAME_MAX_PIDS)
-		argp_error(state, "more than %d processes", FLAME_MAX_PIDS);
-	o->pid[o->pid_cnt++] = (u32)v;
+	fold_opts__defaults(&defaults, o->fold.style);
+	o->fold.module_path = choose(o->module_path, defaults.module_path);
+	o->fold.file_and_line = choose(o->file_and_line, defaults.file_and_line);
+	o->fold.empty_samples = choose(o->empty_samples, defaults.empty_samples);
+}
+
+static bool parse_asked(int key, struct flame_opts *o)
+{
+	switch (key) {
+	case KEY_MODULE:
+	case KEY_NO_MODULE:
+		o->module_path = key == KEY_MODULE ? ASKED_YES : ASKED_NO;
+		return true;
+	case KEY_PLACE:
+	case KEY_NO_PLACE:
+		o->file_and_line = key == KEY_PLACE ? ASKED_YES : ASKED_NO;
+		return true;
+	case KEY_EMPTY:
+	case KEY_NO_EMPTY:
+		o->empty_samples = key == KEY_EMPTY ? ASKED_YES : ASKED_NO;
+		return true;
+	}
+	return false;
 }
 
 static bool parse_frames(int key, char *arg, struct fold_opts *f)
@@ -135,18 +137,6 @@ static bool parse_frames(int key, char *arg, struct fold_opts *f)
 		return true;
 	case KEY_PROCESSES:
 		f->processes = true;
-		return true;
-	case KEY_MODULE:
-	case KEY_NO_MODULE:
-		f->module_path = key == KEY_MODULE;
-		return true;
-	case KEY_PLACE:
-	case KEY_NO_PLACE:
-		f->file_and_line = key == KEY_PLACE;
-		return true;
-	case KEY_EMPTY:
-	case KEY_NO_EMPTY:
-		f->empty_samples = key == KEY_EMPTY;
 		return true;
 	case KEY_COLLAPSED:
 		f->threads_collapsed = true;
@@ -242,52 +232,68 @@ static void check_picture(struct flame_opts *o, struct argp_state *state)
 		argp_error(state, "a picture is nothing for a terminal: -o FILE.svg, or --folded for lines");
 }
 
-static void check(struct flame_opts *o, struct argp_state *state)
+static void check_source(struct flame_opts *o, struct argp_state *state)
 {
-	const struct fold_opts *f = &o->fold;
+	bool live = target_opts__any(&o->target);
 
-	if (o->file_cnt && o->pid_cnt)
-		argp_error(state, "files or -p PID, not both");
-	if (!o->file_cnt && !o->pid_cnt)
-		argp_error(state, "which tape or folded text? (- is standard input; -p PID a running process)");
-	if (o->pid_cnt && (o->input.from.kind || o->input.to.kind || o->input.last_ns || o->input.filter))
-		argp_error(state, "--from, --to, --last and filters are for tapes");
-	if (o->duration_ns && !o->pid_cnt)
-		argp_error(state, "--duration is for -p PID");
+	if (o->file_cnt && live)
+		argp_error(state, "files, or running programs (-p PID, -b FILE, -- CMD), not both");
+	if (!o->file_cnt && !live)
+		argp_error(state, "which tape or folded text? (- is standard input; -p PID, -b FILE or -- CMD: a running program)");
+	if (live && (o->input.from.kind || o->input.to.kind || o->input.last_ns))
+		argp_error(state, "--from, --to and --last are for tapes");
+	if (o->duration_ns && !live)
+		argp_error(state, "--duration is for running programs: -p PID, -b FILE or -- CMD");
+	if (o->target.cmd && !o->output)
+		argp_error(state, "where to? The command has standard output for itself: give -o FILE");
 	if (o->diff && o->file_cnt != 2)
 		argp_error(state, "--diff takes two files, BEFORE and AFTER");
-	if (o->in_order && (!o->folded || o->diff || o->reverse))
-		argp_error(state, "--order time is for --folded, without --diff and --reverse");
+}
+
+static void check_style(struct flame_opts *o, struct argp_state *state)
+{
+	const struct fold_opts *f = &o->fold;
+	bool flame = f->style == FOLD_FLAME || f->style == FOLD_FLAME_02;
+
 	if (f->style != FOLD_STACK && (f->weight || f->label || f->threads || f->processes))
 		argp_error(state, "--busy, --wall, --count, --label, --threads and --processes are not for --style");
 	if (f->bare && f->style != FOLD_TRACE_TOOLS)
 		argp_error(state, "--bare is for --style trace-tools");
-	if (f->threads_collapsed && f->style != FOLD_FLAME && f->style != FOLD_FLAME_02)
-		argp_error(state, "--threads-collapsed is for --style tracing-flame");
+	if ((f->threads_collapsed || o->empty_samples) && !flame)
+		argp_error(state, "--threads-collapsed and --no-empty-samples are for --style tracing-flame");
+	if ((o->module_path || o->file_and_line) && f->style == FOLD_TRACE_TOOLS)
+		argp_error(state, "--style trace-tools has frames of its own: no --module-path, no --file-and-line");
+}
+
+static void check(struct flame_opts *o, struct argp_state *state)
+{
+	check_source(o, state);
+	check_style(o, state);
+	if (o->in_order && (!o->folded || o->diff || o->reverse))
+		argp_error(state, "--order time is for --folded, without --diff and --reverse");
 	check_picture(o, state);
+	fill_frames(o);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct flame_opts *o = state->input;
 
-	if (parse_frames(key, arg, &o->fold) || parse_words(key, arg, &o->page) ||
+	if (parse_frames(key, arg, &o->fold) || parse_asked(key, o) || parse_words(key, arg, &o->page) ||
 	    parse_looks(key, arg, &o->page, state))
 		return 0;
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &o->input;
-		find_style(o, state);
-		return 0;
-	case 'p':
-		add_pid(o, arg, state);
+		state->child_inputs[1] = &o->target;
 		return 0;
 	case KEY_DURATION:
 		if (units__ns(arg, &o->duration_ns) || !o->duration_ns)
 			argp_error(state, "--duration %s: want a time such as 10s, 500ms or 2m", arg);
 		return 0;
 	case KEY_STYLE:
-		return 0; /* find_style */
+		set_style(o, arg, state);
+		return 0;
 	case KEY_DIFF:
 		o->diff = true;
 		return 0;
@@ -316,6 +322,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->input.quiet = true;
 		return 0;
 	case ARGP_KEY_ARGS:
+		if (state->quoted == state->next)
+			return ARGP_ERR_UNKNOWN; /* behind --: a command, as for `record` */
+		if (state->quoted)
+			argp_error(state, "files, or -- CMD, not both");
 		o->file = state->argv + state->next;
 		o->file_cnt = (u32)(state->argc - state->next);
 		return 0;
@@ -327,14 +337,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp_child children[] = { { &input_argp, 0, NULL, 0 }, { 0 } };
+static const struct argp_child children[] = {
+	{ &input_argp, 0, NULL, 0 }, { &target_argp, 0, "Running programs instead of files:", 1 }, { 0 }
+};
 
 static const struct argp argp = {
-	options, parse, "FILE...\n-p PID", "Show where the time went: a flame graph (SVG) or folded lines."
+	options, parse, "FILE...\n-p PID\n-b FILE\n-o FILE -- CMD [ARG...]", "Show where the time went: a flame graph (SVG) or folded lines."
 	"\vFILE is a tape, or folded text of any origin; - is standard input. Several are added up.\n\n"
 	"  tapebpf flame x.tape > x.svg\n"
 	"  tapebpf flame --folded --label query x.tape | sort -k2 -n\n"
 	"  tapebpf flame -p 1234 --duration 10s -o now.svg\n"
+	"  tapebpf flame -o run.svg -- ./program arg\n"
 	"  tapebpf flame --diff before.tape after.tape > diff.svg\n",
 	children, NULL, NULL,
 };
@@ -346,6 +359,10 @@ int flame_opts__parse(struct flame_opts *o, int argc, char **argv, int *status)
 	*o = (struct flame_opts){ .normalize = true };
 	fold_opts__defaults(&o->fold, FOLD_STACK);
 	page_opts__defaults(&o->page);
+	*status = EXIT_FAILED;
+	if (target_opts__init(&o->target))
+		return -1;
+	o->target.optional = true;
 	argp_err_exit_status = EXIT_USAGE;
 	argv[0] = name;
 	if (argp_parse(&argp, argc, argv, 0, NULL, o)) {
@@ -353,4 +370,10 @@ int flame_opts__parse(struct flame_opts *o, int argc, char **argv, int *status)
 		return -1;
 	}
 	return 0;
+}
+
+void flame_opts__done(struct flame_opts *o)
+{
+	input_opts__done(&o->input);
+	target_opts__done(&o->target);
 }

@@ -3,6 +3,7 @@
 
 #include "base/procfs.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -100,6 +101,19 @@ bool foreground__over(struct session *s, struct child *child, u64 now, u64 *stop
 	if (session__forever(s) && !child->pid)
 		return false;
 	return !session__targets(s);
+}
+
+int foreground__no_probes(const struct session *s, const struct child *child, struct diag *d)
+{
+	struct session_sites f;
+
+	session__sites(s, &f);
+	if (f.files || !child->pid)
+		return 0; /* -b waits for others */
+	diag__set(d, -ENOENT, "%s has no probes: looked at %u file%s%s%s", child->path, f.looked, f.looked == 1 ? "" : "s",
+		  f.command ? "; " : "", f.command ? f.command : "");
+	diag__hint(d, "include tape.h or sys/sdt.h in the program; -b FILE attaches a library before it is loaded");
+	return -ENOENT;
 }
 
 static void on_usr2(int sig)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * foreground.h - what `record` and `flight` have in common as running commands: the traced command, signals, limits, targets,
+ * foreground.h - what `record`, `flight` and `flame` have in common as running commands: the traced command, signals, limits, targets,
  * and when a recording is over. One a process.
  */
 #ifndef TAPEBPF_FOREGROUND_H
@@ -19,6 +19,9 @@ int foreground__attach(struct session *s, struct child *child, const struct targ
 
 /* Is it over? By a signal, by the time (stop_at; Ctrl-C gives the command a little while), by the end of the last target. */
 bool foreground__over(struct session *s, struct child *child, u64 now_ns, u64 *stop_at_ns);
+
+/* A command that may have loaded anything is known to have no probes only when it is over: -ENOENT, and why; else 0. */
+int foreground__no_probes(const struct session *s, const struct child *child, struct diag *d);
 
 /* Has SIGUSR2 come since the last call? Only after foreground__catch_usr2. */
 void foreground__catch_usr2(void);

@@ -12,17 +12,21 @@
 #include <sys/stat.h>
 
 #define CHUNK_BYTES (1u << 20)
+#define CUT_RECORDS 16384
 
 struct input {
 	struct input_opts opts;
-	char *const *path;
+	char **path; /* of those that could be opened */
 	u32 cnt;
+	bool missing; /* some could not */
 	struct tape_merge *merge;
-	struct input_damage *damage;
+	struct input_damage **damage; /* of each; the readers know where */
 	struct progress progress;
+	u64 done_bytes, all_bytes; /* of earlier readings; of all readings, 0: unknown */
 	u64 from_ns, to_ns; /* of the stream; 0 and UINT64_MAX: no cut */
 	struct window *window; /* NULL: no cut */
 	struct expr *expr;
+	struct judge *judge;   /* NULL: spans are judged by what is known when they are opened */
 	struct filter *filter; /* NULL: none */
 };
 
@@ -66,30 +70,91 @@ static int end_event(void *ctx, const struct event *e)
 	return end_exit(ctx, 0, NULL, e->time_ns, SINK_OWN);
 }
 
-/* The last time at which something happened: the tapes are read once for it. A recorder goes on a moment longer. */
-static int find_end(const struct input *in, u64 *end_ns, struct diag *d)
+/* --- readings before the one that counts --------------------------------------------------------------------- */
+
+static void show_progress(struct input *in, const struct tape_merge *m)
+{
+	progress__update(&in->progress, in->done_bytes + tape_merge__offset(m), in->all_bytes);
+}
+
+/* All tapes from their beginning into a sink. What is wrong with them is told by the reading that counts. */
+static int read_before(struct input *in, const struct sink *sink, const struct tape_reader_ops *each, struct diag *d)
+{
+	__free_ptr struct tape_reader_ops *ops = calloc(in->cnt, sizeof(*ops));
+	__free_ptr char **path = calloc(in->cnt, sizeof(*path));
+	struct tape_merge_opts mo = { .ops = ops };
+	static char stdin_again[] = "/dev/stdin"; /* a file: plan_readings */
+	struct tape_merge *m;
+	int err;
+	u32 i;
+
+	if (!ops || !path)
+		return diag__set(d, -ENOMEM, "no memory for reading %u tapes", in->cnt);
+	for (i = 0; i < in->cnt; i++) {
+		ops[i] = *each;
+		path[i] = strcmp(in->path[i], "-") ? in->path[i] : stdin_again;
+	}
+	err = tape_merge__open(path, in->cnt, &mo, &m, d);
+	if (err)
+		return err;
+	do {
+		err = tape_merge__run(m, sink, CHUNK_BYTES);
+		show_progress(in, m);
+	} while (err > 0);
+	in->done_bytes += tape_merge__offset(m);
+	tape_merge__free(m);
+	return err ? diag__set(d, err, "cannot read %s: %s", in->path[0], strerror(-err)) : 0;
+}
+
+/* The last time at which something happened. A recorder goes on a moment longer. */
+static int find_end(struct input *in, u64 *end_ns, struct diag *d)
 {
 	static const struct sink_ops ops = {
 		.span_open = end_open, .span_enter = end_enter, .span_exit = end_exit, .span_close = end_close,
 		.event = end_event,
 	};
 	struct sink sink = { &ops, end_ns };
-	struct tape_merge *m;
-	int err;
-	u32 i;
 
 	*end_ns = 0;
-	for (i = 0; i < in->cnt; i++)
-		if (!strcmp(in->path[i], "-"))
-			return diag__set(d, -ESPIPE, "--last reads a tape twice, so it cannot be standard input");
-	err = tape_merge__open(in->path, in->cnt, NULL, &m, d);
-	if (err)
-		return err;
-	do
-		err = tape_merge__run(m, &sink, CHUNK_BYTES);
-	while (err > 0);
-	tape_merge__free(m);
-	return err ? diag__set(d, err, "cannot read %s: %s", in->path[0], strerror(-err)) : 0;
+	return read_before(in, &sink, &(struct tape_reader_ops){ .no_values = true }, d);
+}
+
+static int judge_spans(struct input *in, struct diag *d)
+{
+	struct tape_reader_ops each = { .no_values = !expr__asks_fields(in->expr) };
+	struct sink sink;
+	int err;
+
+	in->judge = judge__new(in->expr);
+	if (!in->judge)
+		return diag__set(d, -ENOMEM, "no memory for the filter");
+	sink = judge__sink(in->judge);
+	err = read_before(in, &sink, &each, d);
+	/* its callsites are gone with their readers */
+	expr__forget(in->expr);
+	return err;
+}
+
+static bool needs_judge(const struct input *in)
+{
+	return in->expr && (expr__asks_fields(in->expr) || expr__asks_times(in->expr, NULL));
+}
+
+/* How often the tapes are read, and whether they can be. */
+static int plan_readings(struct input *in, struct diag *d)
+{
+	u32 before = (in->opts.last_ns > 0) + needs_judge(in), i;
+	struct stat st;
+
+	in->all_bytes = tape_merge__size(in->merge) * (before + 1);
+	for (i = 0; i < in->cnt && before; i++)
+		if (!strcmp(in->path[i], "-") && (fstat(STDIN_FILENO, &st) || !S_ISREG(st.st_mode))) {
+			diag__set(d, -ESPIPE, "%s reads tapes twice, and standard input is a pipe",
+				  in->opts.last_ns ? "--last" : "a filter that looks at fields or times");
+			diag__hint(d, "write it to a file first");
+			return -ESPIPE;
+		}
+	return 0;
 }
 
 static u64 stream_time(const struct input *in, const struct input_time *t)
@@ -123,7 +188,7 @@ static int prepare_cut(struct input *in, struct diag *d)
 	return in->window ? 0 : diag__set(d, -ENOMEM, "no memory for cutting the tape");
 }
 
-static int prepare_filter(struct input *in, struct diag *d)
+static int parse_filter(struct input *in, struct diag *d)
 {
 	struct expr_error err;
 
@@ -133,31 +198,86 @@ static int prepare_filter(struct input *in, struct diag *d)
 	return in->expr ? 0 : diag__set(d, -errno, "the filters together: %s", errno == ENOMEM ? "no memory" : err.text);
 }
 
+static bool to_a_file(void)
+{
+	struct stat st;
+
+	return !fstat(STDOUT_FILENO, &st) && S_ISREG(st.st_mode);
+}
+
+/* --- opening --------------------------------------------------------------------------------------------------- */
+
+/* As `cat` does: said at once, and the others are read. */
+static void on_unopened(void *ctx, u32 i, const struct diag *d)
+{
+	struct input *in = ctx;
+	struct diag told = *d;
+
+	cmd__fail_tape(&told);
+	in->missing = true;
+	free(in->path[i]);
+	free(in->damage[i]);
+	in->path[i] = NULL;
+}
+
+static int copy_paths(struct input *in, char *const *path, u32 cnt)
+{
+	in->path = calloc(cnt, sizeof(*in->path));
+	in->damage = calloc(cnt, sizeof(*in->damage));
+	if (!in->path || !in->damage)
+		return -ENOMEM;
+	for (; in->cnt < cnt; in->cnt++) {
+		in->path[in->cnt] = strdup(path[in->cnt]);
+		in->damage[in->cnt] = calloc(1, sizeof(struct input_damage));
+		if (!in->path[in->cnt] || !in->damage[in->cnt]) {
+			free(in->path[in->cnt]);
+			free(in->damage[in->cnt]);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+static int open_tapes(struct input *in, struct diag *d)
+{
+	__free_ptr struct tape_reader_ops *ops = calloc(in->cnt, sizeof(*ops));
+	struct tape_merge_opts mo = { .ops = ops, .unopened = on_unopened, .ctx = in };
+	bool no_values = in->opts.no_values && !(in->expr && expr__asks_fields(in->expr));
+	u32 i, k = 0;
+	int err;
+
+	if (!ops)
+		return diag__set(d, -ENOMEM, "no memory for reading %u tapes", in->cnt);
+	for (i = 0; i < in->cnt; i++)
+		ops[i] = (struct tape_reader_ops){ .defect = on_defect, .ctx = in->damage[i], .no_values = no_values };
+	err = tape_merge__open(in->path, in->cnt, &mo, &in->merge, d);
+	for (i = 0; i < in->cnt; i++)
+		if (in->path[i]) {
+			in->damage[k] = in->damage[i];
+			in->path[k++] = in->path[i];
+		}
+	in->cnt = k;
+	return err;
+}
+
 int input__open(char *const *path, u32 cnt, const struct input_opts *o, struct input **out, struct diag *d)
 {
-	__free_ptr struct tape_reader_ops *ops = calloc(cnt, sizeof(*ops));
 	struct input *in = calloc(1, sizeof(*in));
 	int err;
-	u32 i;
 
-	if (in)
-		in->damage = calloc(cnt, sizeof(*in->damage));
-	if (!ops || !in || !in->damage) {
-		free(in);
+	if (!in)
 		return diag__set(d, -ENOMEM, "no memory for reading %u tapes", cnt);
-	}
 	in->opts = *o;
-	in->path = path;
-	in->cnt = cnt;
-	for (i = 0; i < cnt; i++)
-		ops[i] = (struct tape_reader_ops){ .defect = on_defect, .ctx = &in->damage[i],
-						    .no_values = o->no_values && !o->filter };
-	err = tape_merge__open(path, cnt, ops, &in->merge, d);
-	if (!err)
-		err = prepare_cut(in, d);
-	if (!err)
-		err = prepare_filter(in, d);
+	err = copy_paths(in, path, cnt);
+	if (err)
+		diag__set(d, err, "no memory for reading %u tapes", cnt);
+	err = err ?: parse_filter(in, d) ?: open_tapes(in, d) ?: plan_readings(in, d);
+	progress__init(&in->progress, o->quiet || (o->streaming && !to_a_file()));
+	err = err ?: prepare_cut(in, d);
+	if (!err && needs_judge(in))
+		err = judge_spans(in, d);
 	if (err) {
+		progress__clear(&in->progress);
 		input__free(in);
 		return err;
 	}
@@ -167,12 +287,20 @@ int input__open(char *const *path, u32 cnt, const struct input_opts *o, struct i
 
 void input__free(struct input *in)
 {
+	u32 i;
+
 	if (!in)
 		return;
 	filter__free(in->filter);
+	judge__free(in->judge);
 	expr__free(in->expr);
 	window__free(in->window);
 	tape_merge__free(in->merge);
+	for (i = 0; i < in->cnt; i++) {
+		free(in->path[i]);
+		free(in->damage[i]);
+	}
+	free(in->path);
 	free(in->damage);
 	free(in);
 }
@@ -181,7 +309,7 @@ static int filter_in_front(struct input *in, struct sink *sink)
 {
 	if (!in->expr)
 		return 0;
-	in->filter = filter__new(in->expr, sink);
+	in->filter = filter__new(in->expr, in->judge, sink);
 	if (!in->filter)
 		return -ENOMEM;
 	*sink = filter__sink(in->filter);
@@ -192,16 +320,15 @@ static int filter_in_front(struct input *in, struct sink *sink)
 static int begin_cut(struct input *in, struct sink *sink)
 {
 	struct sink to = *sink;
-	u64 time_ns;
-	int more = 1, err;
+	int more, err;
 
 	*sink = window__sink(in->window);
-	while (more > 0 && (more = tape_merge__peek(in->merge, &time_ns)) > 0 && time_ns < in->from_ns) {
-		more = tape_merge__run(in->merge, sink, 1);
-		progress__update(&in->progress, tape_merge__offset(in->merge), tape_merge__size(in->merge));
-	}
-	if (more <= 0)
+	while ((more = tape_merge__run_to(in->merge, sink, in->from_ns, CUT_RECORDS)) == TAPE_MERGE_MORE)
+		show_progress(in, in->merge);
+	if (more < 0)
 		return more;
+	if (!more)
+		return 0; /* all of it lies before */
 	err = window__begin(in->window, &to, in->from_ns);
 	if (!err && in->to_ns != UINT64_MAX)
 		err = window__end_at(in->window, in->to_ns);
@@ -215,13 +342,6 @@ static bool is_over(const struct input *in)
 	       window__last_ns(in->window) >= in->to_ns;
 }
 
-static bool to_a_file(void)
-{
-	struct stat st;
-
-	return !fstat(STDOUT_FILENO, &st) && S_ISREG(st.st_mode);
-}
-
 int input__run(struct input *in, const struct sink *to, int (*keep_on)(void *ctx), void *ctx)
 {
 	struct sink sink = *to;
@@ -229,12 +349,11 @@ int input__run(struct input *in, const struct sink *to, int (*keep_on)(void *ctx
 
 	if (err)
 		return err;
-	progress__init(&in->progress, in->opts.quiet || (in->opts.streaming && !to_a_file()));
 	if (in->window)
 		more = begin_cut(in, &sink);
 	while (more > 0 && err >= 0 && !is_over(in)) {
 		more = tape_merge__run(in->merge, &sink, CHUNK_BYTES);
-		progress__update(&in->progress, tape_merge__offset(in->merge), tape_merge__size(in->merge));
+		show_progress(in, in->merge);
 		if (keep_on)
 			err = keep_on(ctx);
 	}
@@ -269,6 +388,11 @@ u64 input__start_ns(const struct input *in)
 	return MAX(base, in->from_ns);
 }
 
+u64 input__cut_ns(const struct input *in)
+{
+	return in->from_ns;
+}
+
 /* Defects of content are reported and repaired; where bytes were skipped, what was read is not whole. */
 static int report_one(const char *path, const struct input_damage *dm)
 {
@@ -286,11 +410,11 @@ static int report_one(const char *path, const struct input_damage *dm)
 
 int input__report(const struct input *in)
 {
-	int status = EXIT_DONE, one;
+	int status = in->missing ? EXIT_FAILED : EXIT_DONE, one;
 	u32 i;
 
 	for (i = 0; i < in->cnt; i++) {
-		one = report_one(in->path[i], &in->damage[i]);
+		one = report_one(in->path[i], in->damage[i]);
 		status = MAX(status, one);
 	}
 	return status;

@@ -29,6 +29,8 @@ const struct tape_reader *input__reader(const struct input *in, u32 i);
 s64 input__unix_ns(void *in, u64 time_ns);
 /* Where it begins, as a sink's time: the moment 0 of the first tape, or what was asked for. */
 u64 input__start_ns(const struct input *in);
+/* What was asked for as the beginning, 0: nothing. Spans that were opened earlier have their true opening. */
+u64 input__cut_ns(const struct input *in);
 
 /* Tell of damage on standard error. EXIT_FAILED where bytes were skipped, so that what was read is not whole. */
 int input__report(const struct input *in);

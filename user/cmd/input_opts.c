@@ -131,15 +131,11 @@ static void add_filter(struct input_opts *o, struct argp_state *state, const cha
 	struct expr_error err;
 	struct expr *e = expr__new(text, strlen(text), &err);
 	char *sum;
-	u32 column;
 
 	if (!e && errno == EINVAL)
 		argp_error(state, "--%s: %s\n  %s\n  %*s^", what, err.text, text, (int)err.column, "");
 	if (!e)
 		argp_failure(state, 1, 0, "no memory");
-	if (expr__asks_times(e, &column))
-		argp_error(state, "--%s: a span is judged when it is opened, its times are not known then\n  %s\n  %*s^", what, text,
-			   (int)column, "");
 	expr__free(e);
 	if (asprintf(&sum, "%s%s(%s)", o->filter ? o->filter : "", o->filter ? " and " : "", text) < 0)
 		argp_failure(state, 1, 0, "no memory");

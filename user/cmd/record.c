@@ -170,22 +170,6 @@ static int loop(struct record *r, struct diag *d)
 	return 0;
 }
 
-/* A command that may have loaded anything is known to have no probes only when it is over. -b waits for others. */
-static int tell_no_probes(struct record *r)
-{
-	struct session_sites f;
-	struct diag d = { 0 };
-
-	session__sites(r->session, &f);
-	if (f.files || !r->child.pid)
-		return 0;
-	diag__set(&d, -ENOENT, "%s has no probes: looked at %u file%s%s%s", r->child.path, f.looked, f.looked == 1 ? "" : "s",
-		  f.command ? "; " : "", f.command ? f.command : "");
-	diag__hint(&d, "include tape.h or sys/sdt.h in the program; -b FILE attaches a library before it is loaded");
-	cmd__fail(EXIT_FAILED, &d);
-	return -ENOENT;
-}
-
 /* Detach, account, close: also after a failure, so that the tape holds what there is. */
 static int finish(struct record *r, struct diag *d)
 {
@@ -218,8 +202,11 @@ static int finish(struct record *r, struct diag *d)
 	status__clear(&r->status);
 	if (err)
 		cmd__fail(EXIT_FAILED, d);
-	if (!err)
-		err = tell_no_probes(r);
+	if (!err) {
+		err = foreground__no_probes(r->session, &r->child, d);
+		if (err)
+			cmd__fail(EXIT_FAILED, d);
+	}
 	session__tell_sigs(r->session, true);
 	child__ended(&r->child); /* its end was seen before it could be waited for */
 	/* last of all, whatever happened: emitted = stored + lost */

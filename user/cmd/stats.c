@@ -198,6 +198,7 @@ static int run(const struct stats_cmd *c, struct outfile *out, int *status, stru
 	err = st ? input__open(c->file, c->file_cnt, &c->input, &in, d) : diag__set(d, -ENOMEM, "no memory");
 	if (!err) {
 		sink = stats__sink(st);
+		stats__cut(st, input__cut_ns(in));
 		err = input__run(in, &sink, NULL, NULL);
 		if (err)
 			diag__set(d, err, "cannot read %s: %s", c->file[0], strerror(-err));

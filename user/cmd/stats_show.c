@@ -36,7 +36,7 @@ double stats_column__value(enum stats_column c, struct stats_group *g, u64 range
 	case COLUMN_SELF: return (double)g->self_ns;
 	case COLUMN_TOTAL: return (double)g->total_ns;
 	case COLUMN_BUSY: return (double)g->busy_ns;
-	case COLUMN_IDLE: return (double)stats_group__idle_ns(g);
+	case COLUMN_IDLE: return (double)g->idle_ns;
 	case COLUMN_OPEN: return (double)g->open;
 	default: return 0;
 	}

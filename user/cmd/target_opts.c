@@ -100,7 +100,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		state->next = state->argc;
 		return 0;
 	case ARGP_KEY_END:
-		if (!o->pid_cnt && !o->binary_cnt && !o->cmd)
+		if (!o->optional && !target_opts__any(o))
 			argp_error(state, "nothing to record: give -p PID, -b FILE or -- CMD");
 		return 0;
 	default:

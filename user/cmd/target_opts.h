@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* target_opts.h - what is recorded, and what of it: the options that `record` and `flight` share. */
+/* target_opts.h - what is recorded, and what of it: the options that `record`, `flight` and `flame` share. */
 #ifndef TAPEBPF_TARGET_OPTS_H
 #define TAPEBPF_TARGET_OPTS_H
 
@@ -17,12 +17,18 @@ struct target_opts {
 	u32 binary_cnt;
 	char **cmd; /* NULL-terminated, NULL: none */
 	bool follow, immediate, no_pairs;
+	bool optional; /* no target at all is no error: the command can do without */
 	u32 max_text;
 	struct sig_set *sigs;
 };
 
-/* A child of a command's own argp; its input is a struct target_opts. Demands that there is a target. */
+/* A child of a command's own argp; its input is a struct target_opts. Demands that there is a target, unless optional. */
 extern const struct argp target_argp;
+
+static inline bool target_opts__any(const struct target_opts *o)
+{
+	return o->pid_cnt || o->binary_cnt || o->cmd;
+}
 
 int target_opts__init(struct target_opts *o); /* -ENOMEM */
 void target_opts__done(struct target_opts *o);

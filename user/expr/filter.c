@@ -13,6 +13,7 @@ struct hidden {
 
 struct filter {
 	struct expr *expr;
+	const struct judge *judge; /* NULL: none */
 	struct sink_ops ops;
 	void *to;
 	struct idmap shown, hidden; /* open spans */
@@ -21,13 +22,14 @@ struct filter {
 
 #define OUT(f, call, ...) ((f)->ops.call((f)->to, __VA_ARGS__))
 
-struct filter *filter__new(struct expr *e, const struct sink *to)
+struct filter *filter__new(struct expr *e, const struct judge *j, const struct sink *to)
 {
 	struct filter *f = calloc(1, sizeof(*f));
 
 	if (!f)
 		return NULL;
 	f->expr = e;
+	f->judge = j;
 	f->ops = sink__complete(to->ops);
 	f->to = to->ctx;
 	return f;
@@ -71,6 +73,13 @@ static bool wanted(struct filter *f, const struct callsite *c, const struct thre
 	struct expr_subject s = { .callsite = c, .thread = t, .value = v, .value_cnt = cnt };
 
 	return expr__match(f->expr, &s);
+}
+
+static bool wanted_span(struct filter *f, const struct span_open *o)
+{
+	if (f->judge)
+		return judge__wants(f->judge, o->span);
+	return wanted(f, o->callsite, o->thread, o->value, o->value_cnt);
 }
 
 static int hide(struct filter *f, u64 span, u64 shown)
@@ -122,7 +131,7 @@ static int on_open(void *ctx, const struct span_open *o)
 	if (is_shown(f, o->span) || idmap__find(&f->hidden, o->span))
 		return -EEXIST;
 	mine.parent = shown_of(f, o->parent);
-	if (!wanted(f, o->callsite, o->thread, o->value, o->value_cnt))
+	if (!wanted_span(f, o))
 		return hide(f, o->span, mine.parent);
 	return idmap__put(&f->shown, o->span, f) ?: OUT(f, span_open, &mine);
 }

@@ -33,6 +33,7 @@ struct fold_opts {
 	bool empty_samples, threads_collapsed; /* FOLD_FLAME, FOLD_FLAME_02 */
 	bool bare;   /* FOLD_TRACE_TOOLS: without the builder's filter */
 	u64 start_ns; /* where a thread's first line counts from, but for FOLD_STACK */
+	u64 cut_ns;   /* FOLD_WALL: what lies before is not counted; 0: all is */
 	int side;	 /* of the stacks: 0, or 1 for what a difference compares with */
 	struct chart *chart; /* instead of stacks: what is entered when, see chart.h; NULL */
 	/* Each value as it comes; may be NULL. The stacks have got it already. */

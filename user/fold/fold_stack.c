@@ -169,7 +169,7 @@ const struct fold_ops fold_busy_ops = { .open = tree_open, .enter = busy_enter, 
 /* Open is to wall time what entered is to busy time. */
 static int wall_open(struct fold *f, struct fold_span *s, struct fold_thread *t, u64 time_ns)
 {
-	busy_enter(f, s, t, time_ns);
+	busy_enter(f, s, t, MAX(time_ns, f->opts.cut_ns));
 	return tree_open(f, s, t, time_ns);
 }
 

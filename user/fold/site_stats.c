@@ -29,7 +29,7 @@ struct stats {
 	struct stats_span *free_spans;
 	struct stats_group *first, **last;
 	u32 cnt;
-	u64 first_ns, last_ns, loss, others;
+	u64 first_ns, last_ns, cut_ns, loss, others;
 };
 
 /* A group and what finds it. */
@@ -89,6 +89,11 @@ void stats__free(struct stats *st)
 	free(st);
 }
 
+void stats__cut(struct stats *st, u64 cut_ns)
+{
+	st->cut_ns = cut_ns;
+}
+
 struct stats_group *stats__groups(struct stats *st)
 {
 	return st->first;
@@ -116,6 +121,7 @@ u64 stats__others(const struct stats *st)
 
 static void see(struct stats *st, u64 time_ns)
 {
+	time_ns = MAX(time_ns, st->cut_ns);
 	st->first_ns = MIN(st->first_ns, time_ns);
 	st->last_ns = MAX(st->last_ns, time_ns);
 }
@@ -330,7 +336,7 @@ static int on_close(void *ctx, u64 span, u64 time_ns, u64 dropped_ns, enum sink_
 	struct stats *st = ctx;
 	struct stats_span *s = nearmap__find(&st->spans, span);
 	struct stats_group *g;
-	u64 took;
+	u64 took, seen;
 	int err;
 
 	if (!s)
@@ -338,6 +344,7 @@ static int on_close(void *ctx, u64 span, u64 time_ns, u64 dropped_ns, enum sink_
 	nearmap__remove(&st->spans, span);
 	see(st, time_ns);
 	took = time_ns > s->open_ns ? time_ns - s->open_ns : 0;
+	seen = s->open_ns >= st->cut_ns ? took : time_ns > st->cut_ns ? time_ns - st->cut_ns : 0;
 	g = get_group(st, s->callsite, st->by ? s->key ? s->key : "" : NULL);
 	err = g ? 0 : -ENOMEM;
 	if (g) {
@@ -346,6 +353,7 @@ static int on_close(void *ctx, u64 span, u64 time_ns, u64 dropped_ns, enum sink_
 		g->total_ns += took;
 		g->busy_ns += s->busy_ns;
 		g->self_ns += s->self_ns;
+		g->idle_ns += seen > s->busy_ns ? seen - s->busy_ns : 0;
 		if (why == SINK_CUT)
 			g->open++;
 		else

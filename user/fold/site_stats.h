@@ -25,6 +25,7 @@ struct stats_group {
 	u64 errors; /* spans with an error value or an ERROR event directly in them; ERROR events */
 	u64 open;   /* of cnt: still open at the end */
 	u64 total_ns, busy_ns, self_ns; /* spans: open to close, at least one entry open, on top of a thread's stack */
+	u64 idle_ns; /* the rest of total; of spans that were opened before the cut, the rest since then */
 	struct sketch duration;		/* of closed spans, open to close */
 	struct stats_group *next;	/* all, in order of their first record */
 };
@@ -32,6 +33,8 @@ struct stats_group {
 /* by: a field, or NULL. NULL: no memory. */
 struct stats *stats__new(const char *by);
 void stats__free(struct stats *st);
+/* Nothing is known of what lies before, but when the spans were opened that are still open then. */
+void stats__cut(struct stats *st, u64 cut_ns);
 struct sink stats__sink(struct stats *st);
 
 struct stats_group *stats__groups(struct stats *st);
@@ -40,10 +43,5 @@ u32 stats__group_cnt(const struct stats *st);
 u64 stats__range_ns(const struct stats *st);
 u64 stats__loss(const struct stats *st);   /* records that were lost */
 u64 stats__others(const struct stats *st); /* spans and events whose group did not fit */
-
-static inline u64 stats_group__idle_ns(const struct stats_group *g)
-{
-	return g->total_ns > g->busy_ns ? g->total_ns - g->busy_ns : 0;
-}
 
 #endif

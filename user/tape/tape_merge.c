@@ -3,7 +3,10 @@
  * tape_merge.c - the tape whose next record is the earliest goes on by one record.
  *
  * Each tape's calls pass through an adapter that shifts times by the difference of the tapes' bases, and gives spans,
- * callsites, processes and threads numbers of their own. Tapes are few: a linear search for the earliest beats a heap.
+ * callsites, processes and threads numbers of their own. Those of spans are dealt out as cards are: with three tapes the
+ * second has 2, 5, 8 ... So nothing has to be remembered of a span, and what follows from a closed one still names it.
+ * Whose turn it is says a heap; mostly it is the turn of the one that was it before (tapes of a rotation lie one behind
+ * the other), and that costs two comparisons.
  */
 #include "tape/tape_merge.h"
 
@@ -15,29 +18,49 @@ struct source {
 	struct tape_merge *merge;
 	struct tape_reader *reader;
 	struct sink sink; /* the adapter */
+	u32 place;	  /* among the tapes */
 	u64 shift;	  /* added to each time, modulo 2^64 */
-	struct idmap span; /* number in the tape -> number given */
+	struct idmap span; /* numbers too large to be dealt out -> number given */
 	struct idmap known; /* processes and threads that have been seen, by address */
-	bool peeked, ended;
-	u64 next_ns; /* shifted */
+	u64 next_ns; /* shifted; of the record that is next */
 };
 
 struct tape_merge {
 	struct source *source;
 	u32 cnt;
+	struct source **heap; /* those that go on, the earliest first */
+	u32 heap_cnt;
+	bool begun, taken; /* taken: the first one's record has been read, the next is still to be looked at */
 	const struct sink *out;
 	struct sink_ops ops; /* of out, complete */
-	u64 spans, callsites;
+	u64 large_spans, callsites;
 	struct idmap process_uids, thread_uids;
 	u64 fresh_uid; /* counts down: where two tapes use the same number */
 };
 
 /* --- numbers ----------------------------------------------------------------------------------------------- */
 
-/* Spans are never forgotten while open; 0 and unknown ones stay 0. */
+/* Numbers from here on are given to spans whose own are too large (made by hand: no recorder counts that far). */
+#define LARGE_SPANS (1ULL << 63)
+
+static bool is_large(const struct source *s, u64 span)
+{
+	return span > (LARGE_SPANS - 1) / s->merge->cnt;
+}
+
+/* 0 stays 0, and so does a large one that is not open. */
 static u64 span_of(const struct source *s, u64 span)
 {
-	return span ? (u64)(uintptr_t)idmap__find(&s->span, span) : 0;
+	if (is_large(s, span))
+		return (u64)(uintptr_t)idmap__find(&s->span, span);
+	return span ? (span - 1) * s->merge->cnt + s->place + 1 : 0;
+}
+
+static int keep_large(struct source *s, u64 span)
+{
+	if (!is_large(s, span))
+		return 0;
+	return idmap__put(&s->span, span, (void *)(uintptr_t)(LARGE_SPANS + ++s->merge->large_spans));
 }
 
 /* Once for each process and thread, as the reader tells again of one whose name has changed. */
@@ -96,10 +119,12 @@ static int on_open(void *ctx, const struct span_open *o)
 	struct source *s = ctx;
 	struct span_open mine = *o;
 
-	mine.span = ++s->merge->spans;
+	if (keep_large(s, o->span))
+		return -ENOMEM;
+	mine.span = span_of(s, o->span);
 	mine.parent = span_of(s, o->parent);
 	mine.time_ns += s->shift;
-	return idmap__put(&s->span, o->span, (void *)(uintptr_t)mine.span) ?: OUT(s, span_open, &mine);
+	return OUT(s, span_open, &mine);
 }
 
 static int on_enter(void *ctx, u64 span, struct thread *t, u64 time_ns)
@@ -119,8 +144,10 @@ static int on_exit_span(void *ctx, u64 span, struct thread *t, u64 time_ns, enum
 static int on_close(void *ctx, u64 span, u64 time_ns, u64 dropped_ns, enum sink_why why)
 {
 	struct source *s = ctx;
-	u64 mine = (u64)(uintptr_t)idmap__remove(&s->span, span);
+	u64 mine = span_of(s, span);
 
+	if (is_large(s, span))
+		idmap__remove(&s->span, span);
 	return OUT(s, span_close, mine, time_ns + s->shift, dropped_ns + s->shift, why);
 }
 
@@ -136,7 +163,7 @@ static int on_follows(void *ctx, u64 span, u64 follows, struct thread *t, u64 ti
 	struct source *s = ctx;
 	u64 before = span_of(s, follows);
 
-	/* one that is closed has lost its number here: what it followed from cannot be said */
+	/* a large one that is closed has lost its number here: what was followed cannot be said */
 	return before ? OUT(s, span_follows, span_of(s, span), before, t, time_ns + s->shift) : 0;
 }
 
@@ -178,30 +205,55 @@ static const struct sink_ops adapter = {
 
 /* --- the merge --------------------------------------------------------------------------------------------- */
 
-int tape_merge__open(char *const *path, u32 cnt, const struct tape_reader_ops *ops, struct tape_merge **out, struct diag *d)
+/* The next of the paths; what cannot be opened leaves no trace. */
+static int open_source(struct tape_merge *m, const char *path, const struct tape_reader_ops *ops, struct diag *d)
 {
-	struct tape_merge *m = calloc(1, sizeof(*m));
+	struct source *s = &m->source[m->cnt];
+	int err = tape_reader__open(path, ops, &s->reader, d);
+
+	if (err)
+		return err;
+	s->merge = m;
+	s->place = m->cnt++;
+	s->sink = (struct sink){ &adapter, s };
+	s->shift = (u64)tape_reader__intro(s->reader)->base_unix_ns -
+		   (u64)tape_reader__intro(m->source[0].reader)->base_unix_ns;
+	return 0;
+}
+
+static int open_all(struct tape_merge *m, char *const *path, u32 cnt, const struct tape_merge_opts *o, struct diag *d)
+{
+	struct diag own = {};
 	int err = 0;
 	u32 i;
 
-	if (m)
-		m->source = calloc(cnt, sizeof(*m->source));
-	if (!m || !m->source) {
-		free(m);
-		return diag__set(d, -ENOMEM, "no memory for reading %u tapes", cnt);
-	}
-	for (i = 0; i < cnt && !err; i++) {
-		struct source *s = &m->source[i];
-
-		err = tape_reader__open(path[i], ops ? &ops[i] : NULL, &s->reader, d);
-		if (err)
+	for (i = 0; i < cnt; i++) {
+		own = (struct diag){};
+		err = open_source(m, path[i], o && o->ops ? &o->ops[i] : NULL, &own);
+		if (!err)
+			continue;
+		if (cnt == 1 || !o || !o->unopened)
 			break;
-		m->cnt++;
-		s->merge = m;
-		s->sink = (struct sink){ &adapter, s };
-		s->shift = (u64)tape_reader__intro(s->reader)->base_unix_ns -
-			   (u64)tape_reader__intro(m->source[0].reader)->base_unix_ns;
+		o->unopened(o->ctx, i, &own);
 	}
+	if (i < cnt && d)
+		*d = own;
+	else if (!m->cnt)
+		diag__set(d, err, "none of these %u tapes can be read", cnt);
+	return i < cnt || !m->cnt ? err : 0;
+}
+
+int tape_merge__open(char *const *path, u32 cnt, const struct tape_merge_opts *o, struct tape_merge **out, struct diag *d)
+{
+	struct tape_merge *m = calloc(1, sizeof(*m));
+	int err;
+
+	if (m) {
+		m->source = calloc(cnt, sizeof(*m->source));
+		m->heap = calloc(cnt, sizeof(struct source *));
+	}
+	err = m && m->source && m->heap ? open_all(m, path, cnt, o, d) :
+					   diag__set(d, -ENOMEM, "no memory for reading %u tapes", cnt);
 	if (err) {
 		tape_merge__free(m);
 		return err;
@@ -224,32 +276,79 @@ void tape_merge__free(struct tape_merge *m)
 	idmap__done(&m->process_uids);
 	idmap__done(&m->thread_uids);
 	free(m->source);
+	free(m->heap);
 	free(m);
 }
 
-static struct source *earliest(struct tape_merge *m, int *err)
+/* --- whose turn it is -------------------------------------------------------------------------------------- */
+
+static bool before(const struct source *a, const struct source *b)
 {
-	struct source *best = NULL;
+	return a->next_ns != b->next_ns ? a->next_ns < b->next_ns : a->place < b->place;
+}
+
+static void sift_down(struct tape_merge *m, u32 i)
+{
+	struct source *s = m->heap[i];
+	u32 child;
+
+	while ((child = 2 * i + 1) < m->heap_cnt) {
+		if (child + 1 < m->heap_cnt && before(m->heap[child + 1], m->heap[child]))
+			child++;
+		if (!before(m->heap[child], s))
+			break;
+		m->heap[i] = m->heap[child];
+		i = child;
+	}
+	m->heap[i] = s;
+}
+
+static int look(struct source *s)
+{
+	int err = tape_reader__peek(s->reader, &s->next_ns);
+
+	if (s->next_ns) /* else nothing has a time yet: at once */
+		s->next_ns += s->shift;
+	return err;
+}
+
+static int begin(struct tape_merge *m)
+{
+	int err;
 	u32 i;
 
 	for (i = 0; i < m->cnt; i++) {
-		struct source *s = &m->source[i];
-
-		if (s->ended)
-			continue;
-		if (!s->peeked) {
-			*err = tape_reader__peek(s->reader, &s->next_ns);
-			if (*err < 0)
-				return NULL;
-			if (s->next_ns) /* else nothing has a time yet: at once */
-				s->next_ns += s->shift;
-			s->peeked = true;
-		}
-		if (!best || s->next_ns < best->next_ns)
-			best = s;
+		err = look(&m->source[i]);
+		if (err < 0)
+			return err;
+		m->heap[i] = &m->source[i];
 	}
-	*err = 0;
-	return best;
+	m->heap_cnt = m->cnt;
+	for (i = m->cnt / 2; i-- > 0;)
+		sift_down(m, i);
+	m->begun = true;
+	return 0;
+}
+
+/* NULL with *err 0: all have ended. */
+static struct source *earliest(struct tape_merge *m, int *err)
+{
+	*err = m->begun ? 0 : begin(m);
+	if (!*err && m->taken) {
+		*err = look(m->heap[0]);
+		if (*err >= 0) {
+			*err = m->taken = 0;
+			sift_down(m, 0);
+		}
+	}
+	return *err || !m->heap_cnt ? NULL : m->heap[0];
+}
+
+static void drop_first(struct tape_merge *m)
+{
+	m->heap[0] = m->heap[--m->heap_cnt];
+	if (m->heap_cnt)
+		sift_down(m, 0);
 }
 
 int tape_merge__peek(struct tape_merge *m, u64 *time_ns)
@@ -265,26 +364,58 @@ int tape_merge__peek(struct tape_merge *m, u64 *time_ns)
 	return s ? 1 : err;
 }
 
+/* One record of the tape whose turn it is; 0: all have ended. */
+static int step(struct tape_merge *m)
+{
+	struct source *s;
+	int err;
+
+	s = earliest(m, &err);
+	if (!s)
+		return err;
+	err = tape_reader__run(s->reader, &s->sink, 1);
+	if (err < 0)
+		return err;
+	m->taken = err > 0;
+	if (!m->taken)
+		drop_first(m);
+	return 1;
+}
+
+static void set_out(struct tape_merge *m, const struct sink *sink)
+{
+	m->out = sink;
+	m->ops = sink__complete(sink->ops);
+}
+
 int tape_merge__run(struct tape_merge *m, const struct sink *sink, u64 bytes)
 {
 	u64 until = tape_merge__offset(m) + bytes;
-	struct source *s;
-	int err, sum = 0;
+	int more, sum = 0;
 
 	if (m->cnt == 1)
 		return tape_reader__run(m->source[0].reader, sink, bytes);
-	m->out = sink;
-	m->ops = sink__complete(sink->ops);
-	while ((s = earliest(m, &err))) {
-		s->peeked = false;
-		err = tape_reader__run(s->reader, &s->sink, 1);
-		s->ended = err == 0;
-		if (err < 0)
-			return err;
+	set_out(m, sink);
+	while ((more = step(m)) > 0)
 		if (bytes && (++sum & 1023) == 0 && tape_merge__offset(m) >= until)
 			return 1;
+	return more;
+}
+
+int tape_merge__run_to(struct tape_merge *m, const struct sink *sink, u64 time_ns, u32 records)
+{
+	u64 next_ns;
+	int more = TAPE_MERGE_MORE;
+
+	set_out(m, sink);
+	for (; records && more > 0; records--) {
+		more = tape_merge__peek(m, &next_ns);
+		if (more > 0 && next_ns >= time_ns)
+			return TAPE_MERGE_REACHED;
+		if (more > 0)
+			more = m->cnt == 1 ? tape_reader__run(m->source[0].reader, sink, 1) : step(m);
 	}
-	return err;
+	return more;
 }
 
 u32 tape_merge__cnt(const struct tape_merge *m)

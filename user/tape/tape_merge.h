@@ -4,7 +4,8 @@
  *
  * What a sink of one tape may rely on (sink.h) holds: span numbers, and the uids of processes and threads, are made
  * unique over all of them; times are on one line, that of the first tape. Callsites stay what they were in each tape,
- * but for their ids. One tape alone passes through untouched, at no cost. Not thread-safe.
+ * but for their ids. The same tapes give the same numbers each time. One tape alone passes through untouched, at no cost.
+ * Not thread-safe.
  */
 #ifndef TAPEBPF_TAPE_MERGE_H
 #define TAPEBPF_TAPE_MERGE_H
@@ -13,12 +14,23 @@
 
 struct tape_merge;
 
-/* Paths as of tape_reader__open; ops (may be NULL): of each tape, with ctx[i]. The first that cannot be opened fails all. */
-int tape_merge__open(char *const *path, u32 cnt, const struct tape_reader_ops *ops, struct tape_merge **out, struct diag *d);
+struct tape_merge_opts {
+	const struct tape_reader_ops *ops; /* one a path; NULL: none */
+	/* A tape that cannot be opened, by its place among the paths: left out, as long as others can. NULL: it fails all. */
+	void (*unopened)(void *ctx, u32 i, const struct diag *d);
+	void *ctx;
+};
+
+/* Paths as of tape_reader__open; o may be NULL. The tapes that are open are numbered in the order of their paths. */
+int tape_merge__open(char *const *path, u32 cnt, const struct tape_merge_opts *o, struct tape_merge **out, struct diag *d);
 void tape_merge__free(struct tape_merge *m);
 
 /* As tape_reader__run, for about `bytes` more of all files. */
 int tape_merge__run(struct tape_merge *m, const struct sink *sink, u64 bytes);
+
+/* At most so many records, none that has this time or a later one. 0: the end, or negative errno, or: */
+enum { TAPE_MERGE_MORE = 1, TAPE_MERGE_REACHED = 2 };
+int tape_merge__run_to(struct tape_merge *m, const struct sink *sink, u64 time_ns, u32 records);
 
 /* As tape_reader__peek, of the tape whose turn it is. */
 int tape_merge__peek(struct tape_merge *m, u64 *time_ns);

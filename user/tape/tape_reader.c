@@ -294,6 +294,13 @@ static u32 time_at(u8 kind)
 	}
 }
 
+/* What is still said of an opening stands right behind it. */
+static bool may_go_on(const struct tape_raw *next)
+{
+	return next->kind == TAPE_SPAN_VALUE || next->kind == TAPE_X_VALUE || next->kind == TAPE_X_SYNTHETIC ||
+	       next->kind == TAPE_X_SKIP;
+}
+
 int tape_reader__peek(struct tape_reader *r, u64 *time_ns)
 {
 	int got = r->ended ? 0 : r->peeked.bytes ? 1 : tape_scan__next(r->scan, &r->peeked);
@@ -305,6 +312,9 @@ int tape_reader__peek(struct tape_reader *r, u64 *time_ns)
 		r->peeked.bytes = 0;
 		return got;
 	}
+	/* other tapes may go on before that record is read: the opening is not to wait for it */
+	if (r->held && !may_go_on(&r->peeked))
+		reader__tell_span(r, r->held);
 	at = time_at(r->peeked.kind);
 	if (at) {
 		memcpy(&time, r->peeked.data + at, sizeof(time));

@@ -63,7 +63,7 @@ const struct tape_intro *tape_reader__intro(const struct tape_reader *r);
 int tape_reader__run(struct tape_reader *r, const struct sink *sink, u64 bytes);
 
 /* The time of the next record, the latest so far if it has none (0: none so far): what a merge of several tapes goes by. 1, 0 at the end
- * (what is open is still to be closed by run), negative errno. */
+ * (what is open is still to be closed by run), negative errno. What waited only for that record to be there is told to run's sink. */
 int tape_reader__peek(struct tape_reader *r, u64 *time_ns);
 
 s64 tape_reader__unix_ns(const struct tape_reader *r, u64 time_ns);

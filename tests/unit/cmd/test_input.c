@@ -85,6 +85,13 @@ static void cuts(void **state)
 	contains(FLAME(path), "outer 400\nouter;inner 400\n");
 	/* what is open at the beginning is there, and counts from there; what is open at the end ends there */
 	contains(FLAME("--from=+300ns", path), "outer 300\nouter;inner 300\n");
+	contains(FLAME("--wall", "--from=+300ns", path), "outer 300\nouter;inner 300\n");
+	contains(FLAME("--busy", "--from=+300ns", path), "outer 300\nouter;inner 300\n");
+	contains(RUN_TEXT(cmd_stats, &status, "--csv", "--from=+300ns", "--to=+600ns", path),
+		 "kind,level,target,name,count,rate_per_s,errors,min_ns,q1_ns,median_ns,q3_ns,p99_ns,max_ns,self_ns,total_ns,"
+		 "busy_ns,idle_ns,open,quantile_error\n"
+		 "span,INFO,\"t\",\"outer\",1,3.33333e+06,0,,,,,,,100,500,300,0,1,\n"
+		 "span,DEBUG,\"t\",\"inner\",2,6.66667e+06,0,200,200,200,200,200,200,200,300,200,0,1,0\n");
 	contains(FLAME("--to=+600ns", path), "outer 200\nouter;inner 300\n");
 	contains(FLAME("--from=+300ns", "--to=+600ns", path), "outer 100\nouter;inner 200\n");
 	contains(FLAME("--from=@1700000000.0000003", "--to=22:13:20.0000006", path), "outer 100\nouter;inner 200\n");
@@ -120,12 +127,101 @@ static void filters(void **state)
 	contains(FLAME("--filter=n==0 or name==outer", path), "outer 600\nouter;inner 200\n");
 	contains(FLAME("--filter=n==0 or name==outer", "--from=+300ns", path), "outer 500\nouter;inner 100\n");
 	assert_int_equal(RUN(cmd_flame, -1, "--filter=n==", path), EXIT_USAGE);
-	assert_int_equal(RUN(cmd_flame, -1, "--filter=duration>5ms", path), EXIT_USAGE);
 	assert_int_equal(RUN(cmd_flame, -1, "--level=loud", path), EXIT_USAGE);
 	/* names that are no words */
 	contains(FLAME("--name=a \"b\\", path), "");
 	contains(FLAME("--field=n=\"", path), "");
 	contains(FLAME("--target=t(.*", path), "");
+	build__done(&b);
+}
+
+/* What is recorded after the opening counts, and how long it took: spans are judged by all that they came to be. */
+static void filters_by_what_became_of_it(void **state)
+{
+	struct build b;
+	u64 status_code = 500;
+	int status;
+	char *path;
+
+	build__init(&b, 20, BASE);
+	build__callsite(&b, 0x09, 1, "request", 1);
+	build__field(&b, 1, 11, "status");
+	build__callsite(&b, 0x09, 2, "query", 0);
+	for (u64 i = 0; i < 3; i++) { /* 100 ns, 200 ns, 300 ns; the second one fails; each is entered for 50 */
+		build__open(&b, 1, 1, 1000 * i, 0, TAPE_PARENT_ROOT);
+		build__enter(&b, 1, 1000 * i, 7);
+		build__open(&b, 2, 2, 1000 * i + 10, 1, TAPE_PARENT_EXPLICIT);
+		build__enter(&b, 2, 1000 * i + 10, 7);
+		build__exit(&b, 2, 1000 * i + 30);
+		build__close(&b, 2, 1000 * i + 30);
+		if (i == 1)
+			build__u64(&b, TAPE_SPAN_VALUE, 11, 1, status_code);
+		build__exit(&b, 1, 1000 * i + 50);
+		build__close(&b, 1, 1000 * i + 100 * (i + 1));
+	}
+	path = (char *)build__path(&b);
+	contains(FLAME("--count", "--field=status=500", path), "request 1\n");
+	contains(FLAME("--count", "--filter=status?", path), "request 1\n");
+	contains(FLAME("--wall", "--filter=duration>150ns", path), "request 500\n");
+	contains(FLAME("--wall", "--filter=duration>150ns and not status?", path), "request 300\n");
+	contains(FLAME("--count", "--filter=busy<=20ns", path), "query 3\n");
+	contains(FLAME("--count", "--filter=idle>200ns", path), "request 1\n");
+	/* events have no times; the cut does not change how long a span took */
+	contains(FLAME("--filter=duration>250ns", "--from=+2020ns", path), "request 30\n");
+	contains(FLAME("--filter=duration>250ns", "--last=90ns", path), "");
+	contains(FLAME("--count", "--name=query", path), "query 3\n");
+	build__done(&b);
+}
+
+/* A cut of several tapes is as exact as one of one: 3000 spans of 10 ns in each. */
+static void a_cut_of_several_is_exact(void **state)
+{
+	struct build b[2];
+	char path[2][64];
+	int status;
+
+	for (u32 i = 0; i < 2; i++) {
+		build__init(&b[i], 20, BASE);
+		build__callsite(&b[i], 0x09, 1, i ? "b" : "a", 0);
+		for (u64 k = 0; k < 3000; k++) {
+			build__open(&b[i], 1, 1, 10 * k, 0, TAPE_PARENT_ROOT);
+			build__enter(&b[i], 1, 10 * k, 7);
+			build__exit(&b[i], 1, 10 * k + 10);
+			build__close(&b[i], 1, 10 * k + 10);
+		}
+		strcpy(path[i], build__path(&b[i]));
+	}
+	contains(FLAME("--from=+29900ns", path[0], path[1]), "a 100\nb 100\n");
+	contains(FLAME("--from=+100ns", "--to=+120ns", path[0], path[1]), "a 20\nb 20\n");
+	build__done(&b[0]);
+	build__done(&b[1]);
+}
+
+/* As cat does: the others are read, the exit status tells. */
+static void one_that_is_missing(void **state)
+{
+	struct build b;
+	int status;
+	char *path, *text;
+
+	make(&b, BASE);
+	path = (char *)build__path(&b);
+	contains(FLAME("/nonexistent", path, "/etc/passwd"), "outer 400\nouter;inner 400\n");
+	assert_int_equal(status, EXIT_FAILED);
+	text = RUN_TEXT(cmd_dump, &status, "--json", "/nonexistent", path, "/etc/passwd");
+	assert_int_equal(status, EXIT_FAILED);
+	assert_non_null(strstr(text, path));
+	assert_null(strstr(text, "nonexistent"));
+	assert_non_null(strstr(text, "\"totals\""));
+	free(text);
+	text = RUN_TEXT(cmd_stats, &status, "--csv", path, "/nonexistent");
+	assert_int_equal(status, EXIT_FAILED);
+	assert_non_null(strstr(text, "\"inner\",2,"));
+	free(text);
+	contains(FLAME("/nonexistent", "/nonexistent2"), "");
+	assert_int_equal(status, EXIT_FAILED);
+	contains(FLAME("--diff", path, "/nonexistent"), "");
+	assert_int_equal(status, EXIT_FAILED);
 	build__done(&b);
 }
 
@@ -155,6 +251,9 @@ int main(void)
 		cmocka_unit_test(moments),
 		cmocka_unit_test(cuts),
 		cmocka_unit_test(filters),
+		cmocka_unit_test(filters_by_what_became_of_it),
+		cmocka_unit_test(a_cut_of_several_is_exact),
+		cmocka_unit_test(one_that_is_missing),
 		cmocka_unit_test(several),
 	};
 

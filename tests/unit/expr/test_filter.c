@@ -33,7 +33,7 @@ static void begin(struct world *w, const char *text)
 	out = recording__sink(&w->rec);
 	w->expr = expr__new(text, strlen(text), NULL);
 	assert_non_null(w->expr);
-	w->filter = filter__new(w->expr, &out);
+	w->filter = filter__new(w->expr, NULL, &out);
 	w->s = filter__sink(w->filter);
 }
 

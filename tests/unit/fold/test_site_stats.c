@@ -142,7 +142,7 @@ static void times(void **state)
 	assert_int_equal(g->cnt, 1);
 	assert_int_equal(g->total_ns, 1000);
 	assert_int_equal(g->busy_ns, 400);
-	assert_int_equal(stats_group__idle_ns(g), 600);
+	assert_int_equal(g->idle_ns, 600);
 	assert_int_equal(g->self_ns, 100 + 100 + 280);
 	assert_int_equal(g->duration.min, 1000);
 	g = group(st, &step, NULL);
