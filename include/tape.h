@@ -53,6 +53,7 @@
  *	tape_event(LEVEL, "name", fields..., ["message", args...])
  *	tape_event_in(parent, LEVEL, "name", ...)
  *	tape_thread_name("worker-3")
+ *	tape_prepare()					this thread's page now, not with its first record; 0: there is none to be had
  *
  * SETTINGS, before the include (or, marked *, between uses): TAPE_PROVIDER (identifier) *TAPE_TARGET *TAPE_MODULE (string
  * literals; the target is the module unless set, the module is the provider) *TAPE_MAX_STR.
@@ -68,7 +69,9 @@
  * a tape_span into its block (goto, a case label): gcc does not say so in C, and ends a span that has never begun.
  * A handler on an alternate stack with SS_AUTODISARM must not trace, nor one that switches to another fibre and so leaves a probe half-way.
  * What a filter of system calls (seccomp) has to let through: mmap, munmap, madvise, mlock, rt_sigprocmask, sigaltstack, nanosleep, getpid,
- * gettid and, where the C library makes one of it, clock_gettime. A thread's page counts towards RLIMIT_MEMLOCK and
+ * gettid and, where the C library makes one of it, clock_gettime: a filter that kills for one of them would kill as soon as somebody
+ * records. A thread that has called tape_prepare() before it gives up system calls needs none for its records, up to its end (records
+ * larger than a page, forks and stale marks of handlers that have jumped out aside). A thread's page counts towards RLIMIT_MEMLOCK and
  * RLIMIT_AS; where there is none to be had, each record goes out by itself, slower.
  *
  * ----------------------------------------------------------------------------------------------------------------------
@@ -2589,6 +2592,12 @@ TAPE__IN tape_handle tape__handle_of(const struct tape_scope *s)
 TAPE__IN void tape_thread_name(const char *name)
 {
 	tape_1_name(name);
+}
+TAPE__IN int tape_prepare(void)
+{
+	struct tape_page *p = tape_1_tls.page;
+
+	return (p && p->magic == TAPE_PAGE_MAGIC) || tape_1_make(&tape_1_tls);
 }
 
 #ifdef __cplusplus

@@ -164,7 +164,42 @@ recorder_catches()
 	grep -q '^SigCgt:.*4[0-9a-f]*3$' "/proc/$RECORDER/status" 2>/dev/null
 }
 
+# A program that has given up its system calls on pain of death: told, and never killed by a recorder.
+sandboxes()
+{
+	need_root
+	need_target th_sandbox
+	mkfifo hold
+	for mode in filter strict; do
+		"$TARGETS/th_sandbox" $mode 100000 <hold >target.out 2>target.err &
+		TARGET=$!
+		STARTED="$STARTED $TARGET"
+		exec 9>hold
+		wait_until 10 grep -q sealed target.out || fail "the target did not start"
+		if [ $mode = filter ]; then
+			start_record -p "$TARGET"
+			echo >&9
+			wait_target
+			wait_record
+			assert_match "it is told" "warning: process $TARGET runs under a filter of system calls" record.err
+			assert_eq "spans of a prepared thread" 200000 "$(total emitted)"
+			assert_lossless
+			assert_verified
+		else
+			"$TAPEBPF" -o strict.tape -p "$TARGET" 2>strict.err
+			assert_eq "strict mode is refused" 1 $?
+			assert_match "and why" "process $TARGET is in seccomp's strict mode" strict.err
+			[ ! -e strict.tape ] || fail "a tape was left behind"
+			echo >&9
+			wait_target
+		fi
+		exec 9>&-
+		assert_eq "the target lives: $mode" "0 alive" "$TARGET_STATUS $(tail -n 1 target.out)"
+	done
+}
+
 run_test names
+run_test sandboxes
 run_test closed_streams
 run_test few_descriptors
 run_test special_files

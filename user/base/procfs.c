@@ -248,3 +248,12 @@ long procfs__uid(u32 pid)
 	snprintf(path, sizeof(path), "/proc/%u", pid);
 	return stat(path, &st) ? -1 : (long)st.st_uid;
 }
+
+int procfs__seccomp(u32 pid)
+{
+	size_t bytes;
+	__free_ptr char *status = proc_slurp(pid, "status", &bytes);
+	const char *p = status ? strstr(status, "\nSeccomp:") : NULL;
+
+	return p ? atoi(p + 9) : -1;
+}

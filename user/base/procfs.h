@@ -44,5 +44,7 @@ void procfs__ids(u32 pid, u32 *ppid, u64 *start_ns, u32 *ns_pid);
 int procfs__each(int (*fn)(void *ctx, u32 pid), void *ctx);
 /* Owner's uid, -1 if unknown. */
 long procfs__uid(u32 pid);
+/* 0: none, 1: strict mode, 2: filters of system calls; -1: unknown. */
+int procfs__seccomp(u32 pid);
 
 #endif

@@ -40,7 +40,7 @@ static int on_page(void *ctx, const struct wire_batch *b, size_t bytes)
 struct add_ctx {
 	struct session *s;
 	u32 pid;
-	bool adopt;
+	bool adopt, sandbox_told;
 	u32 looked, with_probes;
 	char last[256]; /* what was looked at, for "no probes" */
 	struct diag diag; /* the first real failure */
@@ -155,6 +155,34 @@ static int link_pid(const struct session *s, u32 pid)
 	return s->opts.follow ? -1 : (int)pid;
 }
 
+/*
+ * The first record of a thread asks the kernel for memory. A sandbox may kill for that, and then it is the recorder that has killed:
+ * it is not done where it is certain, and told where it is not known.
+ */
+static int check_sandbox(struct add_ctx *a, const struct session_file *f)
+{
+	struct session *s = a->s;
+	char text[512];
+	int mode;
+
+	if (!f->elf->tape_site_cnt || f->attached || a->sandbox_told)
+		return 0;
+	a->sandbox_told = true;
+	mode = procfs__seccomp(a->pid);
+	if (mode == 1) {
+		diag__set(&a->diag, -EPERM, "process %u is in seccomp's strict mode: with its first record of tape.h the "
+			  "kernel would kill it", a->pid);
+		diag__hint(&a->diag, "plain probes (sys/sdt.h) need no system call; or a filter that allows what tape.h lists");
+		return -EPERM;
+	}
+	if (mode != 2 || !s->opts.warn)
+		return 0;
+	snprintf(text, sizeof(text), "process %u runs under a filter of system calls: if that kills for mmap, munmap, madvise, mlock, "
+		 "rt_sigprocmask, getpid or gettid, recording tape.h ends the process", a->pid);
+	s->opts.warn(s->opts.ctx, text);
+	return 0;
+}
+
 static int add_map(void *ctx, const struct proc_map *m)
 {
 	struct add_ctx *a = ctx;
@@ -177,6 +205,8 @@ static int add_map(void *ctx, const struct proc_map *m)
 		return 0;
 	}
 	a->looked++;
+	if (check_sandbox(a, f))
+		return -EPERM;
 	if (!attach_file(s, f, link_pid(s, a->pid), false, &d)) {
 		if (d.text[0] && !a->diag.text[0])
 			a->diag = d;
@@ -241,6 +271,10 @@ int session__add_pid(struct session *s, u32 pid, struct diag *d)
 	err = add_maps(s, pid, &a);
 	if (!procfs__alive(pid))
 		return ended(pid, d);
+	if (err == -EPERM && a.diag.text[0]) {
+		*d = a.diag;
+		return err;
+	}
 	if (err < 0) {
 		diag__set(d, err, "cannot read the memory map of process %u: %s", pid, strerror(-err));
 		diag__hint(d, "run as root, or with CAP_SYS_PTRACE; see tapebpf doctor");

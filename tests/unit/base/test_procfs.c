@@ -152,9 +152,33 @@ static void test_odd_comm(void **state)
 	assert_true(ns_pid > 0);
 }
 
+static void test_seccomp(void **state)
+{
+	int fd[2];
+	char c;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(procfs__seccomp((u32)getpid()), 0);
+	assert_int_equal(procfs__seccomp(4194304), -1);
+	assert_int_equal(pipe(fd), 0);
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_SECCOMP, 1); /* strict */
+		if (write(fd[1], "x", 1) == 1)
+			for (;;)
+				;
+	}
+	assert_int_equal(read(fd[0], &c, 1), 1);
+	assert_int_equal(procfs__seccomp((u32)pid), 1);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_seccomp),
 		cmocka_unit_test(test_maps),
 		cmocka_unit_test(test_open_replaced),
 		cmocka_unit_test(test_alive),

@@ -209,6 +209,7 @@ int main(void)
 	work(3);
 	bad += expect("through the nops", "");
 	raise_words(1, 0);
+	bad += !tape_prepare();
 	tape_thread_name("every");
 	work(3);
 #ifdef __cplusplus
