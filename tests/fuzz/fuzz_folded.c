@@ -124,7 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	draw(s, NULL, false);
 	draw(s, NULL, true);
 	draw(s, seen.chart, false);
-	r = stacks__reverse(s);
+	r = stacks__reverse(s, STACKS_MAX_DEPTH);
 	PROMISED(r && stacks__index(r) == 0);
 	draw(r, NULL, false);
 	stacks__free(r);

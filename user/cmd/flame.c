@@ -300,7 +300,7 @@ static int turn_round(struct flame *fl)
 
 	if (!fl->opts.reverse)
 		return 0;
-	r = stacks__reverse(fl->stacks);
+	r = stacks__reverse(fl->stacks, fl->opts.max_depth);
 	if (!r)
 		return -ENOMEM;
 	stacks__free(fl->stacks);
@@ -390,6 +390,9 @@ static int write_result(struct flame *fl, struct diag *d)
 	if (stacks__other(fl->stacks))
 		fprintf(stderr, "tapebpf: too many different stacks: %" PRIu64 " of them are added up as %s\n",
 			stacks__other(fl->stacks), STACKS_OTHER);
+	if (stacks__deeper(fl->stacks) && !fl->chart)
+		fprintf(stderr, "tapebpf: some stacks are deeper than %u frames: what is above counts for the last of them\n",
+			fl->opts.max_depth);
 	return 0;
 }
 
@@ -425,6 +428,8 @@ int cmd_flame(int argc, char **argv)
 		return err;
 	signal(SIGPIPE, SIG_IGN);
 	fl.stacks = stacks__new();
+	if (fl.stacks && !fl.opts.reverse) /* else: that many from the leaves */
+		stacks__limit(fl.stacks, fl.opts.max_depth);
 	if (fl.stacks && fl.opts.chart)
 		fl.chart = chart__new(fl.stacks);
 	if (!fl.stacks || (fl.opts.chart && !fl.chart))

@@ -13,7 +13,7 @@ enum {
 	KEY_NO_MODULE, KEY_PLACE, KEY_NO_PLACE, KEY_EMPTY, KEY_NO_EMPTY, KEY_COLLAPSED, KEY_BARE, KEY_FOLDED, KEY_ORDER,
 	KEY_REVERSE, KEY_DIFF, KEY_NORMALIZE, KEY_NO_NORMALIZE, KEY_CHART, KEY_INVERTED, KEY_TITLE, KEY_SUBTITLE, KEY_NOTES,
 	KEY_COLORS, KEY_MIN_WIDTH, KEY_WIDTH, KEY_HEIGHT, KEY_FONT, KEY_FONT_SIZE, KEY_COUNT_NAME, KEY_NAME_TYPE, KEY_NEGATE,
-	KEY_SEARCH_COLOR,
+	KEY_SEARCH_COLOR, KEY_MAX_DEPTH,
 };
 
 static const struct argp_option options[] = {
@@ -34,6 +34,7 @@ static const struct argp_option options[] = {
 	{ "file-and-line", KEY_PLACE, NULL, 0, "frames with file and line", 2 },
 	{ "no-file-and-line", KEY_NO_PLACE, NULL, 0, "without (default, but for --style tracing-flame-0.2)", 2 },
 	{ "reverse", KEY_REVERSE, NULL, 0, "merge stacks from their leaves", 2 },
+	{ "max-depth", KEY_MAX_DEPTH, "N", 0, "frames of a stack, what is above counts for the N-th (default and most 1024)", 2 },
 	{ NULL, 0, NULL, 0, "As other tools write them:", 3 },
 	{ "style", KEY_STYLE, "STYLE", 0,
 	  "tracing-flame (its development branch), tracing-flame-0.2 (its release) or trace-tools", 3 },
@@ -226,6 +227,8 @@ static void check_picture(struct flame_opts *o, struct argp_state *state)
 	if (o->chart && (o->folded || o->diff || o->reverse || o->fold.weight || o->fold.style != FOLD_STACK))
 		argp_error(state, "--chart shows what is entered when: not with --folded, --diff, --reverse, --busy, --wall, "
 				  "--count or --style");
+	if (o->chart && o->max_depth)
+		argp_error(state, "--max-depth is not for --chart");
 	if (o->page.negate && !o->diff)
 		argp_error(state, "--negate is for --diff");
 	if (!o->folded && !o->output && isatty(STDOUT_FILENO))
@@ -273,6 +276,7 @@ static void check(struct flame_opts *o, struct argp_state *state)
 		argp_error(state, "--order time is for --folded, without --diff and --reverse");
 	check_picture(o, state);
 	fill_frames(o);
+	o->max_depth = o->max_depth ? o->max_depth : STACKS_MAX_DEPTH;
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -293,6 +297,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_STYLE:
 		set_style(o, arg, state);
+		return 0;
+	case KEY_MAX_DEPTH:
+		o->max_depth = (u32)number("max-depth", arg, 1, STACKS_MAX_DEPTH, state);
 		return 0;
 	case KEY_DIFF:
 		o->diff = true;

@@ -23,6 +23,7 @@ struct flame_opts {
 	bool folded;	 /* lines, not a picture */
 	bool in_order;	 /* as they come, not merged */
 	bool reverse;	 /* leaf first */
+	u32 max_depth;	 /* frames of a stack */
 	bool diff;	 /* two files: before, after */
 	bool normalize;
 	const char *output; /* NULL: standard output */

@@ -33,8 +33,10 @@ static int place_entries(struct fold *f, struct fold_thread *t, u32 from)
 {
 	s64 node;
 
-	if (from > t->full)
+	if (from > t->full) {
+		stacks__set_deeper(f->stacks);
 		return 0;
+	}
 	t->full = UINT32_MAX;
 	node = from ? t->stack[from - 1].node : t->root;
 	for (; from < t->depth && t->full == UINT32_MAX; from++) {
@@ -43,9 +45,11 @@ static int place_entries(struct fold *f, struct fold_thread *t, u32 from)
 		if (node < 0)
 			return (int)node;
 		t->stack[from].node = (u32)node;
-		if (stacks__node(f->stacks, (u32)node)->depth >= STACKS_MAX_DEPTH)
+		if (stacks__node(f->stacks, (u32)node)->depth >= stacks__depth(f->stacks))
 			t->full = from;
 	}
+	if (from < t->depth)
+		stacks__set_deeper(f->stacks);
 	return 0;
 }
 

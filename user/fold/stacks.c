@@ -17,6 +17,8 @@ struct frame {
 struct stacks {
 	struct stacks_node *node;
 	u32 cnt, cap;
+	u32 limit;
+	bool deeper;
 	struct idmap children; /* (parent, frame) -> node */
 	struct frame *frame;   /* frame 0 is the root's: "" */
 	u32 frame_cnt, frame_cap;
@@ -155,6 +157,7 @@ struct stacks *stacks__new(void)
 
 	if (!s)
 		return NULL;
+	s->limit = STACKS_MAX_DEPTH;
 	if (getrandom(&s->seed, sizeof(s->seed), GRND_NONBLOCK) != sizeof(s->seed))
 		s->seed = (u64)(uintptr_t)s;
 	if (rehash(s) || new_frame(s, "", 0, 0) < 0)
@@ -182,6 +185,26 @@ void stacks__free(struct stacks *s)
 	free(s->bucket);
 	free(s->text);
 	free(s);
+}
+
+void stacks__limit(struct stacks *s, u32 depth)
+{
+	s->limit = MIN(MAX(depth, 1u), (u32)STACKS_MAX_DEPTH);
+}
+
+u32 stacks__depth(const struct stacks *s)
+{
+	return s->limit;
+}
+
+bool stacks__deeper(const struct stacks *s)
+{
+	return s->deeper;
+}
+
+void stacks__set_deeper(struct stacks *s)
+{
+	s->deeper = true;
 }
 
 static s64 new_node(struct stacks *s, u32 parent, u32 frame)
@@ -215,8 +238,12 @@ s64 stacks__child(struct stacks *s, u32 parent, u32 frame)
 {
 	u32 n;
 
-	if (s->node[parent].depth >= STACKS_MAX_DEPTH || (parent && parent == s->other_node))
+	if (parent && parent == s->other_node)
 		return parent;
+	if (s->node[parent].depth >= s->limit) {
+		s->deeper = true;
+		return parent;
+	}
 	n = (u32)(uintptr_t)idmap__find(&s->children, (u64)parent << 32 | frame);
 	if (n)
 		return n;
@@ -333,7 +360,7 @@ u32 stacks__next(const struct stacks *s, u32 node)
 	return node ? s->node[node].next : 0;
 }
 
-struct stacks *stacks__reverse(const struct stacks *s)
+struct stacks *stacks__reverse(const struct stacks *s, u32 depth)
 {
 	struct stacks *r = stacks__new();
 	const char *text;
@@ -341,6 +368,10 @@ struct stacks *stacks__reverse(const struct stacks *s)
 	s64 at = 0, frame;
 	int side;
 
+	if (r) {
+		stacks__limit(r, depth);
+		r->deeper = s->deeper;
+	}
 	for (i = 1; r && i < s->cnt; i++) {
 		if (!s->node[i].hits)
 			continue;

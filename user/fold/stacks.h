@@ -11,7 +11,7 @@
 #include "base/util.h"
 
 #define STACKS_ROOT 0u
-#define STACKS_MAX_DEPTH 1024	       /* deeper frames count for the one at this depth */
+#define STACKS_MAX_DEPTH 1024	       /* deeper frames count for the one at this depth, or at that of stacks__limit */
 #define STACKS_MAX_NODES (256u * 1024) /* 24 MiB with their index */
 #define STACKS_MAX_TEXT (12u << 20)    /* of all frames */
 #define STACKS_OTHER "(other stacks)"
@@ -30,6 +30,12 @@ struct stacks;
 
 struct stacks *stacks__new(void); /* NULL: no memory */
 void stacks__free(struct stacks *s);
+/* No deeper than that (1 to STACKS_MAX_DEPTH). Before the first child. */
+void stacks__limit(struct stacks *s, u32 depth);
+u32 stacks__depth(const struct stacks *s); /* the limit */
+/* Were there frames beyond it? Whoever does not ask for a child because of the limit says so. */
+bool stacks__deeper(const struct stacks *s);
+void stacks__set_deeper(struct stacks *s);
 
 /* The number of a text (any bytes); the same for the same bytes. -ENOMEM; too much text: that of STACKS_OTHER. */
 s64 stacks__frame(struct stacks *s, const char *text, size_t bytes);
@@ -52,7 +58,7 @@ int stacks__index(struct stacks *s);
 /* In order: every node after its parent, children by their frames. 0: no more. Needs the index. */
 u32 stacks__next(const struct stacks *s, u32 node);
 
-/* All stacks turned round, leaf first; NULL: no memory. */
-struct stacks *stacks__reverse(const struct stacks *s);
+/* All stacks turned round, leaf first, so many frames of each; NULL: no memory. */
+struct stacks *stacks__reverse(const struct stacks *s, u32 depth);
 
 #endif

@@ -92,6 +92,10 @@ static void cuts(void **state)
 		 "busy_ns,idle_ns,open,quantile_error\n"
 		 "span,INFO,\"t\",\"outer\",1,3.33333e+06,0,,,,,,,100,500,300,0,1,\n"
 		 "span,DEBUG,\"t\",\"inner\",2,6.66667e+06,0,200,200,200,200,200,200,200,300,200,0,1,0\n");
+	contains(FLAME("--max-depth=1", path), "outer 800\n");
+	contains(FLAME("--max-depth=1", "--reverse", path), "inner 400\nouter 400\n");
+	assert_int_equal(RUN(cmd_flame, -1, "--max-depth=0", path), EXIT_USAGE);
+	assert_int_equal(RUN(cmd_flame, -1, "--max-depth=1025", path), EXIT_USAGE);
 	contains(FLAME("--to=+600ns", path), "outer 200\nouter;inner 300\n");
 	contains(FLAME("--from=+300ns", "--to=+600ns", path), "outer 100\nouter;inner 200\n");
 	contains(FLAME("--from=@1700000000.0000003", "--to=22:13:20.0000006", path), "outer 100\nouter;inner 200\n");

@@ -208,6 +208,7 @@ static void deep_and_back(void **state)
 	for (i = 1; i <= 3000; i++)
 		open_(&y, i, &a, i - 1, &one, 0);
 	assert_int_equal(stacks__cnt(y.stacks), STACKS_MAX_DEPTH + 1);
+	assert_true(stacks__deeper(y.stacks));
 	for (i = 1; i <= 3000; i++)
 		close_(&y, i, 0);
 	story__done(&y);
@@ -222,6 +223,21 @@ static void deep_and_back(void **state)
 	leave(&y, 1300, &one, 12600);
 	fflush(y.out);
 	assert_non_null(strstr(y.text, "\na;b 1\nb 10001\n"));
+	assert_true(stacks__deeper(y.stacks));
+	story__done(&y);
+	/* at the limit, and not beyond it */
+	init(&y, FOLD_SELF);
+	stacks__limit(y.stacks, 2);
+	for (i = 1; i <= 2; i++) {
+		open_(&y, i, i % 2 ? &a : &b, i - 1, &one, 0);
+		enter(&y, i, &one, i);
+	}
+	assert_false(stacks__deeper(y.stacks));
+	open_(&y, 3, &a, 2, &one, 0);
+	enter(&y, 3, &one, 3);
+	assert_true(stacks__deeper(y.stacks));
+	leave(&y, 3, &one, 10);
+	story__expect(&y, "a 1\na;b 1\na;b 7\n");
 	story__done(&y);
 	init(&y, FOLD_SELF);
 	open_(&y, 1, &a, 0, &one, 0);

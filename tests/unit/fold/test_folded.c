@@ -171,7 +171,7 @@ static void reversed(void **state)
 
 	read_bytes(&t, "a;b 1\nc;b 2\na 4\n", 16, 0);
 	assert_int_equal(stacks__index(t.s), 0);
-	r = stacks__reverse(t.s);
+	r = stacks__reverse(t.s, STACKS_MAX_DEPTH);
 	stacks__free(t.s);
 	t.s = r;
 	expect_text(&t, &plain, "a 4\nb;a 1\nb;c 2\n");
