@@ -5,6 +5,8 @@
 #ifndef TAPEBPF_CMD_H
 #define TAPEBPF_CMD_H
 
+#include <stdio.h>
+
 #include "base/diag.h"
 
 enum exit_status {
@@ -32,6 +34,9 @@ int cmd__fail(int status, const struct diag *d);
 
 /* The same for a tape that cannot be opened, with what to try where the diag does not say. EXIT_FAILED. */
 int cmd__fail_tape(struct diag *d);
+
+/* Flush a stream: 0, or the errno of a write that failed, now or before. */
+int cmd__stream_error(FILE *f);
 
 /* Flush standard output: 0, or the errno of a write that failed, now or before. */
 int cmd__output_error(void);

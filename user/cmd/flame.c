@@ -32,6 +32,7 @@ struct flame {
 	struct chart *chart; /* NULL: not asked for */
 	bool counted;	     /* what is shown came from folded text: nobody knows its unit */
 	bool opened;	     /* of the tapes that were asked for, one at least */
+	int write_err;	     /* of lines in order; then they end */
 	int status; /* EXIT_FAILED: what was read was not whole */
 };
 
@@ -108,7 +109,18 @@ static int keep_on(void *ctx)
 {
 	struct flame *fl = ctx;
 
-	return fl->opts.in_order ? outfile__flush(&fl->out) : 0;
+	fl->write_err = fl->opts.in_order ? outfile__flush(&fl->out) : 0;
+	return fl->write_err;
+}
+
+/* What went wrong while reading: it may have been the writing. */
+static int failed(const struct flame *fl, const char *path, int err, struct diag *d)
+{
+	if (err == -EPIPE)
+		return err;
+	if (fl->write_err)
+		return diag__set(d, err, "cannot write %s: %s", fl->out.path ? fl->out.path : "the output", strerror(-err));
+	return diag__set(d, err, "cannot read %s: %s", path, strerror(-err));
 }
 
 static int read_tapes(struct flame *fl, char *const *path, u32 cnt, struct stacks *s, int side, struct diag *d)
@@ -137,8 +149,8 @@ static int read_tapes(struct flame *fl, char *const *path, u32 cnt, struct stack
 	}
 	sink = fold__sink(fold);
 	err = input__run(in, &sink, keep_on, fl);
-	if (err < 0 && err != -EPIPE)
-		diag__set(d, err, "cannot read %s: %s", path[0], strerror(-err));
+	if (err < 0)
+		failed(fl, path[0], err, d);
 	if (err != -EPIPE) {
 		damaged = input__report(in);
 		fl->status = MAX(fl->status, damaged);
@@ -181,14 +193,14 @@ static int read_folded(struct flame *fl, const char *path, struct stacks *s, int
 		more = folded__read(r, FOLDED_CHUNK, &st);
 		progress__update(&p, folded__offset(r), (u64)file.st_size);
 		if (more > 0 && keep_on(fl) < 0)
-			more = keep_on(fl);
+			more = fl->write_err;
 	}
 	progress__clear(&p);
 	folded__free(r);
 	if (f != stdin)
 		fclose(f);
 	if (more < 0)
-		return more == -EPIPE ? more : diag__set(d, more, "cannot read %s: %s", path, strerror(-more));
+		return failed(fl, path, more, d);
 	tell_skipped(path, &st);
 	if (!st.lines && st.skipped)
 		return diag__set(d, -ENOEXEC, "%s is neither a tape nor folded text", path);

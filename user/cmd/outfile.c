@@ -61,10 +61,7 @@ int outfile__open_new(struct outfile *o, const char *path, bool force, struct di
 
 int outfile__flush(struct outfile *o)
 {
-	errno = 0;
-	if (fflush(o->f) == 0 && !ferror(o->f))
-		return 0;
-	return errno ? -errno : -EIO;
+	return -cmd__stream_error(o->f);
 }
 
 static int give_name(struct outfile *o)

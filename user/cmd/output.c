@@ -8,9 +8,10 @@
 #include "cmd/cmd.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 int cmd__fail_tape(struct diag *d)
 {
@@ -19,14 +20,31 @@ int cmd__fail_tape(struct diag *d)
 	return cmd__fail(EXIT_FAILED, d);
 }
 
+/*
+ * stdio keeps that there was an error, not which, and its last flush may have had nothing left to fail with. So an error of
+ * before is found again: a pipe is asked whether anybody reads, and to what is spoiled anyway one more byte is written.
+ */
+int cmd__stream_error(FILE *f)
+{
+	struct pollfd p = { .fd = fileno(f), .events = POLLOUT };
+
+	errno = 0;
+	if (fflush(f) == 0 && !ferror(f))
+		return 0;
+	if (errno)
+		return errno;
+	if (poll(&p, 1, 0) > 0 && p.revents & POLLERR)
+		return EPIPE;
+	return write(p.fd, "\n", 1) < 0 ? errno : EIO;
+}
+
 static bool told;
-static int first_error; /* stdio keeps that there was one, not which */
+static int first_error;
 
 int cmd__output_error(void)
 {
-	errno = 0;
-	if ((fflush(stdout) || ferror(stdout)) && !first_error)
-		first_error = errno ? errno : EIO;
+	if (!first_error)
+		first_error = cmd__stream_error(stdout);
 	return first_error;
 }
 

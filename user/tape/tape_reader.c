@@ -222,6 +222,8 @@ static void record(struct tape_reader *r, const struct tape_raw *raw)
 	case TAPE_SPAN_VALUE:
 		if (!r->ops.no_values)
 			reader__span_value(r, raw);
+		else if (r->pending & P_LATE)
+			reader__time(r, r->x_late.time); /* what is open was so at that time */
 		break;
 	case TAPE_SPAN_FOLLOWS:
 		reader__span_follows(r, raw);

@@ -229,6 +229,49 @@ static void one_that_is_missing(void **state)
 	build__done(&b);
 }
 
+/*
+ * More than stdio keeps: the write that fails is not the last one, and stdio does not say what it failed with. Whoever closed the
+ * pipe has seen enough; a full disk is a failure.
+ */
+static void long_outputs_into_a_closed_pipe(void **state)
+{
+	int ends[2], full = open("/dev/full", O_WRONLY);
+	struct build b;
+	char *path, name[16];
+
+	build__init(&b, 20, BASE);
+	for (u64 i = 1; i <= 400; i++) {
+		snprintf(name, sizeof(name), "s%u", (u32)i);
+		build__callsite(&b, 0x09, i, name, 0);
+		build__open(&b, i, i, 100 * i, 0, TAPE_PARENT_ROOT);
+		build__enter(&b, i, 100 * i, 7);
+		build__exit(&b, i, 100 * i + 50);
+		build__close(&b, i, 100 * i + 50);
+	}
+	path = (char *)build__path(&b);
+	assert_int_equal(pipe(ends), 0);
+	close(ends[0]);
+#define BOTH(cmd, ...) \
+	do { \
+		assert_int_equal(RUN(cmd, ends[1], __VA_ARGS__, path), EXIT_DONE); \
+		assert_int_equal(RUN(cmd, full, __VA_ARGS__, path), EXIT_FAILED); \
+	} while (0)
+	BOTH(cmd_stats, "--json");
+	BOTH(cmd_stats, "--csv");
+	BOTH(cmd_stats, "--top=0");
+	BOTH(cmd_flame, "--quiet");
+	BOTH(cmd_flame, "--chart");
+	BOTH(cmd_flame, "--folded");
+	BOTH(cmd_flame, "--folded", "--order=time");
+	BOTH(cmd_dump, "--tree");
+	BOTH(cmd_dump, "--json");
+	BOTH(cmd_export, "--format=go", "--output=-");
+#undef BOTH
+	close(ends[1]);
+	close(full);
+	build__done(&b);
+}
+
 static void several(void **state)
 {
 	struct build a, b;
@@ -258,6 +301,7 @@ int main(void)
 		cmocka_unit_test(filters_by_what_became_of_it),
 		cmocka_unit_test(a_cut_of_several_is_exact),
 		cmocka_unit_test(one_that_is_missing),
+		cmocka_unit_test(long_outputs_into_a_closed_pipe),
 		cmocka_unit_test(several),
 	};
 

@@ -345,9 +345,44 @@ static void error_of_the_sink(void **state)
 	build__done(&b);
 }
 
+static int note_close(void *ctx, u64 span, u64 time_ns, u64 dropped_ns, enum sink_why why)
+{
+	*(u64 *)ctx = time_ns;
+	return 0;
+}
+
+/* What a tape breaks off with may be a value: that is its end, also for who does not look at values. */
+static void the_end_is_the_same_without_values(void **state)
+{
+	static const struct sink_ops ops = { .span_close = note_close };
+	u64 end[2];
+	struct sink sink = { &ops, NULL };
+	struct tape_reader *r;
+	struct build b;
+
+	build__init(&b, 20, 0);
+	BUILD(&b, TAPE_X_GENERATION, struct tape_x_generation, .version = TAPE_X_VERSION, .end = INT64_MAX);
+	build__callsites(&b);
+	build__context(&b, 1, 7, 0);
+	build__open(&b, 1, 1, 10, 0, TAPE_PARENT_ROOT);
+	BUILD(&b, TAPE_X_LATE, struct tape_x_late, .span = 1, .time = 5000, .thread = 7);
+	build__u64(&b, TAPE_SPAN_VALUE, 11, 1, 3);
+	for (u32 i = 0; i < 2; i++) {
+		struct tape_reader_ops o = { .no_values = i };
+
+		assert_int_equal(tape_reader__open(build__path(&b), &o, &r, NULL), 0);
+		sink.ctx = &end[i];
+		assert_int_equal(tape_reader__run(r, &sink, 0), 0);
+		assert_int_equal(tape_reader__unix_ns(r, end[i]), 5000);
+		tape_reader__free(r);
+	}
+	build__done(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_end_is_the_same_without_values),
 		cmocka_unit_test(example),
 		cmocka_unit_test(cut_at_every_length),
 		cmocka_unit_test(zeros_between_records),
