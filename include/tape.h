@@ -252,18 +252,30 @@ struct tape__val {
 };
 
 /* --- private state ----------------------------------------------------------------------------------------- */
+/* Offsets that are none. An entry that had no room in the preamble can be named all the same: what a handle of its span needs is in
+ * the second page. */
+enum {
+	TAPE__NONE = 0xffff,
+	TAPE__CUT_ENTER = 0xfffe,
+	TAPE__CUT_BEGIN = 0xfffd,
+	TAPE__NO_OFFSET = 0xfffd, /* these and above */
+};
 struct tape__tail_area { /* from TAPE_DATA_END */
-	uint16_t open[TAPE_OPEN_CNT]; /* by depth: offset in the data area of BEGIN, ENTER or PRE; 0xffff none */
+	uint16_t open[TAPE_OPEN_CNT]; /* by depth: offset in the data area of BEGIN, ENTER or PRE; TAPE__CUT_* or TAPE__NONE */
 	uint64_t last;		      /* ticks of the last record */
-	uint64_t numbered;	      /* by depth: id[] of the second page is valid */
+	uint64_t numbered;	      /* by depth: id[] of the second page is the number of a scoped span */
 	uint64_t prev;		      /* list of the module's pages */
 	uint64_t spare;
 };
 TAPE__ASSERT(TAPE_DATA_END + sizeof(struct tape__tail_area) == TAPE_PAGE_BYTES, "tape: layout");
 struct tape__back_page { /* the second page */
 	uint64_t id[TAPE_OPEN_CNT];
+	/* of those that the preamble had no room for */
+	uint64_t open_ns[TAPE_OPEN_CNT], module[TAPE_OPEN_CNT];
+	uint32_t callsite[TAPE_OPEN_CNT];
 	uint8_t pre[2048];
 };
+TAPE__ASSERT(sizeof(struct tape__back_page) <= TAPE_PAGE_BYTES, "tape: layout");
 struct tape__info { /* one a process and module, wiped by fork */
 	uint32_t pid, lock;
 	uint32_t over; /* the module's destructor has run */
@@ -854,6 +866,27 @@ TAPE__IN uint32_t tape__pre(struct tape_page *p, uint32_t depth, const struct ta
 	return size + inner;
 }
 
+/* There is no room for it in the preamble; returns what takes its offset's place. */
+TAPE__IN uint16_t tape__cut(struct tape_page *p, uint32_t depth, const struct tape__at *at)
+{
+	const uint8_t *inner = (const uint8_t *)p + TAPE_DATA + at->off + at->extra;
+	struct tape__back_page *back = tape__back(p);
+	tape_handle h;
+
+	if ((tape__get32(inner) & 15) != TAPE_R_ENTER) {
+		back->open_ns[depth] = at->ns;
+		back->module[depth] = (uint64_t)&tape_1_module;
+		back->callsite[depth] = tape__get32(inner + 8);
+		return TAPE__CUT_BEGIN;
+	}
+	memcpy(&h, inner + 8, TAPE_REF_BYTES);
+	back->id[depth] = h.id;
+	back->open_ns[depth] = h.open_ns;
+	back->module[depth] = h.module;
+	back->callsite[depth] = h.callsite;
+	return TAPE__CUT_ENTER;
+}
+
 /* The preamble of the next batch, from this one, into the second page. Outermost first; half the data area at most. */
 TAPE__IN uint32_t tape__preamble(struct tape_page *p, uint32_t depth)
 {
@@ -861,6 +894,7 @@ TAPE__IN uint32_t tape__preamble(struct tape_page *p, uint32_t depth)
 	struct tape__tail_area *tail = tape__tail(p);
 	double dt = (double)(p->end_ticks - s->ticks), dn = (double)(p->end_ns - s->mono_ns);
 	uint32_t d, len = 0, size, max = (TAPE_DATA_END - TAPE_DATA) / 2;
+	int found;
 	struct tape__walk w;
 	struct tape__at at;
 
@@ -868,19 +902,19 @@ TAPE__IN uint32_t tape__preamble(struct tape_page *p, uint32_t depth)
 		depth = TAPE_OPEN_CNT;
 	tape__walk_start(&w, p);
 	for (d = 0; d < depth; d++) {
-		if (tail->open[d] == 0xffff)
+		if (tail->open[d] >= TAPE__NO_OFFSET) {
+			p->flags |= tail->open[d] == TAPE__NONE ? 0 : TAPE_PAGE_PRE_CUT;
 			continue;
-		if (!tape__find(&w, p, tail->open[d], dt > 0 ? dn / dt : 1, &at))
-			size = 0;
-		else
-			size = tape__pre(p, d, &at, tape__back(p)->pre + len, max - len);
-		tail->open[d] = size ? (uint16_t)len : 0xffff;
+		}
+		found = tape__find(&w, p, tail->open[d], dt > 0 ? dn / dt : 1, &at);
+		size = found ? tape__pre(p, d, &at, tape__back(p)->pre + len, max - len) : 0;
+		tail->open[d] = size ? (uint16_t)len : found ? tape__cut(p, d, &at) : (uint16_t)TAPE__NONE;
 		if (!size)
 			p->flags |= TAPE_PAGE_PRE_CUT;
 		len += size;
 	}
 	for (; d < TAPE_OPEN_CNT; d++)
-		tail->open[d] = 0xffff;
+		tail->open[d] = TAPE__NONE;
 	return len;
 }
 
@@ -1324,7 +1358,7 @@ TAPE__IN void tape__entered(struct tape__tls *t, uint32_t d)
 	struct tape_page *p = t->page;
 
 	if (d < TAPE_OPEN_CNT && p && p->magic == TAPE_PAGE_MAGIC) {
-		tape__tail(p)->open[d] = 0xffff;
+		tape__tail(p)->open[d] = TAPE__NONE;
 		tape__tail(p)->numbered &= ~(1ULL << d);
 	}
 	if (t->inherited > d)
@@ -1449,38 +1483,59 @@ TAPE__IN tape_handle tape__no_handle(uint32_t flags)
 	return h;
 }
 
+/* What a handle of the span at `depth` needs, but for a scoped one's id. 0: it is not known; else the kind of its record. */
+TAPE__IN uint32_t tape__named(struct tape_page *p, uint32_t depth, tape_handle *h)
+{
+	const struct tape_slot *slot = &p->slot[p->commit >> 32 & 1];
+	struct tape__back_page *back = tape__back(p);
+	uint32_t off = tape__tail(p)->open[depth];
+	const uint8_t *inner;
+	struct tape__walk w;
+	struct tape__at at;
+	uint64_t now, ns, dt;
+
+	h->flags = TAPE__H_LENT;
+	if (off == TAPE__CUT_ENTER || off == TAPE__CUT_BEGIN) {
+		h->id = off == TAPE__CUT_ENTER ? back->id[depth] : 0;
+		h->module = back->module[depth];
+		h->open_ns = back->open_ns[depth];
+		h->callsite = back->callsite[depth];
+		return off == TAPE__CUT_ENTER ? TAPE_R_ENTER : TAPE_R_BEGIN;
+	}
+	if (off == TAPE__NONE)
+		return 0;
+	now = tape__pair(p->clock, &ns);
+	dt = now - slot->ticks;
+	tape__walk_start(&w, p);
+	if (!tape__find(&w, p, off, dt ? (double)(ns - slot->mono_ns) / (double)dt : 1, &at))
+		return 0;
+	inner = (const uint8_t *)p + TAPE_DATA + at.off + at.extra;
+	if ((tape__get32(inner) & 15) == TAPE_R_ENTER) {
+		memcpy(h, inner + 8, TAPE_REF_BYTES);
+		return TAPE_R_ENTER;
+	}
+	h->module = (uint64_t)&tape_1_module;
+	h->open_ns = at.ns;
+	h->callsite = tape__get32(inner + 8);
+	return TAPE_R_BEGIN;
+}
+
 /* The span at `depth` on this thread, numbered if it was not. */
 TAPE__FN tape_handle tape_1_number(uint32_t depth)
 {
 	struct tape__tls *t = &tape_1_tls;
 	struct tape_page *p = t->page;
 	tape_handle h = tape__no_handle(TAPE__H_ALIAS), here = tape__no_handle(0);
-	const uint8_t *inner;
 	struct tape__tail_area *tail;
-	struct tape__walk w;
-	struct tape__at at;
 	struct tape__op op;
-	uint64_t now, ns, dt;
+	uint32_t kind;
 
-	if (!p || p->magic != TAPE_PAGE_MAGIC || p->busy || depth >= TAPE_OPEN_CNT || tape__tail(p)->open[depth] == 0xffff)
+	if (!p || p->magic != TAPE_PAGE_MAGIC || p->busy || depth >= TAPE_OPEN_CNT)
 		return h;
+	kind = tape__named(p, depth, &here);
+	if (kind != TAPE_R_BEGIN)
+		return kind ? here : h;
 	tail = tape__tail(p);
-	now = tape__pair(p->clock, &ns);
-	dt = now - p->slot[p->commit >> 32 & 1].ticks;
-	tape__walk_start(&w, p);
-	if (!tape__find(&w, p, tail->open[depth],
-			dt ? (double)(ns - p->slot[p->commit >> 32 & 1].mono_ns) / (double)dt : 1, &at))
-		return h;
-	inner = (const uint8_t *)p + TAPE_DATA + at.off + at.extra;
-	if ((tape__get32(inner) & 15) == TAPE_R_ENTER) {
-		memcpy(&here, inner + 8, TAPE_REF_BYTES);
-		here.flags = TAPE__H_LENT;
-		return here;
-	}
-	here.flags = TAPE__H_LENT;
-	here.module = (uint64_t)&tape_1_module;
-	here.open_ns = at.ns;
-	here.callsite = tape__get32(inner + 8);
 	if (tail->numbered >> depth & 1) {
 		here.id = tape__back(p)->id[depth];
 		return here;
@@ -1599,7 +1654,9 @@ TAPE__IN uint32_t tape__entry_of(struct tape__tls *t, uint64_t id)
 		return ~0u;
 	while (d--) {
 		off = tape__tail(p)->open[d];
-		if (off == 0xffff || t->holes >> d & 1)
+		if (off == TAPE__CUT_ENTER && tape__back(p)->id[d] == id)
+			return d; /* no hole: that has TAPE__NONE */
+		if (off >= TAPE__NO_OFFSET || t->holes >> d & 1)
 			continue;
 		rec = (const uint8_t *)p + TAPE_DATA + off;
 		if ((tape__get32(rec) & 15) == TAPE_R_PRE)
@@ -1619,7 +1676,7 @@ TAPE__IN uint32_t tape__nameless_entry(struct tape__tls *t)
 	if (!d || d > TAPE_OPEN_CNT || !p || p->magic != TAPE_PAGE_MAGIC)
 		return d ? d - 1 : 0;
 	while (d--)
-		if (tape__tail(p)->open[d] == 0xffff && !(t->holes >> d & 1))
+		if (tape__tail(p)->open[d] == TAPE__NONE && !(t->holes >> d & 1))
 			return d;
 	return t->depth;
 }
@@ -1639,7 +1696,7 @@ TAPE__FN void tape_1_exit(const tape_handle *h)
 	else if (d < 64)
 		t->holes |= 1ULL << d;
 	if (d < TAPE_OPEN_CNT && t->page && t->page->magic == TAPE_PAGE_MAGIC)
-		tape__tail(t->page)->open[d] = 0xffff;
+		tape__tail(t->page)->open[d] = TAPE__NONE;
 }
 
 /* A later value. The field is found by its name; the span is `h`, or the scoped one at `depth`. */

@@ -171,6 +171,53 @@ static void preamble_cut(void **state)
 	assert_int_equal(p->flags & TAPE_PAGE_PRE_CUT, 0);
 }
 
+/* What the preamble has no room for keeps its place on the thread and its handle, scoped or not. */
+static void in_the_dark(int d, const char *text)
+{
+	tape_handle h, scoped, now;
+
+	if (d) {
+		tape_span(INFO, "level", (d, d), (text, text));
+		in_the_dark(d - 1, text);
+		return;
+	}
+	h = tape_open(INFO, "job");
+	tape_enter(h); /* depth 60 */
+	{
+		tape_span_as(s, INFO, "scoped", (late, tape_empty)); /* 61 */
+		{
+			tape_span(INFO, "top"); /* 62 */
+			flush_now();
+			flush_now();
+			scoped = tape_handle_of(s);
+			now = tape_current();
+			tape_exit(h); /* not the one on top, of which the page knows no more than of this one */
+			assert_int_equal(tape_1_tls.depth, 63);
+			tape_enter(scoped);
+			tape_exit(scoped);
+			tape_record(s, (late, 5));
+			tape_follows(now, scoped);
+		}
+		assert_int_equal(tape_1_tls.depth, 62);
+	}
+	assert_int_equal(tape_1_tls.depth, 60);
+	tape_drop(h);
+	flush_now();
+}
+
+static void known_beyond_the_preamble(void **state)
+{
+	static char text[301];
+
+	memset(text, 't', 300);
+	in_the_dark(60, text);
+	assert_null(strstr(story_tell(1), "PRE 60"));
+	assert_non_null(strstr(story_now.s, "ENTER 60 A:job\nBEGIN 61 scoped"));
+	assert_non_null(strstr(story_now.s, "NUMBER 61 B\nNUMBER 62 C\nEXIT 60 A:job\nENTER 63 B:scoped\nEXIT 63 B:scoped\n"));
+	assert_non_null(strstr(story_now.s, "END 62\nEND 61\nDROP 60 A:job\n"));
+	assert_int_equal(tape_1_tls.depth, 0);
+}
+
 static void recurse(uint32_t d)
 {
 	tape_span(INFO, "r");
@@ -324,7 +371,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, all_on, all_off)
 	const struct CMUnitTest tests[] = {
 		/* the first test makes the page */
-		T(pauses), T(every_record_once), T(preamble), T(preamble_numbers), T(preamble_of_handles), T(preamble_cut), T(too_deep), T(large),
+		T(pauses), T(every_record_once), T(preamble), T(preamble_numbers), T(preamble_of_handles), T(preamble_cut), T(known_beyond_the_preamble), T(too_deep), T(large),
 		T(no_memory), T(larger_than_any), T(boundaries), T(clocks), T(seq_and_slots),
 	};
 
