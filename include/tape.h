@@ -419,8 +419,11 @@ TAPE__FN int tape_1_claim_slow(struct tape__tls *t);
 TAPE__FN int tape_1_room(struct tape_page *p, uint32_t size, uint32_t depth, uint64_t now);
 TAPE__FN struct tape_scope tape_1_begin(const struct tape_site *site, struct tape__val *val, uint32_t max_str,
 					const tape_handle *parent);
+TAPE__FN struct tape_scope tape_1_begin_scalars(const struct tape_site *site, struct tape__val *val, uint32_t bytes);
 TAPE__FN void tape_1_end(struct tape_scope s);
+TAPE__FN void tape_1_end_slow(struct tape_scope s);
 TAPE__FN void tape_1_event(const struct tape_site *site, struct tape__val *val, uint32_t max_str, const tape_handle *parent);
+TAPE__FN void tape_1_event_scalars(const struct tape_site *site, struct tape__val *val, uint32_t bytes);
 TAPE__FN __attribute__((format(printf, 5, 6))) void
 tape_1_message(const struct tape_site *site, struct tape__val *val, uint32_t max_str, const tape_handle *parent,
 	       const char *fmt, ...);
@@ -963,8 +966,27 @@ struct tape__op {
 	const struct tape__val *val;
 	const struct tape_site *types; /* whose fields val[] are; NULL: one value of type `type` */
 	uint32_t val_cnt, type, max_str;
-	uint64_t word; /* NUMBER: the id; VALUE: field | type << 8 */
+	uint32_t scalars; /* all values take 4 or 8 bytes, and are 15 at most */
+	uint64_t word;	  /* NUMBER: the id; VALUE: field | type << 8 */
 };
+
+/* Member by member and not by memset, after which gcc keeps it in memory. site: whose values it has, or NULL. */
+TAPE__IN struct tape__op tape__op_of(uint32_t kind, const struct tape_site *site, uint32_t depth)
+{
+	struct tape__op op;
+
+	op.kind = kind;
+	op.parent = TAPE_PARENT_CURRENT;
+	op.depth = depth;
+	op.size = 0;
+	op.site = op.types = site;
+	op.ref = op.ref2 = NULL;
+	op.val = NULL;
+	op.val_cnt = site ? site->field_cnt : 0;
+	op.type = op.max_str = op.scalars = 0;
+	op.word = 0;
+	return op;
+}
 
 TAPE__IN uint32_t tape__type(const struct tape__op *op, uint32_t i)
 {
@@ -1067,6 +1089,22 @@ TAPE__IN void tape__put_vals(uint8_t *to, const struct tape__op *op)
 	}
 }
 
+TAPE__IN void tape__put_scalars(uint8_t *to, const struct tape__op *op)
+{
+	uint64_t types = op->types->types[0];
+	uint32_t i;
+
+	for (i = 0; i < op->val_cnt; i++, types >>= 4) {
+		if ((types & 15) < TAPE_T_I64) {
+			memcpy(to, &op->val[i].a, 4);
+			to += 4;
+		} else {
+			memcpy(to, &op->val[i].a, 8);
+			to += 8;
+		}
+	}
+}
+
 TAPE__IN uint8_t *tape__put_ref(uint8_t *to, const tape_handle *h)
 {
 	memcpy(to, h, TAPE_REF_BYTES);
@@ -1096,7 +1134,9 @@ TAPE__IN void tape__put(uint8_t *to, const struct tape__op *op, uint32_t ticks)
 		memcpy(to, &word, 4);
 		to += 4;
 	}
-	if (op->val_cnt)
+	if (op->scalars)
+		tape__put_scalars(to, op);
+	else if (op->val_cnt)
 		tape__put_vals(to, op);
 }
 
@@ -1244,41 +1284,12 @@ TAPE__FN int tape_1_room(struct tape_page *p, uint32_t size, uint32_t depth, uin
 	return 1;
 }
 
-/*
- * Append; returns the record's offset in the data area, -1: it could not be placed, send it by itself.
- */
-TAPE__IN int tape__append(struct tape__tls *t, const struct tape__op *op)
+/* The record's bytes, then the commit word that makes them visible, then busy falls. */
+TAPE__IN void tape__place(struct tape__tls *t, struct tape_page *p, const struct tape__op *op, uint64_t commit, uint64_t now)
 {
-	struct tape_page *p = t->page;
-	struct tape__tail_area *tail;
-	uint64_t commit, now, d;
-	uint32_t len;
-	int room;
+	struct tape__tail_area *tail = tape__tail(p);
+	uint32_t len = (uint32_t)commit & 0xffff;
 
-	if (TAPE__UNLIKELY(!p || tape__get64(p) != TAPE_PAGE_MAGIC)) {
-		if (!tape_1_claim_slow(t))
-			return -1;
-		p = t->page;
-	} else {
-		p->busy = tape__sp();
-		TAPE__FENCE();
-	}
-	if ((op->kind == TAPE_R_END || op->kind == TAPE_R_EXIT) && TAPE__UNLIKELY(op->depth < t->inherited)) {
-		p->busy = 0;
-		return 0; /* the caller's tape__leave() sees to the rest */
-	}
-	tail = tape__tail(p);
-again:	commit = *(volatile uint64_t *)&p->commit;
-	len = (uint32_t)commit & 0xffff;
-	now = p->clock ? tape__ticks() : tape__ns();
-	d = now - tail->last;
-	if (TAPE__UNLIKELY(len + op->size > TAPE_DATA_END - TAPE_DATA || d > 0xffffffffu)) {
-		room = tape_1_room(p, op->size, t->depth, now);
-		if (room)
-			goto again;
-		p->busy = 0;
-		return -1;
-	}
 	/* The depth rises before an entry is visible, and falls after its end is: a handler in between that stood at the same
 	 * depth would end the entry. */
 	if (op->kind == TAPE_R_BEGIN || op->kind == TAPE_R_ENTER) {
@@ -1287,7 +1298,7 @@ again:	commit = *(volatile uint64_t *)&p->commit;
 		t->depth = op->depth + 1;
 		TAPE__FENCE();
 	}
-	tape__put((uint8_t *)p + TAPE_DATA + len, op, (uint32_t)d);
+	tape__put((uint8_t *)p + TAPE_DATA + len, op, (uint32_t)(now - tail->last));
 	tail->last = now;
 	__atomic_store_n(&p->commit, commit + 0x10000 + op->size, __ATOMIC_RELEASE);
 	if ((op->kind == TAPE_R_BEGIN || op->kind == TAPE_R_ENTER) && op->depth < TAPE_OPEN_CNT) {
@@ -1300,7 +1311,83 @@ again:	commit = *(volatile uint64_t *)&p->commit;
 	if (TAPE__UNLIKELY(*(volatile uint32_t *)&p->magic != TAPE_PAGE_MAGIC) && t->inherited < t->depth)
 		t->inherited = t->depth;
 	p->busy = 0;
-	return (int)len;
+}
+
+/* Not one load of both words: half of it is what the last append has just stored, which the CPU has to wait for then. */
+TAPE__IN int tape__ready(const struct tape_page *p)
+{
+	return p && p->magic == TAPE_PAGE_MAGIC && !*(const volatile uint32_t *)&p->busy;
+}
+
+/* The end of an entry that the parent made, before the fork. */
+TAPE__IN int tape__not_ours(const struct tape__tls *t, const struct tape__op *op)
+{
+	return (op->kind == TAPE_R_END || op->kind == TAPE_R_EXIT) && op->depth < t->inherited;
+}
+
+TAPE__IN int tape__fits(const struct tape_page *p, uint64_t commit, uint32_t size, uint64_t now)
+{
+	return ((uint32_t)commit & 0xffff) + size <= TAPE_DATA_END - TAPE_DATA &&
+	       now - ((const struct tape__tail_area *)((const char *)p + TAPE_DATA_END))->last <= 0xffffffffu;
+}
+
+/* The usual append, which calls nothing: a function of it alone has no registers to save. 0: another case, and nothing has been done. */
+TAPE__IN int tape__append_now(struct tape__tls *t, const struct tape__op *op)
+{
+	struct tape_page *p = t->page;
+	uint64_t commit, now;
+
+	if (TAPE__UNLIKELY(!tape__ready(p) || !p->clock))
+		return 0;
+	p->busy = tape__sp();
+	TAPE__FENCE();
+	commit = *(volatile uint64_t *)&p->commit;
+	now = tape__ticks();
+	if (TAPE__UNLIKELY(tape__not_ours(t, op) || !tape__fits(p, commit, op->size, now))) {
+		p->busy = 0;
+		return 0;
+	}
+	tape__place(t, p, op, commit, now);
+	return 1;
+}
+
+/* Append. 0, or -1: it could not be placed, send it by itself. */
+TAPE__IN int tape__append(struct tape__tls *t, const struct tape__op *op)
+{
+	struct tape_page *p = t->page;
+	uint64_t commit, now;
+
+	if (TAPE__UNLIKELY(!tape__ready(p))) {
+		if (!tape_1_claim_slow(t))
+			return -1;
+		p = t->page;
+	} else {
+		p->busy = tape__sp();
+		TAPE__FENCE();
+	}
+	if (TAPE__UNLIKELY(tape__not_ours(t, op))) {
+		p->busy = 0;
+		return 0; /* the caller's tape__leave() sees to the rest */
+	}
+again:	commit = *(volatile uint64_t *)&p->commit;
+	now = p->clock ? tape__ticks() : tape__ns();
+	if (TAPE__UNLIKELY(!tape__fits(p, commit, op->size, now))) {
+		if (tape_1_room(p, op->size, t->depth, now))
+			goto again;
+		p->busy = 0;
+		return -1;
+	}
+	tape__place(t, p, op, commit, now);
+	return 0;
+}
+
+/* A copy, made where it is rare: a record whose address is given away lives in memory, and what it says is read back and
+ * compared at each step of the append, instead of being known when that is compiled. */
+TAPE__IN void tape__direct(const struct tape__op *op, uint32_t all, const struct tape_site *site, uint32_t end)
+{
+	struct tape__op copy = *op;
+
+	tape_1_direct(&copy, all, site, end);
 }
 
 /* The two words of a site. */
@@ -1324,7 +1411,7 @@ TAPE__IN void tape__emit(struct tape__tls *t, const struct tape__op *op, uint32_
 	if (how & TAPE__ON_PAGE)
 		direct = tape__append(t, op) < 0;
 	if (TAPE__UNLIKELY(direct || how & TAPE__ON_NOP))
-		tape_1_direct(op, direct, how & TAPE__ON_NOP ? site : NULL, end);
+		tape__direct(op, direct, how & TAPE__ON_NOP ? site : NULL, end);
 }
 
 TAPE__IN uint32_t tape__parent(const tape_handle *parent, const tape_handle **ref)
@@ -1371,14 +1458,9 @@ TAPE__FN struct tape_scope tape_1_begin(const struct tape_site *site, struct tap
 {
 	struct tape__tls *t = &tape_1_tls;
 	struct tape_scope s = { site, tape__how(site), t->depth };
-	struct tape__op op;
+	struct tape__op op = tape__op_of(TAPE_R_BEGIN, site, s.depth);
 
-	memset(&op, 0, sizeof(op));
-	op.kind = TAPE_R_BEGIN;
-	op.site = op.types = site;
-	op.val_cnt = site->field_cnt;
 	op.max_str = max_str;
-	op.depth = s.depth;
 	if (TAPE__UNLIKELY(s.depth >= TAPE_MAX_DEPTH)) {
 		if (t->page && t->page->magic == TAPE_PAGE_MAGIC)
 			t->page->too_deep++;
@@ -1397,40 +1479,59 @@ TAPE__FN struct tape_scope tape_1_begin(const struct tape_site *site, struct tap
 	}
 	if (TAPE__UNLIKELY(tape__append(t, &op) < 0)) {
 		tape__entered(t, s.depth);
-		tape_1_direct(&op, 1, NULL, 0);
+		tape__direct(&op, 1, NULL, 0);
 	}
 	return s;
 }
 
-TAPE__FN void tape_1_end(struct tape_scope s)
+/* The usual span: where the thread is, with `bytes` bytes of scalars. */
+TAPE__FN struct tape_scope tape_1_begin_scalars(const struct tape_site *site, struct tape__val *val, uint32_t bytes)
 {
 	struct tape__tls *t = &tape_1_tls;
-	struct tape__op op;
+	struct tape_scope s = { site, tape__how(site), t->depth };
+	struct tape__op op = tape__op_of(TAPE_R_BEGIN, site, s.depth);
 
-	memset(&op, 0, sizeof(op));
-	op.kind = TAPE_R_END;
-	op.depth = s.depth;
+	op.val = val;
+	op.scalars = 1;
+	op.size = 12 + bytes;
+	if (s.how == TAPE__ON_PAGE && s.depth < TAPE_MAX_DEPTH && tape__append_now(t, &op))
+		return s;
+	return tape_1_begin(site, val, 0, NULL);
+}
+
+TAPE__FN void tape_1_end_slow(struct tape_scope s)
+{
+	struct tape__tls *t = &tape_1_tls;
+	struct tape__op op = tape__op_of(TAPE_R_END, NULL, s.depth);
+
 	op.size = 8;
 	if (s.how == TAPE__ON_PAGE) {
 		if (TAPE__UNLIKELY(tape__append(t, &op) < 0))
-			tape_1_direct(&op, 1, NULL, 0);
+			tape__direct(&op, 1, NULL, 0);
 	} else {
 		tape__emit(t, &op, s.how, s.site, 1);
 	}
 	tape__leave(t, s.depth);
 }
 
+TAPE__FN void tape_1_end(struct tape_scope s)
+{
+	struct tape__tls *t = &tape_1_tls;
+	struct tape__op op = tape__op_of(TAPE_R_END, NULL, s.depth);
+
+	op.size = 8;
+	if (s.how == TAPE__ON_PAGE && tape__append_now(t, &op))
+		tape__leave(t, s.depth);
+	else
+		tape_1_end_slow(s);
+}
+
 TAPE__IN void tape__event(const struct tape_site *site, struct tape__val *val, uint32_t max_str, const tape_handle *parent)
 {
 	struct tape__tls *t = &tape_1_tls;
-	struct tape__op op;
+	struct tape__op op = tape__op_of(TAPE_R_EVENT, site, t->depth);
 
-	memset(&op, 0, sizeof(op));
-	op.kind = TAPE_R_EVENT;
-	op.site = op.types = site;
-	op.val_cnt = site->field_cnt;
 	op.max_str = max_str;
-	op.depth = t->depth;
 	if (parent)
 		op.parent = tape__parent(parent, &op.ref);
 	tape__set_size(&op, val);
@@ -1440,6 +1541,18 @@ TAPE__IN void tape__event(const struct tape_site *site, struct tape__val *val, u
 TAPE__FN void tape_1_event(const struct tape_site *site, struct tape__val *val, uint32_t max_str, const tape_handle *parent)
 {
 	tape__event(site, val, max_str, parent);
+}
+
+TAPE__FN void tape_1_event_scalars(const struct tape_site *site, struct tape__val *val, uint32_t bytes)
+{
+	struct tape__tls *t = &tape_1_tls;
+	struct tape__op op = tape__op_of(TAPE_R_EVENT, site, t->depth);
+
+	op.val = val;
+	op.scalars = 1;
+	op.size = 12 + bytes;
+	if (tape__how(site) != TAPE__ON_PAGE || !tape__append_now(t, &op))
+		tape_1_event(site, val, 0, NULL);
 }
 
 /* val[0] is the message's place. */
@@ -1543,9 +1656,7 @@ TAPE__FN tape_handle tape_1_number(uint32_t depth)
 	here.id = tape__new_id(t);
 	tape__back(p)->id[depth] = here.id;
 	tail->numbered |= 1ULL << depth;
-	memset(&op, 0, sizeof(op));
-	op.kind = TAPE_R_NUMBER;
-	op.depth = depth;
+	op = tape__op_of(TAPE_R_NUMBER, NULL, depth);
 	op.word = here.id;
 	op.size = 16;
 	tape__emit(t, &op, TAPE__ON_PAGE, NULL, 0);
@@ -1585,12 +1696,8 @@ TAPE__FN tape_handle tape_1_open(const struct tape_site *site, struct tape__val 
 	h.open_ns = tape__ns();
 	h.callsite = (uint32_t)(uint64_t)site;
 	h.flags = how & TAPE__ON_PAGE ? 0 : TAPE__H_DIRECT;
-	memset(&op, 0, sizeof(op));
-	op.kind = TAPE_R_OPEN;
-	op.site = op.types = site;
-	op.val_cnt = site->field_cnt;
+	op = tape__op_of(TAPE_R_OPEN, site, t->depth);
 	op.max_str = max_str;
-	op.depth = t->depth;
 	op.ref = &h;
 	if (parent)
 		op.parent = tape__parent(parent, &op.ref2);
@@ -1615,18 +1722,15 @@ TAPE__FN tape_handle tape_1_unarmed(const tape_handle *parent)
 TAPE__FN void tape_1_op(uint32_t kind, const tape_handle *h, const tape_handle *other, uint32_t depth)
 {
 	struct tape__tls *t = &tape_1_tls;
-	struct tape__op op;
+	struct tape__op op = tape__op_of(kind, NULL, depth);
 
-	memset(&op, 0, sizeof(op));
-	op.kind = kind;
-	op.depth = depth;
 	op.ref = h;
 	op.ref2 = other;
 	op.size = tape__fixed(&op);
 	if (h->flags & TAPE__H_DIRECT || tape__append(t, &op) < 0) {
 		if (kind == TAPE_R_ENTER)
 			tape__entered(t, depth);
-		tape_1_direct(&op, 1, NULL, 0);
+		tape__direct(&op, 1, NULL, 0);
 	}
 }
 
@@ -1721,9 +1825,7 @@ TAPE__FN void tape_1_value(const tape_handle *h, const struct tape_scope *s, con
 		at += strlen(at) + 1;
 	if (i == site->field_cnt)
 		return; /* semantics of `tracing`: a value for a field that the span lacks is ignored */
-	memset(&op, 0, sizeof(op));
-	op.kind = TAPE_R_VALUE;
-	op.depth = s ? s->depth : t->depth;
+	op = tape__op_of(TAPE_R_VALUE, NULL, s ? s->depth : t->depth);
 	if (s) {
 		here.module = (uint64_t)&tape_1_module;
 		here.callsite = (uint32_t)(uint64_t)site;
@@ -1735,20 +1837,17 @@ TAPE__FN void tape_1_value(const tape_handle *h, const struct tape_scope *s, con
 	op.max_str = max_str;
 	tape__set_size(&op, &val);
 	if ((s ? !(s->how & TAPE__ON_PAGE) : h->flags & TAPE__H_DIRECT) || tape__append(t, &op) < 0)
-		tape_1_direct(&op, 1, NULL, 0);
+		tape__direct(&op, 1, NULL, 0);
 }
 
 TAPE__FN void tape_1_say_name(struct tape__tls *t)
 {
 	struct tape__val val = { 0, 0 };
-	struct tape__op op;
+	struct tape__op op = tape__op_of(TAPE_R_THREAD_NAME, NULL, t->depth);
 
-	memset(&op, 0, sizeof(op));
-	op.kind = TAPE_R_THREAD_NAME;
 	op.type = TAPE_T_STR;
 	op.val_cnt = 1;
 	op.max_str = sizeof(t->name);
-	op.depth = t->depth;
 	val.a = (uint64_t)t->name;
 	val.b = ~0ULL;
 	tape__set_size(&op, &val);
@@ -2444,6 +2543,36 @@ TAPE__IN const tape_handle *tape__keep(tape_handle *slot, tape_handle h)
 }
 #define TAPE__IN_PARENT(p) tape__keep(&tape__ph, (p))
 
+/* Bytes of the values if all are scalars, else ~0. A constant to the compiler, as its arguments are: counts the nibbles that are
+ * 1 to 3 (4 bytes) and 4, 5, 8 or 11 (8 bytes). */
+TAPE__IN uint32_t tape__scalar_bytes(tape__u128 types, uint32_t cnt)
+{
+	uint64_t ones = 0x1111111111111111ULL, all = cnt > 15 ? 0 : ones & ((1ULL << 4 * cnt) - 1), t = (uint64_t)types;
+	uint64_t b0 = t, b1 = t >> 1, b2 = t >> 2, b3 = t >> 3;
+	uint64_t four = ~b3 & ~b2 & (b0 | b1) & all, eight = ((~b3 & b2 & ~b1) | (b3 & ~b2 & ~(b0 ^ b1))) & all;
+
+	if (cnt > 15 || (four | eight) != all)
+		return ~0u;
+	return (uint32_t)(4 * (four * ones >> 60) + 8 * (eight * ones >> 60));
+}
+
+TAPE__IN struct tape_scope tape__begin(const struct tape_site *site, struct tape__val *val, uint32_t scalar_bytes, uint32_t max_str,
+				       const tape_handle *parent)
+{
+	return !parent && scalar_bytes != ~0u ? tape_1_begin_scalars(site, val, scalar_bytes) :
+						 tape_1_begin(site, val, max_str, parent);
+}
+
+TAPE__IN void tape__instant(const struct tape_site *site, struct tape__val *val, uint32_t scalar_bytes, uint32_t max_str,
+			    const tape_handle *parent)
+{
+	if (!parent && scalar_bytes != ~0u)
+		tape_1_event_scalars(site, val, scalar_bytes);
+	else
+		tape_1_event(site, val, max_str, parent);
+}
+#define TAPE__SCALARS(...) tape__scalar_bytes(TAPE__TYPES(__VA_ARGS__), TAPE__CNT(__VA_ARGS__))
+
 /* The list ends with TAPE__Z, TAPE__Z. */
 #define TAPE__BEGIN(parent, level, name, ...) \
 	__extension__({ \
@@ -2454,8 +2583,8 @@ TAPE__IN const tape_handle *tape__keep(tape_handle *slot, tape_handle h)
 		if (TAPE__ON) { \
 			tape_handle tape__ph; \
 			(void)tape__ph; \
-			tape__r = tape_1_begin(TAPE__SITE_OF, TAPE__ARRAY(TAPE__CNT(__VA_ARGS__) + 1, TAPE__VALS(__VA_ARGS__)), \
-					       TAPE_MAX_STR, parent); \
+			tape__r = tape__begin(TAPE__SITE_OF, TAPE__ARRAY(TAPE__CNT(__VA_ARGS__) + 1, TAPE__VALS(__VA_ARGS__)), \
+					      TAPE__SCALARS(__VA_ARGS__), TAPE_MAX_STR, parent); \
 		} \
 		tape__r; \
 	})
@@ -2488,10 +2617,10 @@ TAPE__IN const tape_handle *tape__keep(tape_handle *slot, tape_handle h)
 		if (TAPE__ON) { \
 			tape_handle tape__ph; \
 			(void)tape__ph; \
-			tape_1_event(TAPE__SITE_OF, \
-				     TAPE__ARRAY(TAPE__CNT(__VA_ARGS__, TAPE__Z, TAPE__Z) + 1, \
-						 TAPE__VALS(__VA_ARGS__, TAPE__Z, TAPE__Z)), \
-				     TAPE_MAX_STR, parent); \
+			tape__instant(TAPE__SITE_OF, \
+				      TAPE__ARRAY(TAPE__CNT(__VA_ARGS__, TAPE__Z, TAPE__Z) + 1, \
+						  TAPE__VALS(__VA_ARGS__, TAPE__Z, TAPE__Z)), \
+				      TAPE__SCALARS(__VA_ARGS__, TAPE__Z, TAPE__Z), TAPE_MAX_STR, parent); \
 		} \
 	})
 /* With one. */

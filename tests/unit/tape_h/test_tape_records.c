@@ -108,6 +108,47 @@ static void all_types(void **state)
 				     "neg='Input/output error' word='bad' none=-\n");
 }
 
+/* Records of scalars alone take a shorter way: the bytes are those of the long one, which an explicit parent takes. */
+#define BOTH_WAYS(payload, ...)                                                                  \
+	do {                                                                                     \
+		uint64_t at[3] = { tape_1_tls.page->commit };                                    \
+		const uint8_t *data = (const uint8_t *)tape_1_tls.page + TAPE_DATA;              \
+                                                                                                 \
+		tape_event(INFO, "way", __VA_ARGS__);                                            \
+		at[1] = tape_1_tls.page->commit;                                                 \
+		tape_event_in(tape_here(), INFO, "way", __VA_ARGS__);                            \
+		at[2] = tape_1_tls.page->commit;                                                 \
+		assert_int_equal((uint16_t)at[1] - (uint16_t)at[0], 12 + (payload));             \
+		assert_int_equal(at[2] - at[1], at[1] - at[0]);                                  \
+		assert_memory_equal(data + (uint16_t)at[0], data + (uint16_t)at[1], 4);          \
+		assert_memory_equal(data + (uint16_t)at[0] + 12, data + (uint16_t)at[1] + 12, payload); \
+		{                                                                                \
+			tape_span(INFO, "way", __VA_ARGS__);                                     \
+			assert_memory_equal(data + (uint16_t)at[2] + 12, data + (uint16_t)at[0] + 12, payload); \
+		}                                                                                \
+		assert_int_equal((uint16_t)tape_1_tls.page->commit - (uint16_t)at[2], 12 + (payload) + 8); \
+	} while (0)
+
+static void scalars(void **state)
+{
+	void *p = &p;
+
+	tape_event(INFO, "first"); /* the page is there */
+	BOTH_WAYS(4, (b, (_Bool)1));
+	BOTH_WAYS(8, (f, 0.5));
+	BOTH_WAYS(12, (i, -3), (p, p));
+	BOTH_WAYS(12, (l, -5L), (u, 4000000000u));
+	BOTH_WAYS(84, (a, 1), (b, 2L), (c, 3u), (d, 4ul), (e, 5), (f, 6.0), (g, (short)7), (h, p), (i, 1), (j, 2L), (k, 3u), (l, 4ul),
+		  (m, 5), (n, 6.0));
+	BOTH_WAYS(120, (a, 1L), (b, 2L), (c, 3L), (d, 4L), (e, 5L), (f, 6L), (g, 7L), (h, 8L), (i, 9L), (j, 10L), (k, 11L), (l, 12L),
+		  (m, 13L), (n, 14L), (o, 15L));
+	BOTH_WAYS(128, (a, 1L), (b, 2L), (c, 3L), (d, 4L), (e, 5L), (f, 6L), (g, 7L), (h, 8L), (i, 9L), (j, 10L), (k, 11L), (l, 12L),
+		  (m, 13L), (n, 14L), (o, 15L), (p, 16L));
+	BOTH_WAYS(4, (i, 1), (later, tape_empty));
+	BOTH_WAYS(20, (i, 1), (wide, (__int128)-2));
+	BOTH_WAYS(12, (i, 1), (s, "text"));
+}
+
 static void messages(void **state)
 {
 	char file_line[300];
@@ -396,7 +437,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, all_on, all_off)
 	const struct CMUnitTest tests[] = {
-		T(off_costs_no_argument), T(scoped), T(compact), T(all_types), T(messages), T(truncated), T(thirty_two), T(by_hand),
+		T(off_costs_no_argument), T(scoped), T(compact), T(all_types), T(scalars), T(messages), T(truncated), T(thirty_two), T(by_hand),
 		T(out_of_order), T(exit_of_nothing), T(parents), T(numbered), T(unarmed_handles), T(immediate), T(armed_in_between), T(thread_names),
 		T(begun_before),
 		cmocka_unit_test(site_table),
