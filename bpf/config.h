@@ -21,7 +21,8 @@ struct config {
 
 /* Values of the map "targets". */
 #define TARGET_LIVE 1
-#define TARGET_DEAD 2
+#define TARGET_DEAD 2  /* its last thread has said that it ends */
+#define TARGET_GOING 3 /* and some time ago: the recorder's own note */
 
 #define CONFIG_TEXT_BYTES 4096 /* longest text of a foreign probe */
 #define CONFIG_SPECS 4096      /* different argument specs; sites with equal ones share an entry */

@@ -274,7 +274,7 @@ __inline bool target__dead(__u32 tgid)
 {
 	__u32 *state = bpf_map_lookup_elem(&targets, &tgid);
 
-	if (!state || *state == TARGET_DEAD)
+	if (!state || *state != TARGET_LIVE)
 		return false;
 	*state = TARGET_DEAD;
 	return true;

@@ -50,7 +50,7 @@ static void test_flush_and_gone(void **state)
 	assert_non_null(life);
 	assert_int_equal(life->flags, WIRE_LIFE_PROCESS);
 	assert_int_equal(WEXITSTATUS(life->status), 3);
-	assert_int_equal(attach__targets(r.a), 0);
+	assert_int_equal(attach__targets(r.a, clock__mono_ns()), 0);
 	attach__counters(r.a, c);
 	assert_int_equal(c[WIRE_C_BATCH_LOST_RING] + c[WIRE_C_BATCH_LOST_READ] + c[WIRE_C_BAD_PAGE], 0);
 	run__done(&r);
@@ -293,7 +293,7 @@ static void forks(bool follow)
 		assert_int_equal(life->flags, WIRE_LIFE_PROCESS);
 		assert_true(life->start_ns > 0);
 	}
-	assert_int_equal(attach__targets(r.a), 0);
+	assert_int_equal(attach__targets(r.a, clock__mono_ns()), 0);
 	run__done(&r);
 }
 
@@ -517,7 +517,7 @@ static void test_no_such_target(void **state)
 	waitpid(pid, NULL, 0);
 	assert_int_equal(attach__add_target(r.a, pid, &d), -ESRCH);
 	assert_true(d.text[0]);
-	assert_int_equal(attach__targets(r.a), 0);
+	assert_int_equal(attach__targets(r.a, clock__mono_ns()), 0);
 	run__done(&r);
 }
 

@@ -203,19 +203,37 @@ int attach__add_binary(struct attach *a, u64 dev, u64 ino)
 	return bpf_map_update_elem(bpf_map__fd(a->skel->maps.binaries), &key, &one, BPF_ANY) ? -errno : 0;
 }
 
-u32 attach__targets(struct attach *a)
+/*
+ * An entry that says dead stays while threads of the process may still be on their way to their own drain: until nobody has the
+ * number any more, or for a second at least. Longer must not be: a zombie may never be waited for, and the number, once it is
+ * somebody else's, would make a target of a stranger.
+ */
+static void let_go(struct attach *a, u32 pid, u32 state, bool later)
+{
+	u32 going = TARGET_GOING;
+
+	if ((state == TARGET_GOING && later) || !procfs__alive(pid))
+		remove_target(a, pid);
+	else if (state == TARGET_DEAD && later)
+		bpf_map_update_elem(bpf_map__fd(a->skel->maps.targets), &pid, &going, BPF_EXIST);
+}
+
+u32 attach__targets(struct attach *a, u64 now_ns)
 {
 	int fd = bpf_map__fd(a->skel->maps.targets);
+	bool later = now_ns - a->let_go_ns >= NSEC_PER_SEC, more;
 	u32 key, next, state, n = 0;
-	bool more = !bpf_map_get_next_key(fd, NULL, &key);
 
+	if (later)
+		a->let_go_ns = now_ns;
+	more = !bpf_map_get_next_key(fd, NULL, &key);
 	while (more) {
 		more = !bpf_map_get_next_key(fd, &key, &next);
 		if (!bpf_map_lookup_elem(fd, &key, &state)) {
-			if (state != TARGET_DEAD)
+			if (state == TARGET_LIVE)
 				n++;
-			else if (!procfs__alive(key))
-				remove_target(a, key);
+			else
+				let_go(a, key, state, later);
 		}
 		key = next;
 	}
@@ -237,7 +255,7 @@ static void on_mapped(void *ctx, u32 pid, u64 addr, u64 offset, u64 dev, u64 ino
 	u32 state;
 
 	if (!a->ops.mapped || attach__knows_file(a, dev, ino) ||
-	    bpf_map_lookup_elem(bpf_map__fd(a->skel->maps.targets), &pid, &state))
+	    bpf_map_lookup_elem(bpf_map__fd(a->skel->maps.targets), &pid, &state) || state == TARGET_GOING)
 		return;
 	a->ops.mapped(a->ops.ctx, pid, addr, offset, dev, ino, path);
 }

@@ -61,7 +61,8 @@ int attach__add_file(struct attach *a, struct elf_file *f, const struct attach_f
 /* Processes whose records count. A process exec'ing this binary becomes a target (-b). */
 int attach__add_target(struct attach *a, u32 pid, struct diag *d);
 int attach__add_binary(struct attach *a, u64 dev, u64 ino);
-u32 attach__targets(struct attach *a); /* alive now */
+/* How many are alive. Forgets those that have ended: to be called now and then while targets come and go. */
+u32 attach__targets(struct attach *a, u64 now_ns);
 
 /*
  * Late attach: walk the page list of the module in a process, register every page and read it, in this order. `page` is

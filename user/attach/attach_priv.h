@@ -45,6 +45,7 @@ struct attach {
 	struct known_file *file;
 	u32 file_cnt, file_cap;
 	u32 sites_foreign, sites_tape;
+	u64 let_go_ns; /* ended targets were looked at last */
 	bool stopped;
 };
 

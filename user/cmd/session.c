@@ -195,6 +195,8 @@ int session__run(struct session *s, int timeout_ms)
 		s->next_loss_ns = now + LOSS_NS;
 		err = tell_losses(s, now);
 	}
+	if (err >= 0 && now >= s->next_count_ns)
+		session__targets(s); /* forgets those that have ended, whether anybody asks or not */
 	if (err >= 0 && s->decode)
 		err = ingest__advance(s->ingest, drained_ns, clock__mono_ns());
 	if (err >= 0 && s->flight)

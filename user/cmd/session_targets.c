@@ -431,7 +431,7 @@ u32 session__targets(struct session *s)
 		return s->target_cnt;
 	s->lives_told = false;
 	s->next_count_ns = now + COUNT_NS;
-	s->target_cnt = attach__targets(s->attach);
+	s->target_cnt = attach__targets(s->attach, now);
 	return s->target_cnt;
 }
 
