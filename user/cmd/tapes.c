@@ -146,6 +146,7 @@ static int on_process(void *ctx, struct process *p)
 
 		if (err)
 			return remember(t, err);
+		process__hold(p); /* as long as we are */
 	}
 	return EACH(t, process, p);
 }

@@ -87,6 +87,7 @@ static struct lane *new_lane(struct slices *s, struct thread *t)
 		return NULL;
 	}
 	l->pub.thread = t;
+	thread__hold(t); /* as long as we are */
 	l->pub.user = l->user;
 	*s->last = l;
 	s->last = &l->next;

@@ -35,7 +35,7 @@ struct watch_site {
 struct watch_span {
 	struct watch_span *next, **pprev; /* of those with `opens`; pprev NULL: not in the list */
 	const struct watch_site *site;
-	const struct thread *thread;
+	struct thread *thread; /* held */
 	u64 open_ns, busy_ns, busy_since_ns;
 	u32 entries;
 	u64 opens; /* that have not fired yet */

@@ -92,6 +92,7 @@ static void unlist(struct trigger_set *s, struct watch_span *w)
 static void free_span(struct trigger_set *s, struct watch_span *w)
 {
 	unlist(s, w);
+	thread__drop(w->thread);
 	value_set__done(&w->values);
 	pool__put(&s->pool, w);
 }
@@ -102,8 +103,10 @@ void watch__done(struct trigger_set *s)
 	struct watch_span *w;
 	u64 i;
 
-	for (i = 0; (w = nearmap__next(&s->spans, &i));)
+	for (i = 0; (w = nearmap__next(&s->spans, &i));) {
+		w->thread = NULL; /* the model may have gone before us */
 		free_span(s, w);
+	}
 	for (i = 0; (site = idmap__next(&s->sites, &i));)
 		free(site);
 	nearmap__done(&s->spans);
@@ -177,6 +180,7 @@ static void watch(struct trigger_set *s, const struct watch_site *site, const st
 	w->pprev = NULL;
 	w->site = site;
 	w->thread = o->thread;
+	thread__hold(w->thread);
 	w->open_ns = o->time_ns;
 	w->busy_ns = w->busy_since_ns = 0;
 	w->entries = 0;

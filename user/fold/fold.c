@@ -132,6 +132,7 @@ static struct fold_thread *get_thread(struct fold *f, struct thread *thread)
 			return NULL;
 		}
 		t->thread = thread;
+		thread__hold(thread); /* as long as we are: it is the key */
 		t->last_ns = f->opts.start_ns;
 		t->full = UINT32_MAX;
 	}

@@ -241,6 +241,7 @@ static struct fold_thread *get_thread(struct stats *st, struct thread *thread)
 			return NULL;
 		}
 		t->thread = thread;
+		thread__hold(thread); /* as long as we are: it is the key */
 	}
 	return st->last_thread = t;
 }

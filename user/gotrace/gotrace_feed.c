@@ -23,6 +23,7 @@ struct gproc *gotrace__proc(struct gotrace *g, struct process *process)
 		return NULL;
 	}
 	p->process = process;
+	process__hold(process); /* as long as we are */
 	*g->procs_last = p;
 	g->procs_last = &p->next;
 	return p;

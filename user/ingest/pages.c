@@ -158,6 +158,7 @@ static void pages__free(struct ingest *in, struct page *p)
 	pages__free_held(in, &p->queue);
 	pages__free_held(in, &p->early); /* only when all goes: the list of holding pages is not looked at again */
 	pages__free_held(in, &p->imms);
+	pass__page_gone(in, p);
 	merge__remove(&in->merge, &p->src);
 	pages__disown(in, p);
 	pages__unlink(in, p);
@@ -200,7 +201,8 @@ void pages__bury(struct ingest *in, u32 pid, u32 tid, u64 time_ns)
 			continue;
 		p->dead = true;
 		p->dead_ns = time_ns;
-		p->pub.user = NULL;
+		p->pub.ended = true;
+		pass__page_gone(in, p);
 		in->st.pages--;
 		pages__to_grave(in, p);
 	}
@@ -293,8 +295,10 @@ void pages__free_all(struct ingest *in)
 {
 	struct page *p, *tmp;
 
-	DL_FOREACH_SAFE(in->pages, p, tmp)
+	DL_FOREACH_SAFE(in->pages, p, tmp) {
+		p->pub.user = NULL; /* the model may have gone before */
 		pages__free(in, p);
+	}
 }
 
 /* --- modules of a process, for refs that name one ------------------------------------------------------ */

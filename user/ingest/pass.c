@@ -54,6 +54,14 @@ static int pass__note(struct ingest *in, struct page *p, u8 kind, u64 time_ns)
 	return in->ops.rec(in->ops.ctx, r);
 }
 
+void pass__page_gone(struct ingest *in, struct page *p)
+{
+	/* it says nothing of the program, so what becomes of it is of no interest */
+	if (p->pub.user)
+		pass__note(in, p, REC_PAGE_GONE, MAX(p->last_ns, p->dead_ns));
+	p->pub.user = NULL;
+}
+
 static int pass__loss(struct ingest *in, struct page *p, u64 count, int cause, u64 time_ns)
 {
 	in->st.lost[cause] += count;

@@ -24,6 +24,7 @@ enum rec_kind {
 	REC_EXIT = 21,
 	REC_PAGE = 22,	 /* a page became known (announcement or late attach) */
 	REC_LOSS = 23,	 /* `count` records of this page (or of the machine: page 0) are lost */
+	REC_PAGE_GONE = 24, /* of a page whose `user` is set: nothing that has to do with what came so far will come any more */
 };
 
 /* Identity of a thread's page; the numbers inside are the kernel's (initial pid namespace). */
@@ -33,7 +34,8 @@ struct rec_page {
 	u32 pid, tid;
 	u32 ns_pid, ns_tid;
 	u32 module; /* module number given at attach: which file */
-	void *user; /* for the model's own use: NULL at first, dies with the page (the model is told: REC_EXIT) */
+	bool ended; /* its thread's end (or its program's) has been passed on: what still comes is late */
+	void *user; /* for the model's own use: NULL at first; the model takes it back at REC_PAGE_GONE */
 };
 
 struct rec {

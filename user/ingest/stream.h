@@ -191,6 +191,8 @@ int stream__force_one(struct ingest *in);
 /* The page's next thing may have changed: find its time and place the page in the heap, or take it out. */
 int pass__refresh(struct ingest *in, struct page *p);
 /* Tell at once of records that are lost and have no place in a page. */
+/* The model forgets what it knows of the page. */
+void pass__page_gone(struct ingest *in, struct page *p);
 int pass__lost(struct ingest *in, u64 count, int cause, u32 pid, u32 tid);
 /* ... of an immediate record or a hit, which the BPF side has counted as emitted. */
 int pass__bad_single(struct ingest *in, const struct wire_head *head, int cause);

@@ -23,6 +23,8 @@ struct model *model__new(const struct sink *sinks, u32 sink_cnt, const struct mo
 		memcpy(&m->opts, opts, MIN(opts->sz ?: sizeof(*opts), sizeof(*opts)));
 	if (!m->opts.max_spans)
 		m->opts.max_spans = DEFAULT_MAX_SPANS;
+	m->grave_end = &m->grave;
+	m->proc_grave_end = &m->proc_grave;
 	pool__init(&m->spans, sizeof(struct span));
 	pool__init(&m->entries, sizeof(struct entry));
 	if (fanout__init(m, sinks, sink_cnt)) {
@@ -37,7 +39,7 @@ void model__free(struct model *m)
 {
 	if (!m)
 		return;
-	tasks__done(m);
+	retire__all(m);
 	callsites__done(m);
 	fanout__done(m);
 	pool__done(&m->spans);
@@ -102,10 +104,14 @@ static void other(struct model *m, const struct rec *r)
 	case REC_PAGE:
 		tasks__page(m, r);
 		break;
+	case REC_PAGE_GONE:
+		retire__page(m, r);
+		break;
 	case REC_LOSS:
 		lost_elsewhere(m, r);
 		break;
 	}
+	retire__some(m);
 }
 
 int model__process(struct model *m, u32 pid, u64 time_ns)

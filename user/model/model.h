@@ -74,6 +74,7 @@ struct model_stats {
 	/* foreign pairs */
 	u64 pair_begins, pair_ends, pair_abandoned, pair_end_without_begin, pair_begin_without_end;
 	u64 processes, threads; /* seen */
+	u64 processes_kept, threads_kept; /* in memory now: those alive, and those that ended lately or that somebody holds */
 	u64 unreadable_args;	/* arguments dropped because they could not be read */
 };
 void model__stats(const struct model *m, struct model_stats *st);

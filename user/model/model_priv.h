@@ -4,6 +4,7 @@
  *
  *	model.c      one record in, dispatched, accounted
  *	tasks.c      processes and threads
+ *	retire.c     when those that have ended are forgotten
  *	callsites.c  callsites of tape.h, and the one table of all definitions
  *	probes.c     callsites of foreign probes
  *	values.c     payloads and arguments into values
@@ -30,22 +31,25 @@
 struct span;
 struct task;
 
-/* A process. Found by pid while it lives; kept until the model goes, since sinks may point at it.
- */
+/* A process. Found by pid while it lives; then in the grave (retire.c). */
 struct proc {
 	struct process pub;
 	struct idmap spans; /* raw id -> struct span, or what it was */
 	u64 gone[256]; /* the raw ids closed last, a ring: to tell a stale id from one never seen */
 	u32 gone_at;
 	u64 first_ns; /* its first record: what was opened before was open before the recording */
-	struct task *tasks; /* all it ever had */
-	struct proc *next;  /* of all */
+	struct task *tasks; /* those that are not forgotten */
+	struct proc *next, **pprev; /* of all */
+	struct proc *grave_next;
+	u64 grave_ns;
 	struct {
 		u64 addr;
 		u32 module;
 	} * mod; /* where its modules are, as far as pages told */
 	u32 mod_cnt;
 	bool dead;
+	bool born; /* its begin_ns is that of its fork */
+	bool ghost; /* of late records: in the grave from its beginning, and not found by its number */
 };
 
 /* What stands in proc.spans for a span that is closed: its uid (0 if it was refused), tagged. */
@@ -54,8 +58,7 @@ static inline bool span__is_gone(const void *p)
 	return (uintptr_t)p & 1;
 }
 
-/* A thread's page as the model sees it: depths count per page. rec_page.user points here; lives as
- * long as the model. */
+/* A thread's page as the model sees it: depths count per page. rec_page.user points here. */
 struct lane {
 	struct task *task;
 	struct lane *next; /* of the task */
@@ -68,20 +71,25 @@ struct lane {
 	u64 over_ns;
 	bool resyncing;
 	bool seen; /* it has sent a record */
+	bool orphan; /* its page has gone */
 };
 
-/* A thread. Found by tid while it lives; kept until the model goes. */
+/* A thread. Found by tid while it lives; then in the grave (retire.c). */
 struct task {
 	struct thread pub;
 	struct proc *proc;
 	struct entry *top, *bottom; /* what is entered */
 	struct lane *lanes;
 	struct lane stray; /* for records without a page */
-	struct task *next; /* of the process */
+	struct task *next, **pprev; /* of the process */
 	u64 last_ns;	   /* time of the last call about this thread */
 	u32 foreign_cnt;   /* entries of foreign spans */
 	char *name;
 	bool dead;
+	bool born;  /* its begin_ns is that of its fork */
+	bool ghost; /* likewise */
+	struct task *grave_next;
+	u64 grave_ns; /* the stream's time when it came there */
 };
 
 enum entry_kind { ENTRY_SCOPED, ENTRY_MANUAL, ENTRY_FOREIGN };
@@ -227,6 +235,10 @@ struct model {
 	u64 next_proc, next_thread;
 	struct task *last_task;	    /* the one the last record was about */
 	struct task *near_task[8];  /* some of tids, by its low bits: the last ones that hits were of */
+	struct task *grave, **grave_end; /* ended, oldest first */
+	struct proc *proc_grave, **proc_grave_end;
+	u64 grave_cnt; /* threads */
+	struct idmap ghost_pids, ghost_tids;
 	struct loss loss[LOSS_MAX]; /* sums not yet told */
 	/* what the record under way is about, for its loss record */
 	const struct callsite *about;
@@ -307,7 +319,12 @@ void tasks__fork(struct model *m, const struct rec *r);
 void tasks__exec(struct model *m, const struct rec *r);
 void tasks__exit(struct model *m, const struct rec *r);
 void tasks__page(struct model *m, const struct rec *r);
-void tasks__done(struct model *m);
+/* end: close what only handles keep, too. */
+void tasks__end(struct model *m, struct task *t, u64 ns, enum sink_why why, bool end);
+void tasks__end_process(struct model *m, struct proc *p, u64 ns, u32 status, bool known);
+/* For retire.c. NULL: no memory. */
+struct task *tasks__ghost(struct model *m, struct proc *p, u32 tid, u64 ns);
+struct proc *tasks__ghost_process(struct model *m, u32 pid, u64 ns);
 /* Times of one thread never go back. */
 static inline u64 task__time(struct task *t, u64 ns)
 {
@@ -315,6 +332,19 @@ static inline u64 task__time(struct task *t, u64 ns)
 		t->last_ns = ns;
 	return t->last_ns;
 }
+
+/* retire.c */
+void retire__task(struct model *m, struct task *t);
+void retire__proc(struct model *m, struct proc *p);
+/* Free what nothing needs any more. Not while anybody walks tasks or processes. */
+void retire__some(struct model *m);
+/* REC_PAGE_GONE */
+void retire__page(struct model *m, const struct rec *r);
+/* Was what ref_ns is the time of (0: unknown) there before this thread, or before who has the pid now? t may be NULL. */
+bool retire__is_late(const struct model *m, const struct task *t, u32 pid, u64 ref_ns);
+/* Who a late record is of. NULL: no memory, or too many. */
+struct task *retire__ghost(struct model *m, u32 pid, u32 tid, u64 ns, u64 ref_ns);
+void retire__all(struct model *m);
 
 /* stack.c */
 struct entry *stack__push(struct model *m, struct task *t, struct span *s, enum entry_kind kind,

@@ -10,7 +10,9 @@
  *   - every span is closed (at the cut, marked, if the program did not).
  * Each call returns 0 or negative errno; an error is remembered by the caller as LOSS_WRITE for the program's records
  * that the call stood for, and does not stop the stream.
- * Times are CLOCK_MONOTONIC ns. Pointers are valid during the call, but struct callsite, process and thread stay.
+ * Times are CLOCK_MONOTONIC ns. Pointers are valid during the call. A struct callsite stays. A struct thread or process stays until its
+ * end has been told, and as long after as somebody holds it: a sink that keeps a pointer beyond that call takes a
+ * reference (thread__hold, process__hold) and gives it back. A thread keeps its process.
  */
 #ifndef TAPEBPF_SINK_H
 #define TAPEBPF_SINK_H
@@ -43,6 +45,7 @@ struct process {
 	u64 dev, ino;
 	char comm[16];
 	char *exe, *cmdline; /* may be NULL */
+	u32 refs;	     /* of sinks */
 	void *user;
 };
 
@@ -52,8 +55,34 @@ struct thread {
 	u64 begin_ns;
 	const char *name; /* given by the program, else comm; never NULL */
 	struct process *process;
+	u32 refs; /* of sinks */
 	void *user;
 };
+
+/* By sinks, on the thread of their calls. NULL is taken for nobody. */
+static inline void thread__hold(struct thread *t)
+{
+	if (t)
+		t->refs++;
+}
+
+static inline void thread__drop(struct thread *t)
+{
+	if (t)
+		t->refs--;
+}
+
+static inline void process__hold(struct process *p)
+{
+	if (p)
+		p->refs++;
+}
+
+static inline void process__drop(struct process *p)
+{
+	if (p)
+		p->refs--;
+}
 
 #define VALUE_TRUNCATED 1
 #define VALUE_UNREADABLE 2 /* no value: memory could not be read */

@@ -3,9 +3,9 @@
  * tasks.c - processes and threads.
  *
  * The kernel's numbers are re-used, ours never are. A process or thread is found by the kernel's
- * number while it lives and is kept, ended, until the model goes: sinks may hold it, and a page's
- * late records may still come. A number that turns up again without the end of its former owner
- * having been told (the record can be lost) ends that owner.
+ * number while it lives, and forgotten some time after its end (retire.c). A number that turns up again
+ * without the end of its former owner having been told (the record can be lost) ends that owner; what is
+ * older than its new owner is not taken for the new one's.
  */
 #include "model/model_priv.h"
 #include "base/text.h"
@@ -62,7 +62,7 @@ static struct task **near_task(struct model *m, u32 tid)
 	return &m->near_task[tid % ARRAY_SIZE(m->near_task)];
 }
 
-static void end_task(struct model *m, struct task *t, u64 ns, enum sink_why why, bool end)
+void tasks__end(struct model *m, struct task *t, u64 ns, enum sink_why why, bool end)
 {
 	span__end_task(m, t, task__time(t, ns), why, end);
 	if (t->dead)
@@ -75,16 +75,20 @@ static void end_task(struct model *m, struct task *t, u64 ns, enum sink_why why,
 	if (*near_task(m, t->pub.tid) == t)
 		*near_task(m, t->pub.tid) = NULL;
 	fanout__thread_end(m, t, t->last_ns);
+	if (t->ghost)
+		idmap__remove(&m->ghost_tids, t->pub.tid);
+	else
+		retire__task(m, t);
 }
 
-static void end_proc(struct model *m, struct proc *p, u64 ns, u32 status, bool known)
+void tasks__end_process(struct model *m, struct proc *p, u64 ns, u32 status, bool known)
 {
 	struct task *t;
 	u64 last = ns;
 
 	span__end_proc(m, p, ns, SINK_PROCESS_END);
 	for (t = p->tasks; t; t = t->next) {
-		end_task(m, t, ns, SINK_PROCESS_END, true);
+		tasks__end(m, t, ns, SINK_PROCESS_END, true);
 		last = MAX(last, t->last_ns);
 	}
 	if (p->dead)
@@ -93,13 +97,18 @@ static void end_proc(struct model *m, struct proc *p, u64 ns, u32 status, bool k
 	if (idmap__find(&m->pids, p->pub.pid) == p)
 		idmap__remove(&m->pids, p->pub.pid);
 	fanout__process_end(m, p, last, status, known);
+	if (p->ghost)
+		idmap__remove(&m->ghost_pids, p->pub.pid);
+	else
+		retire__proc(m, p);
 }
 
-static struct proc *new_proc(struct model *m, u32 pid, u64 ns, const struct wire_life *life)
+/* In one of the two maps. life: NULL if nothing was told. */
+static struct proc *new_proc_in(struct model *m, struct idmap *by_pid, u32 pid, u64 ns, const struct wire_life *life)
 {
 	struct proc *p = calloc(1, sizeof(*p));
 
-	if (!p || idmap__put(&m->pids, pid, p)) {
+	if (!p || idmap__put(by_pid, pid, p)) {
 		free(p);
 		return NULL;
 	}
@@ -107,13 +116,35 @@ static struct proc *new_proc(struct model *m, u32 pid, u64 ns, const struct wire
 	p->pub.pid = pid;
 	p->pub.begin_ns = ns;
 	p->next = m->procs;
+	p->pprev = &m->procs;
+	if (p->next)
+		p->next->pprev = &p->next;
 	m->procs = p;
 	m->st.processes++;
+	m->st.processes_kept++;
 	if (life) {
 		set_comm(p, life->comm);
 		p->pub.ns_pid = life->ns_pid;
 		p->pub.start_ns = life->start_ns;
 	}
+	return p;
+}
+
+static struct proc *new_proc(struct model *m, u32 pid, u64 ns, const struct wire_life *life)
+{
+	return new_proc_in(m, &m->pids, pid, ns, life);
+}
+
+/* Who has that number now must not be asked. */
+struct proc *tasks__ghost_process(struct model *m, u32 pid, u64 ns)
+{
+	struct proc *p = new_proc_in(m, &m->ghost_pids, pid, ns, NULL);
+
+	if (!p)
+		return NULL;
+	p->ghost = true;
+	fanout__process(m, p);
+	retire__proc(m, p);
 	return p;
 }
 
@@ -151,53 +182,83 @@ int tasks__process(struct model *m, u32 pid, u64 ns)
 	return get_proc(m, pid, 0, ns) ? 0 : -ENOMEM;
 }
 
-/* comm: as far as known, else NULL. */
-static struct task *new_task(struct model *m, struct proc *p, u32 tid, u32 ns_tid, u64 ns,
-			     const char *comm)
+static struct task *new_task_in(struct model *m, struct idmap *by_tid, struct proc *p, u32 tid, u32 ns_tid, u64 ns,
+				const char comm[16])
 {
 	struct task *t = calloc(1, sizeof(*t));
-	char buf[16] = "";
-	const char *own;
 
-	if (!t || idmap__put(&m->tids, tid, t)) {
+	if (!t || idmap__put(by_tid, tid, t)) {
 		free(t);
 		return NULL;
 	}
-	if (comm)
-		memcpy(buf, comm, sizeof(buf));
-	else if (m->opts.comm)
-		m->opts.comm(m->opts.ctx, p->pub.pid, tid, buf);
-	if (!buf[0])
-		memcpy(buf, p->pub.comm, sizeof(buf));
 	t->pub = (struct thread){.uid = ++m->next_thread,
 				 .tid = tid,
 				 .ns_tid = ns_tid,
 				 .begin_ns = ns,
 				 .name = "",
 				 .process = &p->pub};
-	set_name(t, buf, strnlen(buf, sizeof(buf)));
-	own = m->opts.name ? m->opts.name(m->opts.ctx, p->pub.pid, tid) : NULL;
-	if (own)
-		set_name(t, own, strlen(own));
+	set_name(t, comm, strnlen(comm, 16));
 	t->proc = p;
 	t->stray.task = t;
 	t->last_ns = ns;
 	t->next = p->tasks;
+	t->pprev = &p->tasks;
+	if (t->next)
+		t->next->pprev = &t->next;
 	p->tasks = t;
 	m->st.threads++;
+	m->st.threads_kept++;
+	return t;
+}
+
+/* comm: as far as known, else NULL. */
+static struct task *new_task(struct model *m, struct proc *p, u32 tid, u32 ns_tid, u64 ns,
+			     const char *comm)
+{
+	char buf[16] = "";
+	const char *own;
+	struct task *t;
+
+	if (comm)
+		memcpy(buf, comm, sizeof(buf));
+	else if (m->opts.comm)
+		m->opts.comm(m->opts.ctx, p->pub.pid, tid, buf);
+	if (!buf[0])
+		memcpy(buf, p->pub.comm, sizeof(buf));
+	t = new_task_in(m, &m->tids, p, tid, ns_tid, ns, buf);
+	if (!t)
+		return NULL;
+	own = m->opts.name ? m->opts.name(m->opts.ctx, p->pub.pid, tid) : NULL;
+	if (own)
+		set_name(t, own, strlen(own));
 	fanout__thread(m, t);
 	return t;
 }
 
-static struct task *get_task(struct model *m, u32 pid, u32 tid, u32 ns_pid, u32 ns_tid, u64 ns)
+struct task *tasks__ghost(struct model *m, struct proc *p, u32 tid, u64 ns)
 {
-	struct task *t = idmap__find(&m->tids, tid);
+	struct task *t = new_task_in(m, &m->ghost_tids, p, tid, 0, ns, p->pub.comm);
+
+	if (!t)
+		return NULL;
+	t->ghost = true;
+	fanout__thread(m, t);
+	return t;
+}
+
+/* ref_ns: when what names the thread (its page, the record) was made, 0: unknown. */
+static struct task *get_task(struct model *m, u32 pid, u32 tid, u32 ns_pid, u32 ns_tid, u64 ns, u64 ref_ns)
+{
+	struct task *t = idmap__find(&m->tids, tid), *ghost;
 	struct proc *p;
+
+	if (retire__is_late(m, t, pid, ref_ns) && (ghost = retire__ghost(m, pid, tid, ns, ref_ns)))
+		return ghost;
 
 	if (t && t->proc->pub.pid == pid && !t->proc->dead)
 		return t;
 	if (t)
-		end_task(m, t, ns, SINK_THREAD_END, false);
+		tasks__end(m, t, ns, SINK_THREAD_END, false);
 	p = get_proc(m, pid, ns_pid, ns);
 	return p ? new_task(m, p, tid, ns_tid, ns, NULL) : NULL;
 }
@@ -206,11 +267,11 @@ struct task *tasks__of_tid(struct model *m, u32 pid, u32 tid, u64 ns)
 {
 	struct task *t = *near_task(m, tid);
 
-	if (!t || t->pub.tid != tid || t->proc->pub.pid != pid) {
-		t = get_task(m, pid, tid, 0, 0, ns);
+	if (!t || t->pub.tid != tid || t->proc->pub.pid != pid || ns < t->pub.begin_ns) {
+		t = get_task(m, pid, tid, 0, 0, ns, ns);
 		if (t && !t->proc->first_ns)
 			t->proc->first_ns = ns;
-		*near_task(m, tid) = t;
+		*near_task(m, tid) = t && t->ghost ? NULL : t;
 	}
 	m->last_task = t;
 	return t;
@@ -241,9 +302,12 @@ static void learn_module(struct proc *p, u64 addr, u32 module)
 
 static struct lane *new_lane(struct model *m, struct rec_page *page, u64 ns)
 {
-	struct task *t = get_task(m, page->pid, page->tid, page->ns_pid, page->ns_tid, ns);
-	struct lane *lane = t ? calloc(1, sizeof(*lane)) : NULL;
+	struct task *t = page->ended ? retire__ghost(m, page->pid, page->tid, ns, page->id) : NULL;
+	struct lane *lane;
 
+	if (!t)
+		t = get_task(m, page->pid, page->tid, page->ns_pid, page->ns_tid, ns, page->id);
+	lane = t ? calloc(1, sizeof(*lane)) : NULL;
 	if (!lane)
 		return NULL;
 	lane->task = t;
@@ -300,14 +364,14 @@ void tasks__fork(struct model *m, const struct rec *r)
 	if (p && l->flags & WIRE_LIFE_PROCESS) {
 		if (known_child(p, r))
 			return;
-		end_proc(m, p, r->time_ns, 0, false);
+		tasks__end_process(m, p, r->time_ns, 0, false);
 		p = NULL;
 		t = NULL;
 	}
 	if (t && t->pub.begin_ns >= r->time_ns && t->proc == p)
 		return;
 	if (t)
-		end_task(m, t, r->time_ns, SINK_THREAD_END, false);
+		tasks__end(m, t, r->time_ns, SINK_THREAD_END, false);
 	if (!p) {
 		p = new_proc(m, l->other_pid, r->time_ns, l->flags & WIRE_LIFE_PROCESS ? l : NULL);
 		if (!p)
@@ -315,10 +379,13 @@ void tasks__fork(struct model *m, const struct rec *r)
 		if (l->flags & WIRE_LIFE_PROCESS) {
 			p->pub.parent_pid = r->pid;
 			p->first_ns = r->time_ns;
+			p->born = true;
 		}
 		describe(m, p);
 	}
-	new_task(m, p, l->other_tid, l->ns_tid, r->time_ns, l->comm[0] ? l->comm : NULL);
+	t = new_task(m, p, l->other_tid, l->ns_tid, r->time_ns, l->comm[0] ? l->comm : NULL);
+	if (t)
+		t->born = true;
 }
 
 static void exec_name(struct proc *p, const struct wire_life *l)
@@ -338,7 +405,7 @@ static bool has_later_records(const struct proc *p, u64 ns)
 	const struct task *t;
 
 	for (t = p->tasks; t; t = t->next)
-		if (!t->dead && t->last_ns > ns)
+		if (!t->dead && !t->ghost && t->last_ns > ns)
 			return true;
 	return false;
 }
@@ -355,10 +422,12 @@ static void end_old_program(struct model *m, struct proc *p, const struct rec *r
 
 		if (t->dead)
 			continue;
-		if (same || (late && t->pub.tid == r->tid && t->pub.begin_ns > r->time_ns))
+		if (t->ghost)
+			tasks__end(m, t, r->time_ns, SINK_PROCESS_END, true);
+		else if (same || (late && t->pub.tid == r->tid && t->pub.begin_ns > r->time_ns))
 			*self = t;
 		else if (t->pub.begin_ns <= r->time_ns || !late)
-			end_task(m, t, r->time_ns, SINK_PROCESS_END, true);
+			tasks__end(m, t, r->time_ns, SINK_PROCESS_END, true);
 	}
 	if (!late)
 		p->mod_cnt = 0;
@@ -395,34 +464,7 @@ void tasks__exit(struct model *m, const struct rec *r)
 	struct proc *p = idmap__find(&m->pids, r->pid);
 
 	if (t && t->proc->pub.pid == r->pid && !(r->life->flags & WIRE_LIFE_PROCESS))
-		end_task(m, t, r->time_ns, SINK_THREAD_END, false);
+		tasks__end(m, t, r->time_ns, SINK_THREAD_END, false);
 	if (p && r->life->flags & WIRE_LIFE_PROCESS)
-		end_proc(m, p, r->time_ns, r->life->status, true);
-}
-
-void tasks__done(struct model *m)
-{
-	struct proc *p, *next;
-	struct task *t;
-	struct lane *lane;
-
-	for (p = m->procs; p; p = next) {
-		next = p->next;
-		while ((t = p->tasks)) {
-			p->tasks = t->next;
-			while ((lane = t->lanes)) {
-				t->lanes = lane->next;
-				free(lane);
-			}
-			free(t->name);
-			free(t);
-		}
-		idmap__done(&p->spans);
-		free(p->mod);
-		free(p->pub.exe);
-		free(p->pub.cmdline);
-		free(p);
-	}
-	idmap__done(&m->pids);
-	idmap__done(&m->tids);
+		tasks__end_process(m, p, r->time_ns, r->life->status, true);
 }

@@ -17,7 +17,8 @@
  * Times before the beginning are only those of what was opened and recorded before it (and of records that come late).
  *
  * Memory is bounded by what is alive: dead threads and processes are forgotten once no open span names them.
- * Not thread-safe. Callsites, processes and threads given to it must stay as long as the window.
+ * Not thread-safe. It holds the processes and threads that it keeps, and when it goes gives nothing back: free it behind who feeds it, or
+ * with it. Callsites given to it must stay as long as the window.
  */
 #ifndef TAPEBPF_WINDOW_H
 #define TAPEBPF_WINDOW_H

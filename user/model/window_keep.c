@@ -50,6 +50,7 @@ struct kept_process *keep__process(struct window *w, struct process *p)
 		return NULL;
 	}
 	k->p = p;
+	process__hold(p);
 	APPEND(w->process_end, k);
 	w->process_cnt++;
 	return k;
@@ -62,6 +63,7 @@ static void process__forget(struct window *w, struct kept_process *k)
 	UNLINK(w->process_end, k);
 	idmap__remove(&w->processes, k->p->uid);
 	w->process_cnt--;
+	process__drop(k->p);
 	free(k);
 }
 
@@ -79,6 +81,7 @@ static void thread__free(struct window *w, struct kept_thread *k)
 
 	UNLINK(w->thread_end, k);
 	nearmap__remove(&w->threads, k->t->uid);
+	thread__drop(k->t);
 	free(k->entry);
 	free(k);
 	if (p) {
@@ -141,6 +144,7 @@ struct kept_thread *keep__thread(struct window *w, struct thread *t, bool ended)
 		return NULL;
 	}
 	k->t = t;
+	thread__hold(t);
 	k->process = p;
 	k->ended = ended;
 	if (p)
