@@ -169,7 +169,6 @@ static void pages__free(struct ingest *in, struct page *p)
 
 void pages__to_grave(struct ingest *in, struct page *p)
 {
-	p->buried = true;
 	p->grave_next = NULL;
 	if (in->grave)
 		in->grave_tail->grave_next = p;
@@ -224,20 +223,25 @@ static bool page__idle(const struct page *p)
 }
 
 /*
- * A dead page whose last delivery never came may still be named by a mark (the kernel could not deliver it), however
- * late the caller asks for marks; were it forgotten, its numbers would count twice. So it leaves the grave list but
- * stays in memory, until that mark comes or room is needed. Such pages are rare.
+ * A dead page whose last delivery has not come (there was nothing left in it, it ended with an exec, or the kernel could not deliver
+ * it) may still be named by a mark; were it forgotten, its numbers would count twice. Marks are asked for several times a
+ * second, before time is told to have passed, so it is kept for so long.
  */
+#define LATE_MARK_NS (2 * NSEC_PER_SEC)
+
+static bool page__is_over(const struct page *p, u64 before_ns)
+{
+	return page__idle(p) && (p->complete || !p->pub.id || p->dead_ns + LATE_MARK_NS < before_ns);
+}
+
 void pages__sweep(struct ingest *in, u64 before_ns)
 {
 	struct page *p, *next, *keep = NULL, *keep_tail = NULL;
 
 	for (p = in->grave; p && p->dead_ns < before_ns; p = next) {
 		next = p->grave_next;
-		if (page__idle(p) && (p->complete || !p->pub.id)) {
+		if (page__is_over(p, before_ns)) {
 			pages__free(in, p);
-		} else if (page__idle(p)) {
-			p->buried = false;
 		} else {
 			p->grave_next = NULL;
 			if (keep_tail)
@@ -254,18 +258,13 @@ void pages__sweep(struct ingest *in, u64 before_ns)
 		in->grave_tail = keep_tail;
 }
 
-/* Room for one more page, at the price that a mark of a dead one may come too late to be counted. */
+/* Room for more pages, at the price that a mark of a dead one may come too late to be counted. */
 static bool pages__evict(struct ingest *in)
 {
-	struct page *p;
+	u64 cnt = in->page_cnt;
 
-	DL_FOREACH(in->pages, p) {
-		if (p->dead && !p->buried && page__idle(p)) {
-			pages__free(in, p);
-			return true;
-		}
-	}
-	return false;
+	pages__sweep(in, ~0ULL);
+	return in->page_cnt < cnt;
 }
 
 struct page *pages__add(struct ingest *in, u64 id, u32 pid, u32 tid)

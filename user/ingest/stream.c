@@ -460,8 +460,6 @@ static int stream__believe_marks(struct ingest *in, u64 drained_ns, u64 now_ns)
 		p->marked = false;
 		p->complete = true;
 		err = page__believe_mark(in, p);
-		if (p->dead && !p->buried)
-			pages__to_grave(in, p);
 	}
 	return err;
 }

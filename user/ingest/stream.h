@@ -69,7 +69,6 @@ struct page {
 	bool complete;	 /* its last delivery has come */
 	bool dead;	 /* its owner has ended, or given it back */
 	bool marked;	 /* in the list of dead marks */
-	bool buried;	 /* in the list of the dead */
 	bool opened;	 /* b and cur are valid for the head of queue */
 
 	struct held *queue; /* accepted, in order */
