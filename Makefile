@@ -5,6 +5,7 @@
 # make test       everything that tests (root for the kernel parts)
 # make bench      the table of speeds and sizes
 # make fuzz       fuzzers of every reader of foreign bytes (FUZZ_SECONDS=60 each)
+# make soak       an hour of recorders whose memory must not grow (SOAK_SECONDS=3600; needs root)
 # make kernels    the core of the suite under Debian's own kernels, in QEMU
 # make install    PREFIX=/usr/local
 #

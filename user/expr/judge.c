@@ -10,7 +10,7 @@
 /* A span that its callsite has not decided. */
 struct judged {
 	const struct callsite *callsite;
-	const struct thread *thread;
+	struct thread *thread; /* held */
 	u64 open_ns, busy_ns, busy_since_ns;
 	u32 entries;
 	struct value_set values;
@@ -72,6 +72,7 @@ static int watch(struct judge *j, const struct span_open *o)
 		return -ENOMEM;
 	s->callsite = o->callsite;
 	s->thread = o->thread;
+	thread__hold(s->thread);
 	s->open_ns = o->time_ns;
 	s->busy_ns = s->busy_since_ns = 0;
 	s->entries = 0;
@@ -80,6 +81,7 @@ static int watch(struct judge *j, const struct span_open *o)
 		whole = value_set__put(&s->values, &o->value[i]);
 	if (whole && !nearmap__add(&j->open, o->span, s))
 		return 0;
+	thread__drop(s->thread);
 	value_set__done(&s->values);
 	pool__put(&j->pool, s);
 	return -ENOMEM;
@@ -142,6 +144,7 @@ static int on_close(void *ctx, u64 span, u64 ns, u64 dropped_ns, enum sink_why w
 	};
 	if (expr__match(j->expr, &subject))
 		err = want(j, span);
+	thread__drop(s->thread);
 	value_set__done(&s->values);
 	pool__put(&j->pool, s);
 	return err;

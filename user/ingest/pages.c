@@ -207,16 +207,6 @@ void pages__bury(struct ingest *in, u32 pid, u32 tid, u64 time_ns)
 	}
 }
 
-bool pages__younger(const struct ingest *in, u32 pid, u64 time_ns)
-{
-	const struct page *p;
-
-	DL_FOREACH(in->pages, p)
-		if (p->pub.pid == pid && p->pub.id > time_ns && !p->dead)
-			return true;
-	return false;
-}
-
 static bool page__idle(const struct page *p)
 {
 	return !p->queue && !p->early && !p->imms && !p->marked;
@@ -327,7 +317,14 @@ static struct proc *procs__get(struct ingest *in, u32 pid)
 	return NULL;
 }
 
-void procs__note(struct ingest *in, u32 pid, u64 module_addr, u32 module)
+bool procs__younger(struct ingest *in, u32 pid, u64 time_ns)
+{
+	const struct proc *pr = procs__find(in, pid);
+
+	return pr && pr->newest_id > time_ns;
+}
+
+void procs__note(struct ingest *in, u32 pid, u64 page_id, u64 module_addr, u32 module)
 {
 	struct proc *pr = procs__get(in, pid);
 	u32 i;
@@ -335,6 +332,7 @@ void procs__note(struct ingest *in, u32 pid, u64 module_addr, u32 module)
 
 	if (!pr)
 		return;
+	pr->newest_id = MAX(pr->newest_id, page_id);
 	for (i = 0; i < pr->cnt; i++) {
 		if (pr->mod[i].addr == module_addr) {
 			pr->mod[i].module = module; /* dlclose and dlopen may put another one there */

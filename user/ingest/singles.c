@@ -262,7 +262,7 @@ static void life__after(struct ingest *in, const struct wire_life *l)
 	pages__bury(in, l->head.pid, l->head.tid, l->head.time_ns);
 	if (l->head.kind == WIRE_EXEC && l->other_tid && l->other_tid != l->head.tid)
 		pages__bury(in, l->head.pid, l->other_tid, l->head.time_ns);
-	if (l->head.kind == WIRE_EXEC ? !pages__younger(in, l->head.pid, l->head.time_ns) : l->flags & WIRE_LIFE_PROCESS)
+	if (l->head.kind == WIRE_EXEC ? !procs__younger(in, l->head.pid, l->head.time_ns) : l->flags & WIRE_LIFE_PROCESS)
 		procs__forget(in, l->head.pid);
 }
 

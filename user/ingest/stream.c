@@ -228,7 +228,7 @@ static struct page *page__of_batch(struct ingest *in, const struct batch *b,
 		p = pages__add(in, b->id, head->pid, head->tid);
 	if (p && !p->named) {
 		pages__name(p, b->ns_pid, b->ns_tid, b->module_addr, head->cookie);
-		procs__note(in, p->pub.pid, b->module_addr, head->cookie);
+		procs__note(in, p->pub.pid, b->id, b->module_addr, head->cookie);
 	}
 	return p;
 }
@@ -300,7 +300,7 @@ int stream__announce(struct ingest *in, const struct wire_announce *a)
 		return 0; /* without memory it will be tried again with the page's first delivery */
 	p->announced = true;
 	pages__name(p, a->ns_pid, a->ns_tid, a->module, a->head.cookie);
-	procs__note(in, a->head.pid, a->module, a->head.cookie);
+	procs__note(in, a->head.pid, a->id, a->module, a->head.cookie);
 	/* A delivery that came first was credited to the task that ran it; that of a vfork child is not the owner. */
 	if (!p->told && pages__own(in, p, a->head.pid, a->head.tid))
 		return 0;
@@ -347,7 +347,7 @@ static struct page *page__of_imm(struct ingest *in, const struct wire_head *head
 		p = pages__add(in, imm->page_id, head->pid, head->tid);
 	if (p && !p->named) {
 		pages__name(p, imm->pid, imm->tid, imm->module, head->cookie);
-		procs__note(in, p->pub.pid, imm->module, head->cookie);
+		procs__note(in, p->pub.pid, imm->page_id, imm->module, head->cookie);
 	}
 	return p;
 }

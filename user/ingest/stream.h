@@ -91,6 +91,7 @@ struct owner {
 struct proc {
 	u32 pid;
 	u32 cnt;
+	u64 newest_id; /* of its pages */
 	struct {
 		u64 addr;
 		u32 module;
@@ -162,13 +163,14 @@ int pages__own(struct ingest *in, struct page *p, u32 pid, u32 tid);
 void pages__gone(struct ingest *in, struct page *p, u64 time_ns);
 /* The thread has ended at time_ns: its pages have no further use for the model. */
 void pages__bury(struct ingest *in, u32 pid, u32 tid, u64 time_ns);
-/* Has the process pages that were made after time_ns? (An exec can come after what it started.) */
-bool pages__younger(const struct ingest *in, u32 pid, u64 time_ns);
 void pages__to_grave(struct ingest *in, struct page *p);
 /* Give back the memory of pages that have been dead for so long that nothing can come any more. */
 void pages__sweep(struct ingest *in, u64 before_ns);
 void pages__free_all(struct ingest *in);
-void procs__note(struct ingest *in, u32 pid, u64 module_addr, u32 module);
+/* Of its page page_id (0: it has none). */
+void procs__note(struct ingest *in, u32 pid, u64 page_id, u64 module_addr, u32 module);
+/* Has the process made a page after time_ns? (An exec can come after what it started.) */
+bool procs__younger(struct ingest *in, u32 pid, u64 time_ns);
 int procs__module_at(struct ingest *in, u32 pid, u64 module_addr);
 void procs__forget(struct ingest *in, u32 pid);
 
