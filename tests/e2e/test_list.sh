@@ -133,7 +133,25 @@ control_characters()
 	assert_eq "escape characters in JSON" 0 "$(tr -cd '\033\007\r' <list.out | wc -c)"
 }
 
+# Constants at labels that the assembler drops: words that help, and they do.
+dropped_labels()
+{
+	need gcc
+	echo '#include <sys/sdt.h>' | gcc -E - >/dev/null 2>&1 || skip "no sys/sdt.h"
+	printf '#include <sys/sdt.h>\nint main(void) { DTRACE_PROBE1(flt, half, 0.625); return 0; }\n' >flt.c
+	gcc -O2 flt.c -o flt || fail "gcc"
+	readelf -n flt | grep -q '8f@\.L' || skip "this compiler or sys/sdt.h puts the constant elsewhere"
+	"$TAPEBPF" list ./flt >list.txt || fail "list: status $?"
+	assert_match "unreadable" 'arg0: unreadable \(8f@\.L' list.txt
+	assert_match "and what helps" '^  constants at a label .*-Wa,-L .*-Wl,--discard-none' list.txt
+	gcc -O2 -Wa,-L -Wl,--discard-none flt.c -o flt || fail "gcc"
+	"$TAPEBPF" list ./flt >list2.txt || fail "list: status $?"
+	assert_match "readable" 'arg0 f64 \(8f@\.L' list2.txt
+	! grep -q 'constants at a label' list2.txt || fail "said where it is not so"
+}
+
 run_test a_file
+run_test dropped_labels
 run_test json
 run_test a_process
 run_test bad_input

@@ -84,8 +84,18 @@ static void print_row(const struct list *l, const struct elf_file *f, const stru
 		list_row__print(r, stdout);
 }
 
+/* Compilers put floating-point constants at labels of their own, which neither assembler nor linker passes on. */
+static bool at_dropped_label(const struct list_row *r)
+{
+	for (u32 i = 0; i < r->field_cnt; i++)
+		if (r->field[i].unreadable && r->field[i].operand && strstr(r->field[i].operand, "@.L"))
+			return true;
+	return false;
+}
+
 static void show_file(struct list *l, struct elf_file *f, const struct list_process *p)
 {
+	bool dropped = false;
 	struct list_row r;
 
 	l->files++;
@@ -110,7 +120,11 @@ static void show_file(struct list *l, struct elf_file *f, const struct list_proc
 	for (u32 i = 0; i < f->site_cnt; i++) {
 		list_row__foreign(&r, f, &f->site[i], l->sigs, p);
 		print_row(l, f, &r);
+		dropped |= at_dropped_label(&r);
 	}
+	if (dropped && !l->json)
+		puts("  constants at a label .L...: that is not in the file. Readable if built with -Wa,-L and linked with "
+		     "-Wl,--discard-none, or if a variable is passed");
 }
 
 static int list_file(struct list *l, const char *path, struct diag *d)
