@@ -164,6 +164,27 @@ recorder_catches()
 	grep -q '^SigCgt:.*4[0-9a-f]*3$' "/proc/$RECORDER/status" 2>/dev/null
 }
 
+# Each tries what the kernel offers on the same file, its own: they must not be in each other's way.
+recorders_that_start_together()
+{
+	need_root
+	need_target usdt_flat
+	for round in 1 2 3; do
+		pids=
+		for i in 1 2 3 4 5 6; do
+			"$TAPEBPF" -o t$i.tape --force -- "$TARGETS/usdt_flat" 1 100 >out$i 2>err$i &
+			pids="$pids $!"
+			STARTED="$STARTED $!"
+		done
+		for p in $pids; do
+			wait "$p" || fail "a recorder failed: $(cat err?)"
+		done
+		for i in 1 2 3 4 5 6; do
+			assert_match "recorder $i" '^emitted 100 = stored 100 ' err$i
+		done
+	done
+}
+
 # A program that has given up its system calls on pain of death: told, and never killed by a recorder.
 sandboxes()
 {
@@ -200,6 +221,7 @@ sandboxes()
 
 run_test names
 run_test sandboxes
+run_test recorders_that_start_together
 run_test closed_streams
 run_test few_descriptors
 run_test special_files

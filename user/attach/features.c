@@ -24,6 +24,14 @@ __attribute__((noinline, used)) static void uprobe_here(void)
 {
 	__asm__ volatile("nop");
 }
+/*
+ * One with a counter has a place of its own: the kernel refuses a place with a counter while another process, perhaps a recorder
+ * that starts at the same time, has it without.
+ */
+__attribute__((noinline, used)) static void counted_here(void)
+{
+	__asm__ volatile("nop\n\tnop"); /* not alike, or the two may be folded into one */
+}
 static volatile u16 not_bss[2] __attribute__((used)) = {1, 0}; /* [1] is the counter: in .data, thus in the file */
 
 /* BPF_TRACE_UPROBE_MULTI, which the kernel headers of Debian 12 do not have. */
@@ -185,13 +193,13 @@ static int multi_uprobe(u64 offset, u64 ref_ctr)
  * Does the counter rise while the probe is in place, and fall after it? By the way that will be used: CAP_BPF with
  * CAP_PERFMON is enough for a multi link, a uprobe of perf asks for CAP_SYS_ADMIN.
  */
-static bool has_ref_ctr(u64 offset, bool multi)
+static bool has_ref_ctr(bool multi)
 {
-	u64 ref_ctr;
+	u64 offset, ref_ctr;
 	u16 before = not_bss[1], during;
 	int fd;
 
-	if (locate(&not_bss[1], &ref_ctr))
+	if (locate(&not_bss[1], &ref_ctr) || locate((void *)counted_here, &offset))
 		return false;
 	fd = multi ? multi_uprobe(offset, ref_ctr) : perf_uprobe(offset, ref_ctr);
 	if (fd < 0)
@@ -209,7 +217,7 @@ static void probe_uprobes(struct features *f)
 		return;
 	f->uprobe_multi = !disabled("uprobe_multi") && closed(multi_uprobe(offset, 0));
 	f->uprobes = f->uprobe_multi || has_uprobe(offset);
-	f->ref_ctr = !disabled("ref_ctr") && has_ref_ctr(offset, f->uprobe_multi);
+	f->ref_ctr = !disabled("ref_ctr") && has_ref_ctr(f->uprobe_multi);
 	f->uprobe_cookie = f->uprobe_multi || (!disabled("uprobe_cookie") && has_cookie());
 	/* Sleepable ones came later than cookies (6.0 against 5.15), and perf_link.c does not copy them. */
 	f->sleepable_uprobe = !disabled("sleepable") && f->uprobe_cookie && has_sleepable();
