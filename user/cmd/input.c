@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #define CHUNK_BYTES (1u << 20)
@@ -238,6 +239,17 @@ static int copy_paths(struct input *in, char *const *path, u32 cnt)
 	return 0;
 }
 
+/* A descriptor for each; the usual limit is made for programs that use select(2). */
+static void raise_limit(u32 files)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) || lim.rlim_cur > files + 64)
+		return;
+	lim.rlim_cur = lim.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &lim);
+}
+
 static int open_tapes(struct input *in, struct diag *d)
 {
 	__free_ptr struct tape_reader_ops *ops = calloc(in->cnt, sizeof(*ops));
@@ -250,6 +262,7 @@ static int open_tapes(struct input *in, struct diag *d)
 		return diag__set(d, -ENOMEM, "no memory for reading %u tapes", in->cnt);
 	for (i = 0; i < in->cnt; i++)
 		ops[i] = (struct tape_reader_ops){ .defect = on_defect, .ctx = in->damage[i], .no_values = no_values };
+	raise_limit(in->cnt * 2); /* read twice, they are open twice */
 	err = tape_merge__open(in->path, in->cnt, &mo, &in->merge, d);
 	for (i = 0; i < in->cnt; i++)
 		if (in->path[i]) {

@@ -61,22 +61,22 @@ const char *show__level(u8 level)
 	return level < ARRAY_SIZE(names) ? names[level] : "?";
 }
 
+/* Three digits, of the unit in which that is less than a thousand once it is rounded; of seconds as many as there are. */
 void show__duration(FILE *f, u64 ns)
 {
 	static const struct {
-		u64 unit;
+		double ns;
 		const char *name;
-	} units[] = { { NSEC_PER_SEC, "s" }, { 1000000, "ms" }, { 1000, "us" } };
-	size_t i;
+	} units[] = { { 1e3, "us" }, { 1e6, "ms" }, { 1e9, "s" } };
+	size_t i = 0;
 
-	for (i = 0; i < ARRAY_SIZE(units); i++) {
-		if (ns < units[i].unit)
-			continue;
-		fprintf(f, "%.3g%s", ns >= 1000 * units[i].unit ? floor((double)ns / units[i].unit) : (double)ns / units[i].unit,
-			units[i].name);
+	if (ns < 1000) {
+		fprintf(f, "%" PRIu64 "ns", ns);
 		return;
 	}
-	fprintf(f, "%" PRIu64 "ns", ns);
+	while (i + 1 < ARRAY_SIZE(units) && (double)ns / units[i].ns >= 999.5)
+		i++;
+	fprintf(f, (double)ns / units[i].ns >= 999.5 ? "%.0f%s" : "%.3g%s", (double)ns / units[i].ns, units[i].name);
 }
 
 static void print_hex(FILE *f, const char *s, u32 bytes)

@@ -368,6 +368,30 @@ static void exit_status(void **state)
 	close(full);
 }
 
+/* Three digits, whatever rounding makes of them; long recordings in whole seconds. */
+static void durations(void **state)
+{
+	static const struct {
+		u64 ns;
+		const char *want;
+	} rows[] = {
+		{ 0, "0ns" }, { 999, "999ns" }, { 1000, "1us" }, { 1500, "1.5us" }, { 99950, "100us" }, { 999499, "999us" },
+		{ 999500, "1ms" }, { 999999999, "1s" }, { 12345678, "12.3ms" }, { 999400000000, "999s" }, { 1019000000000, "1019s" },
+		{ 86400000000000, "86400s" },
+	};
+	char *text;
+	size_t bytes;
+	FILE *f;
+
+	for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+		f = open_memstream(&text, &bytes);
+		show__duration(f, rows[i].ns);
+		fclose(f);
+		assert_string_equal(text, rows[i].want);
+		free(text);
+	}
+}
+
 /* Kinds of defects that do not count; and the sum of several tapes. */
 static void verify_without(void **state)
 {
@@ -411,6 +435,7 @@ int main(void)
 		cmocka_unit_test(terminals_are_safe),
 		cmocka_unit_test(exit_status),
 		cmocka_unit_test(verify_without),
+		cmocka_unit_test(durations),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
