@@ -327,6 +327,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		through_filter(path, false);
 		through_filter(path, true);
 		through_window(path, 1ULL << 63, (1ULL << 63) + 1500);
+		through_window(path, (1ULL << 63) + 15, UINT64_MAX);
 		through_merge(path);
 		tape_audit__run(path, &(struct tape_audit_ops){ .defect = ignore_defect }, &res, NULL);
 	}

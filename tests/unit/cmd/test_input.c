@@ -201,6 +201,33 @@ static void a_cut_of_several_is_exact(void **state)
 	build__done(&b[1]);
 }
 
+/* Times at both ends of what a tape can say: no cut is taken for one that was not asked for. */
+static void times_at_the_ends_of_time(void **state)
+{
+	static char *const cuts[] = { "--from=+0s", "--to=+1s", "--last=1s", "--last=1h", "--from=2200-01-01", "--to=1800-01-01" };
+	struct build b;
+	int status;
+	char *path;
+
+	build__init(&b, 20, BASE);
+	build__callsite(&b, 0x09, 1, "s", 0);
+	build__open(&b, 1, 1, INT64_MIN, 0, TAPE_PARENT_ROOT);
+	build__enter(&b, 1, INT64_MIN, 7);
+	build__open(&b, 2, 1, INT64_MAX, 0, TAPE_PARENT_ROOT);
+	build__enter(&b, 2, INT64_MAX, 8);
+	build__exit(&b, 1, INT64_MAX);
+	build__open(&b, 3, 1, 5, 0, TAPE_PARENT_ROOT);
+	build__enter(&b, 3, INT64_MAX, 9);
+	path = (char *)build__path(&b);
+	for (u32 i = 0; i < ARRAY_SIZE(cuts); i++) {
+		assert_int_equal(RUN(cmd_dump, -1, "--tree", cuts[i], path), EXIT_DONE);
+		assert_int_equal(RUN(cmd_flame, -1, "--chart", cuts[i], path, path), EXIT_DONE);
+		assert_int_equal(RUN(cmd_stats, -1, "--json", cuts[i], "--filter=duration>1s", path), EXIT_DONE);
+	}
+	contains(FLAME("--last=1s", path), "s 1000000000\n");
+	build__done(&b);
+}
+
 /* As cat does: the others are read, the exit status tells. */
 static void one_that_is_missing(void **state)
 {
@@ -302,6 +329,7 @@ int main(void)
 		cmocka_unit_test(a_cut_of_several_is_exact),
 		cmocka_unit_test(one_that_is_missing),
 		cmocka_unit_test(long_outputs_into_a_closed_pipe),
+		cmocka_unit_test(times_at_the_ends_of_time),
 		cmocka_unit_test(several),
 	};
 
