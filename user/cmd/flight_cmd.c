@@ -137,8 +137,9 @@ static void request_snapshot(struct flight_cmd *f, struct client *c, const char 
 	int err = check_file(fd, &d);
 
 	if (!err && control__get(text, "last_ns", value, sizeof(value))) {
+		errno = 0;
 		req.last_ns = strtoull(value, &end, 10);
-		if (*end || !req.last_ns)
+		if (errno || *end || value[0] < '0' || value[0] > '9' || !req.last_ns)
 			err = diag__set(&d, -EINVAL, "not a time: last_ns %s", value);
 	}
 	if (!err && control__get(text, "format", value, sizeof(value)) && snapshot_format__parse(value, &req.format))

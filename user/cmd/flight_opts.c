@@ -3,6 +3,7 @@
 
 #include "base/units.h"
 #include "cmd/cmd.h"
+#include "cmd/expr_opt.h"
 
 enum { KEY_SIZE = 256, KEY_PERIOD, KEY_GENERATION, KEY_RING, KEY_MAX_SPANS, KEY_SOCKET, KEY_NAME, KEY_DIR, KEY_RING_DIR, KEY_NO_FINAL,
 	KEY_FORMAT, KEY_ON, KEY_POST, KEY_COOLDOWN, KEY_MAX_SNAPSHOTS, KEY_KEEP_TOTAL, KEY_EXEC };
@@ -54,7 +55,7 @@ static void parse_trigger(struct argp_state *state, struct flight_cmd_opts *o, c
 	if (o->on_cnt == ARRAY_SIZE(o->on))
 		argp_error(state, "more than %zu triggers", ARRAY_SIZE(o->on));
 	if (probe && trigger_set__add(probe, arg, &e))
-		argp_error(state, "--on: %s\n  %s\n  %*s", e.text, arg, (int)e.column + 1, "^");
+		expr_opt__error(state, "on", e.text, arg, e.column);
 	trigger_set__free(probe);
 	o->on[o->on_cnt++] = arg;
 }

@@ -3,6 +3,7 @@
 #include "base/codes.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "cmd/ask.h"
 #include "cmd/cmd.h"
 #include "cmd/control.h"
 
@@ -13,16 +14,14 @@
 #include <string.h>
 
 struct status_opts {
-	const char *socket, *name;
+	struct ask_opts from;
 	bool json;
 };
 
-enum { KEY_SOCKET = 256, KEY_NAME, KEY_JSON };
+enum { KEY_JSON = 256 };
 
 static const struct argp_option options[] = {
 	{ "json", KEY_JSON, NULL, 0, "one JSON object instead of text", 1 },
-	{ "name", KEY_NAME, "NAME", 0, "of the recorder (default)", 1 },
-	{ "socket", KEY_SOCKET, "PATH", 0, "where it listens, instead of its name", 1 },
 	{ 0 },
 };
 
@@ -31,14 +30,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct status_opts *o = state->input;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &o->from;
+		return 0;
 	case KEY_JSON:
 		o->json = true;
-		return 0;
-	case KEY_NAME:
-		o->name = arg;
-		return 0;
-	case KEY_SOCKET:
-		o->socket = arg;
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "not an option: %s", arg);
@@ -48,9 +44,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
+static const struct argp_child children[] = { { &ask_argp, 0, NULL, 2 }, { 0 } };
+
 static const struct argp argp = {
 	options, parse, "", "Say how a flight recorder is: what it keeps, what was lost, what it costs."
-	"\vExit status: 0 done, 1 failed, 2 wrong usage.", NULL, NULL, NULL,
+	"\vExit status: 0 done, 1 failed, 2 wrong usage.", children, NULL, NULL,
 };
 
 /* --- JSON: every line of the answer is a member ---------------------------------------------------------------------- */
@@ -149,48 +147,41 @@ static void json_processes(const char *text)
 
 /* --- text -------------------------------------------------------------------------------------------------------------- */
 
-static u64 number(const char *text, const char *key)
-{
-	char value[32];
-
-	return control__get(text, key, value, sizeof(value)) ? strtoull(value, NULL, 10) : 0;
-}
-
 static const char *bytes(const char *text, const char *key)
 {
 	static char buf[8][32];
 	static u32 at;
 
-	return units__show_bytes(buf[at++ % 8], sizeof(buf[0]), number(text, key));
+	return units__show_bytes(buf[at++ % 8], sizeof(buf[0]), ask__number(text, key));
 }
 
 static double seconds(const char *text, const char *key)
 {
-	return (double)number(text, key) / 1e9;
+	return (double)ask__number(text, key) / 1e9;
 }
 
 static void text_ring(const char *t)
 {
-	printf("recorder %" PRIu64 ", for %.0f s\n", number(t, "pid"), seconds(t, "running_ns"));
+	printf("recorder %" PRIu64 ", for %.0f s\n", ask__number(t, "pid"), seconds(t, "running_ns"));
 	printf("kept      %s in %" PRIu64 " generations and the active one, back to %.1f s ago\n", bytes(t, "bytes"),
-	       number(t, "generations"), seconds(t, "covered_ns"));
+	       ask__number(t, "generations"), seconds(t, "covered_ns"));
 	printf("beside    %" PRIu64 " pages of threads, %" PRIu64 " of them partly filled (%s); %" PRIu64 " spans of plain probes open before\n",
-	       number(t, "pages"), number(t, "partial_pages"), bytes(t, "partial_bytes"), number(t, "carried"));
-	printf("so far    %" PRIu64 " records of tape.h, %" PRIu64 " hits of plain probes, %s\n", number(t, "page_records"),
-	       number(t, "hits"), bytes(t, "ring_record_bytes"));
+	       ask__number(t, "pages"), ask__number(t, "partial_pages"), bytes(t, "partial_bytes"), ask__number(t, "carried"));
+	printf("so far    %" PRIu64 " records of tape.h, %" PRIu64 " hits of plain probes, %s\n", ask__number(t, "page_records"),
+	       ask__number(t, "hits"), bytes(t, "ring_record_bytes"));
 	for (int i = 0; i < LOSS_MAX; i++) {
 		char key[64];
 
 		snprintf(key, sizeof(key), "lost.%s", loss_cause__label(i));
-		if (number(t, key))
-			printf("lost      %" PRIu64 ": %s\n", number(t, key), loss_cause__text(i));
+		if (ask__number(t, key))
+			printf("lost      %" PRIu64 ": %s\n", ask__number(t, key), loss_cause__text(i));
 	}
-	if (number(t, "page_records_missing"))
-		printf("missing   %" PRIu64 " records by their numbers (lost, or on their way)\n", number(t, "page_records_missing"));
-	if (number(t, "dir_failed"))
-		printf("folder    %" PRIu64 " writes failed: is its disk full?\n", number(t, "dir_failed"));
-	if (number(t, "dropped"))
-		printf("dropped   %" PRIu64 " deliveries, for want of memory\n", number(t, "dropped"));
+	if (ask__number(t, "page_records_missing"))
+		printf("missing   %" PRIu64 " records by their numbers (lost, or on their way)\n", ask__number(t, "page_records_missing"));
+	if (ask__number(t, "dir_failed"))
+		printf("folder    %" PRIu64 " writes failed: is its disk full?\n", ask__number(t, "dir_failed"));
+	if (ask__number(t, "dropped"))
+		printf("dropped   %" PRIu64 " deliveries, for want of memory\n", ask__number(t, "dropped"));
 }
 
 static void text_cost(const char *t)
@@ -200,11 +191,11 @@ static void text_cost(const char *t)
 	printf("costs     %.2f s of CPU (%.1f %%), %s of memory, of it %s for records; kernel rings %s, %s used\n",
 	       seconds(t, "cpu_ns"), run > 0 ? 100 * seconds(t, "cpu_ns") / run : 0, bytes(t, "pss_bytes"), bytes(t, "memory_bytes"),
 	       bytes(t, "kernel_ring_bytes"), bytes(t, "kernel_ring_used"));
-	if (number(t, "bpf_run_cnt"))
-		printf("BPF       %.2f s in %" PRIu64 " runs\n", seconds(t, "bpf_run_ns"), number(t, "bpf_run_cnt"));
+	if (ask__number(t, "bpf_run_cnt"))
+		printf("BPF       %.2f s in %" PRIu64 " runs\n", seconds(t, "bpf_run_ns"), ask__number(t, "bpf_run_cnt"));
 	printf("snapshots %" PRIu64 " taken, %" PRIu64 " failed, %" PRIu64 " pending; recording stood still for at most %.1f ms\n",
-	       number(t, "snapshots_taken"), number(t, "snapshots_failed"), number(t, "snapshots_waiting"),
-	       (double)number(t, "capture_max_ns") / 1e6);
+	       ask__number(t, "snapshots_taken"), ask__number(t, "snapshots_failed"), ask__number(t, "snapshots_waiting"),
+	       (double)ask__number(t, "capture_max_ns") / 1e6);
 }
 
 static void text_triggers(const char *t)
@@ -217,8 +208,8 @@ static void text_triggers(const char *t)
 		return;
 	printf("triggers  %" PRIu64 " fired: %" PRIu64 " snapshots, %" PRIu64 " joined one that was due, %" PRIu64 " within the cooldown, %" PRIu64
 	       " beyond the number%s\n",
-	       number(t, "triggers_fired"), number(t, "triggers_taken"), number(t, "triggers_joined"), number(t, "triggers_cooldown"),
-	       number(t, "triggers_enough"), number(t, "triggers_decode") ? "; records are decoded for them" : "");
+	       ask__number(t, "triggers_fired"), ask__number(t, "triggers_taken"), ask__number(t, "triggers_joined"), ask__number(t, "triggers_cooldown"),
+	       ask__number(t, "triggers_enough"), ask__number(t, "triggers_decode") ? "; records are decoded for them" : "");
 	while ((line = strstr(line, "\ntrigger "))) {
 		end = strchr(++line, '\n');
 		if (!end || sscanf(line, "trigger %" SCNu64 " %n", &fired, &at) != 1)
@@ -234,7 +225,7 @@ static void text_processes(const char *t)
 	char rate[32];
 	struct row r;
 
-	printf("targets   %" PRIu64 "\n", number(t, "targets"));
+	printf("targets   %" PRIu64 "\n", ask__number(t, "targets"));
 	while (next_process(&t, &r)) {
 		printf("  %8u  %s records/s, %u threads  ", r.pid, units__show_count(rate, sizeof(rate), r.per_s), r.threads);
 		text__print(stdout, r.comm, r.comm_bytes);
@@ -244,13 +235,9 @@ static void text_processes(const char *t)
 
 static int ask(const struct status_opts *o, char **answer, struct diag *d)
 {
-	char path[256];
 	size_t n;
-	int sock, err = 0;
+	int sock = ask__connect(&o->from, d), err;
 
-	if (!o->socket)
-		err = control__path(o->name, path, sizeof(path), d);
-	sock = err ? err : control__connect(o->socket ? o->socket : path, d);
 	if (sock < 0)
 		return sock;
 	err = control__ask(sock, "status\n", -1, answer, &n, d);
@@ -261,7 +248,7 @@ static int ask(const struct status_opts *o, char **answer, struct diag *d)
 int cmd_status(int argc, char **argv)
 {
 	static char name[] = "tapebpf status";
-	struct status_opts o = { .name = "default" };
+	struct status_opts o = { .from = { .name = "default" } };
 	__free_ptr char *answer = NULL;
 	struct diag d = { 0 };
 

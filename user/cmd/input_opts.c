@@ -2,6 +2,7 @@
 #include "cmd/input_opts.h"
 
 #include "base/units.h"
+#include "cmd/expr_opt.h"
 #include "expr/expr.h"
 
 #include <errno.h>
@@ -133,7 +134,7 @@ static void add_filter(struct input_opts *o, struct argp_state *state, const cha
 	char *sum;
 
 	if (!e && errno == EINVAL)
-		argp_error(state, "--%s: %s\n  %s\n  %*s^", what, err.text, text, (int)err.column, "");
+		expr_opt__error(state, what, err.text, text, err.column);
 	if (!e)
 		argp_failure(state, 1, 0, "no memory");
 	expr__free(e);

@@ -34,16 +34,6 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
-static void parse_sig(struct argp_state *state, struct recover_opts *o, const char *arg)
-{
-	if (!o->sigs)
-		o->sigs = sig_set__new();
-	if (o->sigs)
-		sig_opt__add(state, o->sigs, arg);
-	else
-		argp_failure(state, EXIT_FAILED, ENOMEM, "--sig");
-}
-
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct recover_opts *o = state->input;
@@ -67,7 +57,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->no_pairs = true;
 		return 0;
 	case KEY_SIG:
-		parse_sig(state, o, arg);
+		sig_opt__add(state, o->sigs, arg);
 		return 0;
 	case ARGP_KEY_ARG:
 		if (o->dir)
@@ -133,7 +123,7 @@ static void check_sigs(const struct sig_set *sigs, const struct snapshot *snap)
 int cmd_recover(int argc, char **argv)
 {
 	static char name[] = "tapebpf recover";
-	struct recover_opts o = { 0 };
+	struct recover_opts o = { .sigs = sig_set__new() };
 	struct recovered *r = NULL;
 	struct diag d = { 0 };
 	int err;

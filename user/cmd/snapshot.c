@@ -9,10 +9,11 @@
 #include "base/codes.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "cmd/ask.h"
 #include "cmd/cmd.h"
 #include "cmd/control.h"
-#include "tape/tape_file.h"
 #include "cmd/snapshot_write.h"
+#include "tape/tape_file.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -22,21 +23,20 @@
 #include <sys/mman.h>
 
 struct snapshot_opts {
-	const char *output, *socket, *name;
+	struct ask_opts from;
+	const char *output;
 	u64 last_ns;
 	enum snapshot_format format;
 	bool force, quiet, format_given;
 };
 
-enum { KEY_LAST = 256, KEY_SOCKET, KEY_NAME, KEY_FORCE, KEY_FORMAT };
+enum { KEY_LAST = 256, KEY_FORCE, KEY_FORMAT };
 
 static const struct argp_option options[] = {
 	{ "output", 'o', "FILE|-", 0, "the tape (default: EXE_DATE.tape here); - is standard output", 1 },
 	{ "force", KEY_FORCE, NULL, 0, "replace an existing file", 1 },
 	{ "format", KEY_FORMAT, "tape|go", 0, "a tape, or a Go execution trace (tape; by the ending of FILE: .trace)", 1 },
 	{ "last", KEY_LAST, "TIME", 0, "only so far back (5s, 500ms)", 1 },
-	{ "name", KEY_NAME, "NAME", 0, "of the recorder (default)", 2 },
-	{ "socket", KEY_SOCKET, "PATH", 0, "where it listens, instead of its name", 2 },
 	{ "quiet", 'q', NULL, 0, "say nothing but errors", 2 },
 	{ 0 },
 };
@@ -46,6 +46,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct snapshot_opts *o = state->input;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &o->from;
+		return 0;
 	case 'o':
 		o->output = arg;
 		return 0;
@@ -64,12 +67,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--format %s: want tape or go", arg);
 		o->format_given = true;
 		return 0;
-	case KEY_NAME:
-		o->name = arg;
-		return 0;
-	case KEY_SOCKET:
-		o->socket = arg;
-		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "not an option: %s (a file is named with -o)", arg);
 		return 0;
@@ -78,24 +75,15 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
+static const struct argp_child children[] = { { &ask_argp, 0, NULL, 2 }, { 0 } };
+
 static const struct argp argp = {
 	options, parse, "[-o FILE|-] [--last TIME]",
 	"Write what a flight recorder has kept to a tape, while it goes on recording."
 	"\vPrints the tape's name on standard output, and what is in it on standard error. Only root and the user who runs the recorder may "
 	"ask.\nExit status: 0 done, 1 failed, 2 wrong usage.",
-	NULL, NULL, NULL,
+	children, NULL, NULL,
 };
-
-static int connect_to(const struct snapshot_opts *o, struct diag *d)
-{
-	char path[256];
-	int err;
-
-	if (o->socket)
-		return control__connect(o->socket, d);
-	err = control__path(o->name, path, sizeof(path), d);
-	return err ? err : control__connect(path, d);
-}
 
 static int default_path(int sock, enum snapshot_format format, char *path, size_t bytes, struct diag *d)
 {
@@ -111,29 +99,22 @@ static int default_path(int sock, enum snapshot_format format, char *path, size_
 	return 0;
 }
 
-static u64 number(const char *answer, const char *key)
-{
-	char value[32];
-
-	return control__get(answer, key, value, sizeof(value)) ? strtoull(value, NULL, 10) : 0;
-}
-
 static void summary(const char *answer)
 {
 	char size[32];
 
 	fprintf(stderr, "%.1f s, %" PRIu64 " spans, %" PRIu64 " events, %s\n",
-		(double)(number(answer, "to_ns") - number(answer, "from_ns")) / 1e9, number(answer, "spans"),
-		number(answer, "events"), units__show_bytes(size, sizeof(size), number(answer, "bytes")));
+		(double)(ask__number(answer, "to_ns") - ask__number(answer, "from_ns")) / 1e9, ask__number(answer, "spans"),
+		ask__number(answer, "events"), units__show_bytes(size, sizeof(size), ask__number(answer, "bytes")));
 	for (int i = 0; i < LOSS_MAX; i++) {
 		char key[64];
 
 		snprintf(key, sizeof(key), "lost.%s", loss_cause__label(i));
-		if (number(answer, key))
-			fprintf(stderr, "lost %" PRIu64 ": %s (%s)\n", number(answer, key), loss_cause__label(i), loss_cause__text(i));
+		if (ask__number(answer, key))
+			fprintf(stderr, "lost %" PRIu64 ": %s (%s)\n", ask__number(answer, key), loss_cause__label(i), loss_cause__text(i));
 	}
-	fprintf(stderr, "emitted %" PRIu64 " = stored %" PRIu64 " + lost %" PRIu64 "\n", number(answer, "emitted"),
-		number(answer, "stored"), number(answer, "lost"));
+	fprintf(stderr, "emitted %" PRIu64 " = stored %" PRIu64 " + lost %" PRIu64 "\n", ask__number(answer, "emitted"),
+		ask__number(answer, "stored"), ask__number(answer, "lost"));
 }
 
 static int ask(int sock, const struct snapshot_opts *o, int fd, char **answer, struct diag *d)
@@ -204,7 +185,7 @@ static int to_stdout(int sock, const struct snapshot_opts *o, char **answer, str
 int cmd_snapshot(int argc, char **argv)
 {
 	static char name[] = "tapebpf snapshot";
-	struct snapshot_opts o = { .name = "default" };
+	struct snapshot_opts o = { .from = { .name = "default" } };
 	__free_ptr char *answer = NULL;
 	struct diag d = { 0 };
 	const char *ending;
@@ -217,7 +198,7 @@ int cmd_snapshot(int argc, char **argv)
 	ending = o.output ? strrchr(o.output, '.') : NULL;
 	if (!o.format_given && ending && !strcmp(ending, ".trace"))
 		o.format = SNAPSHOT_GO;
-	sock = connect_to(&o, &d);
+	sock = ask__connect(&o.from, &d);
 	if (sock < 0)
 		return cmd__fail(EXIT_FAILED, &d);
 	err = o.output && !strcmp(o.output, "-") ? to_stdout(sock, &o, &answer, &d) : to_file(sock, &o, &answer, &d);
@@ -226,5 +207,5 @@ int cmd_snapshot(int argc, char **argv)
 		return cmd__fail(EXIT_FAILED, &d);
 	if (!o.quiet)
 		summary(answer);
-	return (s64)number(answer, "unaccounted") ? EXIT_FAILED : cmd__output_done("the snapshot") ? EXIT_FAILED : EXIT_DONE;
+	return (s64)ask__number(answer, "unaccounted") ? EXIT_FAILED : cmd__output_done("the snapshot") ? EXIT_FAILED : EXIT_DONE;
 }

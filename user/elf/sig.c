@@ -496,3 +496,35 @@ void sig__apply(const struct sig *sig, u32 arg_cnt, struct wire_arg *arg)
 		a->len_arg = pm->len_param >= 0 ? (u16)pm->len_param : 0;
 	}
 }
+
+/* --- as text ------------------------------------------------------------------------------------------------------ */
+
+static const char *type_name(const struct sig_param *pm)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (pm->skip ? types[i].skip : types[i].type == pm->type && types[i].size == pm->size)
+			return types[i].name;
+	return "_";
+}
+
+size_t sig_set__text(const struct sig_set *s, u32 i, char *dst, size_t bytes)
+{
+	const struct sig *sig = i < s->cnt ? &s->sig[i] : NULL;
+	FILE *f = sig ? fmemopen(dst, bytes, "w") : NULL;
+	long n;
+
+	if (!f)
+		return 0;
+	fprintf(f, "%s:%s(", sig->provider, sig->probe);
+	for (u32 k = 0; k < sig->param_cnt; k++) {
+		const struct sig_param *pm = &sig->param[k];
+
+		fprintf(f, "%s%s %s", k ? ", " : "", type_name(pm), pm->name);
+		if (pm->len_param >= 0)
+			fprintf(f, ":%s", sig->param[pm->len_param].name);
+	}
+	fputc(')', f);
+	n = ftell(f);
+	/* what does not fit is only known when it is written out, with its NUL */
+	return fclose(f) || n <= 0 || (size_t)n >= bytes || dst[n - 1] != ')' ? 0 : (size_t)n;
+}

@@ -38,6 +38,8 @@ void sig_set__free(struct sig_set *s);
  * (and file and line). */
 int sig_set__add(struct sig_set *s, const char *text, struct diag *d);
 int sig_set__add_file(struct sig_set *s, const char *path, struct diag *d);
+/* The i-th of them as text that sig_set__add takes, into dst, NUL-terminated. Its length; 0: there are no more, or it does not fit. */
+size_t sig_set__text(const struct sig_set *s, u32 i, char *dst, size_t bytes);
 /* The last signature that matches, or NULL. */
 const struct sig *sig_set__find(const struct sig_set *s, const char *provider, const char *probe);
 /* For a walk over all: 0 <= i < cnt. A NULL set has none. */

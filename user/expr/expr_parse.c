@@ -191,15 +191,31 @@ static int literal(struct parser *p, struct node *n)
 	return n->op == TOKEN_REGEX ? compile_regex(p, n, column) : 0;
 }
 
+/* A word that joins conditions and compares nothing stands where a condition should. */
+static bool is_joint(const struct parser *p)
+{
+	const struct token *t = &p->lex.token;
+	struct lexer ahead = p->lex;
+
+	if (t->kind == TOKEN_AND || t->kind == TOKEN_OR)
+		return true;
+	if (!token__is(t, "and") && !token__is(t, "or"))
+		return false;
+	lexer__next(&ahead);
+	return !token__is_comparison(&ahead.token) && ahead.token.kind != TOKEN_HAS;
+}
+
 static int comparison(struct parser *p)
 {
 	const struct token *t = &p->lex.token;
 	struct operand o = {.kind = OPERAND_FIELD};
 	int at, err;
 
+	if (t->kind == TOKEN_END || t->kind == TOKEN_RIGHT || is_joint(p))
+		return fail(p, p->e->node_cnt ? "another condition is missing here, such as code==500" :
+						"a condition is missing here, such as code==500");
 	if (t->kind != TOKEN_WORD && t->kind != TOKEN_STRING)
-		return fail(p, t->kind == TOKEN_END ? "want a comparison here, such as code==500" :
-						      "want a name here: of a field, or name, level, duration ...");
+		return fail(p, "want a name here: of a field, or name, level, duration ...");
 	at = add_node(p, NODE_COMPARE, t->column);
 	if (at < 0)
 		return at;

@@ -11,128 +11,71 @@
 #include "flight/trigger_priv.h"
 
 #include "base/text.h"
+#include "export/value_text.h"
 
-#include <inttypes.h>
 #include <string.h>
 #include <sys/wait.h>
 
-static void put_duration(FILE *f, u64 ns)
+static void put_duration(struct text_buf *b, u64 ns)
 {
+	char text[32];
+
 	if (ns >= NSEC_PER_SEC)
-		fprintf(f, "%.4gs", (double)ns / 1e9);
+		snprintf(text, sizeof(text), "%.4gs", (double)ns / 1e9);
 	else if (ns >= NSEC_PER_MSEC)
-		fprintf(f, "%.4gms", (double)ns / 1e6);
+		snprintf(text, sizeof(text), "%.4gms", (double)ns / 1e6);
 	else if (ns >= 1000)
-		fprintf(f, "%.4gus", (double)ns / 1e3);
+		snprintf(text, sizeof(text), "%.4gus", (double)ns / 1e3);
 	else
-		fprintf(f, "%" PRIu64 "ns", ns);
+		snprintf(text, sizeof(text), "%uns", (unsigned int)ns);
+	text_buf__puts(b, text);
 }
 
-static void put_text(FILE *f, const char *text)
+static void put_named(struct text_buf *b, const char *what, const char *name, u32 number)
 {
-	text__print(f, text, strlen(text));
+	text_buf__puts(b, what);
+	text_buf__puts(b, name);
+	text_buf__puts(b, " (");
+	text_buf__u64(b, number);
+	text_buf__puts(b, ")");
 }
 
-static void put_bytes(FILE *f, const struct value *v)
+static void put_subject(struct text_buf *b, const struct expr_subject *s)
 {
-	fputc('[', f);
-	for (u32 i = 0; i < MIN(v->text_bytes, 64u); i++)
-		fprintf(f, i ? " %02x" : "%02x", (u8)v->text[i]);
-	fputs(v->text_bytes > 64 ? " ...]" : "]", f);
-}
-
-static void put_value(FILE *f, const struct value *v)
-{
-	if (v->flags & VALUE_UNREADABLE) {
-		fputs("(unreadable)", f);
-		return;
-	}
-	switch (v->type) {
-	case WIRE_T_BOOL:
-		fputs(v->u ? "true" : "false", f);
-		break;
-	case WIRE_T_I64:
-		fprintf(f, "%" PRId64, v->i);
-		break;
-	case WIRE_T_U64:
-		fprintf(f, "%" PRIu64, v->u);
-		break;
-	case WIRE_T_PTR:
-		fprintf(f, "0x%" PRIx64, v->u);
-		break;
-	case WIRE_T_I128:
-	case WIRE_T_U128:
-		fprintf(f, "0x%" PRIx64 "%016" PRIx64, v->wide[1], v->wide[0]);
-		break;
-	case WIRE_T_F64:
-		fprintf(f, "%.15g", v->f);
-		break;
-	case WIRE_T_BYTES:
-		put_bytes(f, v);
-		break;
-	default:
-		text__quote(f, v->text_bytes ? v->text : "", v->text_bytes);
-		fputs(v->flags & VALUE_TRUNCATED ? "..." : "", f);
-	}
-}
-
-static void put_thread(FILE *f, const struct thread *t)
-{
-	if (!t)
-		return;
-	fputs(", thread ", f);
-	put_text(f, t->name);
-	fprintf(f, " (%u)", t->tid);
-	if (!t->process)
-		return;
-	fputs(" of ", f);
-	put_text(f, t->process->comm);
-	fprintf(f, " (%u)", t->process->pid);
-}
-
-static void put_subject(FILE *f, const struct expr_subject *s)
-{
-	static const char *const level[] = {"TRACE", "DEBUG", "INFO", "WARN", "ERROR"};
+	static const char *const level[] = {" TRACE", " DEBUG", " INFO", " WARN", " ERROR"};
 	const struct callsite *c = s->callsite;
+	const struct thread *t = s->thread;
 
 	/* an event without a name of its own is called `event FILE:LINE` */
 	if (c->is_span || strncmp(c->name, "event ", 6))
-		fputs(c->is_span ? "span " : "event ", f);
-	put_text(f, c->name);
-	fprintf(f, " %s", c->level < ARRAY_SIZE(level) ? level[c->level] : "?");
+		text_buf__puts(b, c->is_span ? "span " : "event ");
+	text_buf__puts(b, c->name);
+	text_buf__puts(b, c->level < ARRAY_SIZE(level) ? level[c->level] : " ?");
 	if (s->timed) {
-		fputc(' ', f);
-		put_duration(f, s->duration_ns);
-		fputs(", busy ", f);
-		put_duration(f, MIN(s->busy_ns, s->duration_ns));
+		text_buf__puts(b, " ");
+		put_duration(b, s->duration_ns);
+		text_buf__puts(b, ", busy ");
+		put_duration(b, MIN(s->busy_ns, s->duration_ns));
 	}
-	put_thread(f, s->thread);
+	if (t)
+		put_named(b, ", thread ", t->name, t->tid);
+	if (t && t->process)
+		put_named(b, " of ", t->process->comm, t->process->pid);
 	for (u32 i = 0; i < s->value_cnt; i++) {
-		fputs(i ? " " : ": ", f);
-		put_text(f, c->field[s->value[i].field].name);
-		fputc('=', f);
-		put_value(f, &s->value[i]);
+		text_buf__puts(b, i ? " " : ": ");
+		text_buf__puts(b, c->field[s->value[i].field].name);
+		text_buf__puts(b, "=");
+		text_buf__value(b, &s->value[i], true);
 	}
-}
-
-/* A line that was written to memory, as much of it as there is room. */
-static void take_line(struct trigger_set *s, char *text, size_t bytes)
-{
-	text__clean(s->what, sizeof(s->what), text ? text : "", bytes);
-	free(text);
 }
 
 void show__subject(struct trigger_set *s, const struct expr_subject *subject)
 {
-	char *text = NULL;
-	size_t bytes = 0;
-	FILE *f = open_memstream(&text, &bytes);
+	struct text_buf b;
 
-	if (f) {
-		put_subject(f, subject);
-		fclose(f);
-	}
-	take_line(s, text, bytes);
+	text_buf__init(&b, s->what, sizeof(s->what) - 1);
+	put_subject(&b, subject);
+	*b.at = '\0';
 }
 
 void show__process_end(struct trigger_set *s, u32 pid, const char *comm, u32 status)

@@ -476,7 +476,8 @@ const char *tape_writer__path(const struct tape_writer *w)
 
 u64 tape_writer__bytes(const struct tape_writer *w)
 {
-	return w->pos + staged(w);
+	/* pos is where the next record may begin, up to three bytes behind the last one */
+	return staged(w) ? w->pos + staged(w) : w->crc_pos;
 }
 
 int tape_writer__error(const struct tape_writer *w)

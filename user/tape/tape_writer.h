@@ -62,6 +62,7 @@ int tape_writer__checksum(struct tape_writer *w);
 /* Make what was appended visible in the file (cheap: a few stores). Call at least every 500 ms. */
 void tape_writer__publish(struct tape_writer *w);
 
+/* As many as the file would have if it were closed now (a few more may come if something is not published yet). */
 u64 tape_writer__bytes(const struct tape_writer *w);
 
 /* The first error that made records missing, 0: none so far. */

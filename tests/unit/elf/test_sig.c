@@ -168,6 +168,29 @@ static void last_wins(void **state)
 	sig_set__free(s);
 }
 
+/* What is written down reads back as the same. */
+static void as_text(void **state)
+{
+	static const char *const texts[] = {
+		"shop:order__begin(u64 id, str path, str body:len, i32 len)", "a:b()", "*:x?(_ , f32 f, bytes b:n, _ n)",
+		"p:q(bool b, i8 c, ptr d, error e, f64 g)",
+	};
+	struct sig_set *s = sig_set__new(), *again = sig_set__new();
+	char text[256], small[20];
+	struct diag d;
+
+	for (u32 i = 0; i < ARRAY_SIZE(texts); i++) {
+		assert_int_equal(sig_set__add(s, texts[i], &d), 0);
+		assert_int_equal(sig_set__text(s, i, text, sizeof(text)), strlen(texts[i]));
+		assert_string_equal(text, texts[i]);
+		assert_int_equal(sig_set__add(again, text, &d), 0);
+	}
+	assert_int_equal(sig_set__text(s, ARRAY_SIZE(texts), text, sizeof(text)), 0);
+	assert_int_equal(sig_set__text(s, 0, small, sizeof(small)), 0);
+	sig_set__free(s);
+	sig_set__free(again);
+}
+
 static void files(void **state)
 {
 	char path[] = "/tmp/sig-test-XXXXXX", at[64];
@@ -347,6 +370,7 @@ int main(void)
 		cmocka_unit_test(many_that_fit_nothing),
 		cmocka_unit_test(example), cmocka_unit_test(types),	cmocka_unit_test(skipped),
 		cmocka_unit_test(errors),  cmocka_unit_test(wildcards), cmocka_unit_test(last_wins),
+		cmocka_unit_test(as_text),
 		cmocka_unit_test(files),   cmocka_unit_test(apply),
 	};
 

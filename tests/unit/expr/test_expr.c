@@ -219,8 +219,8 @@ static void errors_point_at_the_column(void **state)
 		u32 column;
 		const char *what;
 	} cases[] = {
-		{"", 0, "want a comparison here"},
-		{"   ", 3, "want a comparison here"},
+		{"", 0, "a condition is missing"},
+		{"   ", 3, "a condition is missing"},
 		{"code", 4, "want a comparison here"},
 		{"code 500", 5, "want a comparison here"},
 		{"code==", 6, "want what to compare with"},
@@ -240,7 +240,11 @@ static void errors_point_at_the_column(void **state)
 		{"(a==1", 0, "not closed"},
 		{"(a==1 b", 6, "want `and`, `or` or )"},
 		{"a==1)", 4, "want `and`, `or` or the end"},
-		{"a==1 and", 8, "want a comparison here"},
+		{"a==1 and", 8, "another condition is missing"},
+		{"a==1 &&", 7, "another condition is missing"},
+		{"a==1 || && b==1", 8, "another condition is missing"},
+		{"(a==1 or) and b==1", 8, "another condition is missing"},
+		{"()", 1, "a condition is missing"},
 		{"a==1 & b==2", 5, "want &&"},
 		{"a==1 | b==2", 5, "want ||"},
 		{"a==\"x", 3, "has no end"},

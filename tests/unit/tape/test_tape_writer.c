@@ -189,6 +189,7 @@ static void test_publication(void **state)
 	fill(rec, 3); /* the smallest record: shorter than the cover */
 	assert_int_equal(tape_writer__append(w, rec, 3), 0);
 	assert_int_equal(tape_writer__checksum(w), 0);
+	assert_int_equal(tape_writer__bytes(w), 132 + 4 + 7);
 	assert_int_equal(tape_writer__close(w, NULL), 0);
 	f = read_file(in_dir("p.tape"));
 	assert_int_equal(f.bytes, 132 + 4 + 7);
