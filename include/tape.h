@@ -164,7 +164,8 @@ enum {
 };
 enum { TAPE_PARENT_CURRENT = 0, TAPE_PARENT_ROOT = 1, TAPE_PARENT_EXPLICIT = 2 };
 enum { TAPE_TEXT_TRUNCATED = 1, TAPE_TEXT_NULL = 2 };
-enum { TAPE_PRE_NO_FIELDS = 1, TAPE_PRE_NUMBERED = 2, TAPE_PAGE_PRE_CUT = 1, TAPE_PAGE_NAMED = 2 };
+enum { TAPE_PRE_NO_FIELDS = 1, TAPE_PRE_NUMBERED = 2, TAPE_PAGE_PRE_CUT = 1, TAPE_PAGE_NAMED = 2,
+       TAPE_PAGE_TOLD = 4 };
 enum {
 	TAPE_VERSION = 1, TAPE_PAGE_BYTES = 4096, TAPE_DATA = 128, TAPE_DATA_END = 3936, TAPE_REF_BYTES = 28,
 	TAPE_MAX_DEPTH = 4094, TAPE_MAX_REC_BYTES = 65532, TAPE_MAX_FIELDS = 32, TAPE_OPEN_CNT = 64,
@@ -1299,6 +1300,9 @@ TAPE__IN void tape__place(struct tape__tls *t, struct tape_page *p, const struct
 		TAPE__FENCE();
 	}
 	tape__put((uint8_t *)p + TAPE_DATA + len, op, (uint32_t)(now - tail->last));
+	/* A recorder that decodes nothing looks at batches with words that hold beyond them when it lets go of them. */
+	if (op->kind == TAPE_R_OPEN || (op->kind >= TAPE_R_CLONE && op->kind <= TAPE_R_NUMBER))
+		p->flags |= TAPE_PAGE_TOLD;
 	tail->last = now;
 	__atomic_store_n(&p->commit, commit + 0x10000 + op->size, __ATOMIC_RELEASE);
 	if ((op->kind == TAPE_R_BEGIN || op->kind == TAPE_R_ENTER) && op->depth < TAPE_OPEN_CNT) {

@@ -168,6 +168,8 @@ WIRE_ASSERT(sizeof(struct wire_page) == 128);
 #define WIRE_PAGE_PRE_CUT 1 /* flags: the preamble of this batch leaves out fields or inner spans */
 #define WIRE_PAGE_NAMED 2   /* flags: there is a THREAD_NAME in this batch. Set behind the record, so a page read in between lacks it */
 
+#define WIRE_PAGE_TOLD 4  /* flags: there is one of OPEN, CLONE, DROP, VALUE, FOLLOWS, NUMBER in this batch: words that hold beyond it */
+
 /*
  * A record: 4-aligned, `head` and `ticks`, then by kind. head = kind:4 | parent:2 | depth:12 | size/4:14, from
  * the low bit up; size counts the whole record. ticks: since the previous record of the batch (the first:

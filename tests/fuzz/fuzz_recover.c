@@ -2,8 +2,8 @@
 /*
  * fuzz_recover - the folder of a killed flight recorder, hostile.
  *
- * The input: u32 bytes of definitions, those, then generations, each u32 bytes and those; what is cut is shorter. Whatever comes, it is
- * replayed, and emitted = stored + lost.
+ * The input: parts, each u32 bytes and those: definitions, up to 6 generations, what is carried, pages; what is cut is shorter. Whatever
+ * comes, it is replayed, and emitted = stored + lost.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 #include "flight/snapshot_replay.h"
 #include "flight/ring_dir.h"
 
-#define MAX_GENS 8
+#define MAX_GENS 6
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
@@ -55,6 +55,18 @@ static void mend_defs(u8 *p, size_t left)
 	}
 }
 
+static void mend_chunk(u64 no, u8 *p, size_t bytes)
+{
+	struct wire_head *h;
+
+	for (size_t off = 0; off + sizeof(*h) <= bytes; off += ALIGN_UP(h->bytes + 1, 8)) {
+		h = (void *)(p + off);
+		if (h->bytes < sizeof(*h) || h->bytes >= bytes - off || h->seq == 0xbadbad)
+			return;
+		h->seq = generation_rec__crc(no, h);
+	}
+}
+
 static void mend_generation(u8 *p, size_t bytes)
 {
 	struct gen_file_head h;
@@ -66,6 +78,39 @@ static void mend_generation(u8 *p, size_t bytes)
 	h.chunk_bytes = CHUNK_BYTES;
 	h.crc = crc32c(0, &h, offsetof(struct gen_file_head, crc));
 	memcpy(p, &h, sizeof(h));
+	for (size_t at = GEN_FILE_HEAD; at < bytes; at += CHUNK_BYTES)
+		mend_chunk(h.no, p + at, MIN(bytes - at, (size_t)CHUNK_BYTES));
+}
+
+static void mend_carried(u8 *p, size_t bytes)
+{
+	struct carried_head h;
+
+	if (bytes < sizeof(h))
+		return;
+	memcpy(&h, p, sizeof(h));
+	h.magic = CARRIED_MAGIC;
+	h.bytes = (u32)(bytes - sizeof(h));
+	h.crc = crc32c(crc32c(crc32c(0, &h.no, sizeof(h.no)), &h.bytes, sizeof(h.bytes)), p + sizeof(h), h.bytes);
+	memcpy(p, &h, sizeof(h));
+}
+
+static void mend_pages(u8 *p, size_t bytes)
+{
+	struct page_slot h;
+	struct wire_batch b;
+
+	for (size_t at = 0; at + sizeof(h) + sizeof(b) <= bytes; at += PAGE_SLOT) {
+		memcpy(&h, p + at, sizeof(h));
+		h.magic = PAGE_SLOT_MAGIC;
+		h.bytes = MIN(h.bytes, (u32)MIN(bytes - at, (size_t)PAGE_SLOT) - (u32)sizeof(h));
+		memcpy(&b, p + at + sizeof(h), sizeof(b));
+		b.head.bytes = h.bytes;
+		memcpy(p + at + sizeof(h), &b, sizeof(b));
+		memcpy(p + at, &h, sizeof(h));
+		h.crc = crc32c(0, p + at + offsetof(struct page_slot, bytes), h.bytes + sizeof(h) - offsetof(struct page_slot, bytes));
+		memcpy(p + at, &h, sizeof(h));
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
@@ -75,25 +120,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	struct replay_result res;
 	static const struct sink_ops nothing;
 	struct sink to = { .ops = &nothing };
-	u8 *gen[MAX_GENS] = { 0 };
+	u8 *part[1 + MAX_GENS + 2] = { 0 };
+	size_t cnt[1 + MAX_GENS + 2] = { 0 };
 	const u8 *p;
-	u8 *defs;
-	size_t cnt;
 	u32 n;
 
-	p = take(&data, &bytes, &cnt);
-	defs = malloc(cnt + 1);
-	if (p)
-		memcpy(defs, p, cnt);
-	mend_defs(defs, p ? cnt : 0);
-	recover__defs(r, defs, p ? cnt : 0);
-	for (n = 0; n < MAX_GENS && (p = take(&data, &bytes, &cnt)); n++) {
-		gen[n] = malloc(cnt + 8);
-		memcpy(gen[n], p, cnt);
-		memset(gen[n] + cnt, 0, 8);
-		mend_generation(gen[n], cnt);
-		recover__generation(r, gen[n], cnt);
+	for (n = 0; n < ARRAY_SIZE(part); n++) {
+		p = take(&data, &bytes, &cnt[n]);
+		part[n] = calloc(1, cnt[n] + 8);
+		if (p)
+			memcpy(part[n], p, cnt[n]);
 	}
+	mend_defs(part[0], cnt[0]);
+	recover__defs(r, part[0], cnt[0]);
+	mend_carried(part[MAX_GENS + 1], cnt[MAX_GENS + 1]);
+	recover__carried(r, part[MAX_GENS + 1], cnt[MAX_GENS + 1]);
+	for (n = 1; n <= MAX_GENS; n++) {
+		mend_generation(part[n], cnt[n]);
+		recover__generation(r, n, part[n], cnt[n]);
+	}
+	mend_pages(part[MAX_GENS + 2], cnt[MAX_GENS + 2]);
+	recover__pages(r, part[MAX_GENS + 2], cnt[MAX_GENS + 2]);
 	recover__finish(r);
 	if (!replay__run(&r->snap, &o, &to, &res) && res.emitted != res.stored + res.lost_sum) {
 		fprintf(stderr, "fuzz_recover: %llu != %llu + %llu\n", (unsigned long long)res.emitted,
@@ -101,8 +148,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		abort();
 	}
 	recover__free(r);
-	free(defs);
-	for (n = 0; n < MAX_GENS; n++)
-		free(gen[n]);
+	for (n = 0; n < ARRAY_SIZE(part); n++)
+		free(part[n]);
 	return 0;
 }

@@ -309,6 +309,8 @@ static int open_dir(struct flight_cmd *f, struct diag *d)
 {
 	int err = ring_dir__new(f->opts.ring_dir, f->exe, &f->dir, d);
 
+	if (!err)
+		ring_dir__reading(f->dir, f->opts.target.sigs, f->opts.target.no_pairs); /* counts what fails */
 	if (!err && d->hint[0] && f->opts.verbose >= 0)
 		say("note: ", d->hint);
 	if (!err)

@@ -87,6 +87,7 @@ static void put_ring(FILE *f, const struct flight_stats *st, u64 now_ns)
 	put(f, "partial_pages", st->sheets.partials);
 	put(f, "partial_bytes", st->sheets.partial_bytes);
 	put(f, "carried", st->carried);
+	put(f, "told", st->told);
 	put(f, "carry_dropped", st->carry_dropped);
 	put(f, "ring_records", st->recs);
 	put(f, "ring_record_bytes", st->bytes);

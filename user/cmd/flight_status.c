@@ -165,8 +165,11 @@ static void text_ring(const char *t)
 	printf("recorder %" PRIu64 ", for %.0f s\n", ask__number(t, "pid"), seconds(t, "running_ns"));
 	printf("kept      %s in %" PRIu64 " generations and the active one, back to %.1f s ago\n", bytes(t, "bytes"),
 	       ask__number(t, "generations"), seconds(t, "covered_ns"));
-	printf("beside    %" PRIu64 " pages of threads, %" PRIu64 " of them partly filled (%s); %" PRIu64 " spans of plain probes open before\n",
-	       ask__number(t, "pages"), ask__number(t, "partial_pages"), bytes(t, "partial_bytes"), ask__number(t, "carried"));
+	printf("beside    %" PRIu64 " pages of threads, %" PRIu64 " of them partly filled (%s); %" PRIu64 " spans of before\n",
+	       ask__number(t, "pages"), ask__number(t, "partial_pages"), bytes(t, "partial_bytes"), ask__number(t, "carried") + ask__number(t, "told"));
+	if (ask__number(t, "carry_dropped"))
+		printf("forgotten %" PRIu64 " spans of before, for want of room: snapshots lack what was said of them\n",
+		       ask__number(t, "carry_dropped"));
 	printf("so far    %" PRIu64 " records of tape.h, %" PRIu64 " hits of plain probes, %s\n", ask__number(t, "page_records"),
 	       ask__number(t, "hits"), bytes(t, "ring_record_bytes"));
 	for (int i = 0; i < LOSS_MAX; i++) {

@@ -18,7 +18,7 @@ struct recover_opts {
 	const char *dir, *output;
 	u64 last_ns;
 	enum snapshot_format format;
-	bool no_pairs, quiet;
+	bool no_pairs, quiet, sigs_given;
 	struct sig_set *sigs;
 };
 
@@ -29,7 +29,7 @@ static const struct argp_option options[] = {
 	{ "format", KEY_FORMAT, "tape|go", 0, "a tape, or a Go execution trace (tape)", 1 },
 	{ "last", KEY_LAST, "TIME", 0, "only so far back (5s, 500ms)", 1 },
 	{ "no-pairs", KEY_NO_PAIRS, NULL, 0, "plain probes NAME__begin/NAME__end stay events", 1 },
-	{ "sig", KEY_SIG, "SIG|@FILE", 0, "as the recorder was given them", 1 },
+	{ "sig", KEY_SIG, "SIG|@FILE", 0, "instead of those that the recorder was given", 1 },
 	{ "quiet", 'q', NULL, 0, "say nothing but errors", 1 },
 	{ 0 },
 };
@@ -58,6 +58,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_SIG:
 		sig_opt__add(state, o->sigs, arg);
+		o->sigs_given = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (o->dir)
@@ -89,8 +90,9 @@ static int write_out(const struct recover_opts *o, struct recovered *r)
 
 	if (!w)
 		return -ENOMEM;
-	*w = (struct snapshot_write){ .snap = &r->snap, .last_ns = o->last_ns, .format = o->format, .no_pairs = o->no_pairs,
-				      .sigs = o->sigs, .fd = -1 };
+	*w = (struct snapshot_write){ .snap = &r->snap, .last_ns = o->last_ns, .format = o->format,
+				      .no_pairs = o->no_pairs || r->defs.no_pairs,
+				      .sigs = o->sigs_given ? o->sigs : r->defs.sigs, .fd = -1 };
 	if (o->output)
 		snprintf(w->path, sizeof(w->path), "%s", o->output);
 	else

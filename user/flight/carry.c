@@ -12,6 +12,7 @@ void carry__init(struct carry *c, const struct carry_ops *ops, u64 max_bytes)
 	memset(c, 0, sizeof(*c));
 	c->ops = *ops;
 	c->max_bytes = max_bytes;
+	told__init(&c->told, max_bytes);
 }
 
 static void pop(struct carry *c, struct carry_thread *t)
@@ -22,6 +23,7 @@ static void pop(struct carry *c, struct carry_thread *t)
 	t->depth--;
 	c->bytes -= e->bytes;
 	c->cnt--;
+	c->changes++;
 	free(e);
 }
 
@@ -44,6 +46,7 @@ void carry__done(struct carry *c)
 		free(t);
 	}
 	idmap__done(&c->threads);
+	told__done(&c->told);
 }
 
 /* --- folding --------------------------------------------------------------------------------------------------- */
@@ -96,6 +99,7 @@ static void begin(struct carry *c, const struct wire_head *h, const void *pair)
 	t->depth++;
 	c->bytes += e->bytes;
 	c->cnt++;
+	c->changes++;
 }
 
 static void end(struct carry *c, const struct wire_head *h, const void *pair)
@@ -146,6 +150,7 @@ static void fold_one(struct carry *c, const struct wire_head *h)
 		ended(c, h->pid, h->tid);
 		break;
 	}
+	told__take(&c->told, h);
 }
 
 /*
@@ -194,8 +199,8 @@ static bool matters(struct carry *c, const struct wire_head *h)
 	const void *pair;
 
 	if (h->kind == WIRE_HIT)
-		return c->ops.role(c->ops.ctx, h->cookie, &pair);
-	return h->kind == WIRE_EXEC || h->kind == WIRE_EXIT;
+		return c->ops.role && c->ops.role(c->ops.ctx, h->cookie, &pair);
+	return h->kind == WIRE_EXEC || h->kind == WIRE_EXIT || rec__tells(h);
 }
 
 static void gather(struct carry *c, struct runs *r, const struct chunk *k, u64 after_ns, u64 until_ns)
@@ -243,7 +248,7 @@ void carry__fold(struct carry *c, const struct generation *g)
 	const struct chunk *k;
 	u32 i;
 
-	if (!g->hits && !c->threads.cnt)
+	if (!g->hits && !g->told && !c->threads.cnt && !c->told.cnt && !c->told.threads.cnt)
 		return;
 	for (k = g->first; k; k = k->next)
 		gather(c, &r, k, g->start_ns, ~0ULL);
@@ -259,23 +264,63 @@ void carry__fold(struct carry *c, const struct generation *g)
 
 /* --- handing out ------------------------------------------------------------------------------------------------- */
 
+static int by_time(const void *a, const void *b)
+{
+	const struct wire_head *x = *(const struct wire_head *const *)a, *y = *(const struct wire_head *const *)b;
+
+	return x->time_ns != y->time_ns ? (x->time_ns < y->time_ns ? -1 : 1) : x < y ? -1 : x > y;
+}
+
+/* Ingest looks only so far for a record's place. */
+static int in_time(u8 *data, u32 bytes)
+{
+	struct chunk all = { .data = data, .used = bytes }, copy = all;
+	__free_ptr const struct wire_head **rec = NULL;
+	__free_ptr u8 *from = NULL;
+	u32 n = 0, off = 0, i;
+	u8 *to = data;
+
+	if (!bytes)
+		return 0;
+	while (chunk__rec(&all, &off))
+		n++;
+	rec = calloc(n, sizeof(*rec));
+	copy.data = from = malloc(bytes);
+	if (!rec || !from)
+		return -ENOMEM;
+	memcpy(from, data, bytes);
+	for (off = i = 0; i < n; i++)
+		rec[i] = chunk__rec(&copy, &off);
+	qsort(rec, n, sizeof(*rec), by_time);
+	for (i = 0; i < n; to += ALIGN_UP(rec[i]->bytes + 1, 8), i++)
+		memcpy(to, rec[i], ALIGN_UP(rec[i]->bytes + 1, 8));
+	return 0;
+}
+
 int carry__copy(const struct carry *c, struct chunk *out)
 {
 	struct carry_thread *t;
 	struct carried *e;
-	u64 i, room = 0;
+	u64 i, room = 0, all;
 	u8 *at;
 
 	*out = (struct chunk){ 0 };
-	if (!c->cnt)
-		return 0;
 	for (i = 0; (t = idmap__next(&c->threads, &i));)
 		for (e = t->top; e; e = e->below)
 			room += ALIGN_UP(e->bytes + 1, 8);
-	out->data = calloc(1, room);
+	all = room + told__copy(&c->told, NULL);
+	if (!all)
+		return 0;
+	out->data = calloc(1, all);
 	if (!out->data)
 		return -ENOMEM;
-	out->used = out->cap = room;
+	out->cap = all;
+	out->used = room + told__copy(&c->told, out->data + room);
+	if (in_time(out->data + room, out->used - room)) {
+		free(out->data);
+		out->data = NULL;
+		return -ENOMEM;
+	}
 	/* from the end, as the stacks are walked from the top */
 	at = out->data + room;
 	for (i = 0; (t = idmap__next(&c->threads, &i));) {

@@ -181,6 +181,23 @@ int defs__put_name(int fd, const struct roster_thread *t)
 	return put_thread(fd, t, DEFS_NAME);
 }
 
+int defs__put_reading(int fd, const struct sig_set *sigs, bool no_pairs)
+{
+	char text[MAX_TEXT];
+	struct out o;
+	int err = 0;
+
+	for (u32 i = 0; !err && sigs && sig_set__text(sigs, i, text, sizeof(text)); i++) {
+		o = begin();
+		put_text(&o, text);
+		err = finish(&o, fd, DEFS_SIG);
+	}
+	if (err || !no_pairs)
+		return err;
+	o = begin();
+	return finish(&o, fd, DEFS_NO_PAIRS);
+}
+
 /* --- reading ----------------------------------------------------------------------------------------------------------- */
 
 /* What is beyond the end reads as zeros, and `bad` says so. */
@@ -416,6 +433,20 @@ static int read_thread(struct defs *d, struct in *in, u32 kind)
 	return err;
 }
 
+/* Nothing but what was taken once before is in such a record; a file it cannot name. */
+static int read_sig(struct defs *d, struct in *in)
+{
+	char *text = get_text(in);
+	struct diag why;
+
+	if (!d->sigs)
+		d->sigs = sig_set__new();
+	if (!text || text[0] == '@' || !d->sigs || sig_set__add(d->sigs, text, &why))
+		d->damaged++;
+	free(text);
+	return d->sigs ? 0 : -ENOMEM;
+}
+
 static int read_one(struct defs *d, const struct head *h, const u8 *payload)
 {
 	struct in in = { payload, payload + h->bytes, false };
@@ -431,6 +462,11 @@ static int read_one(struct defs *d, const struct head *h, const u8 *payload)
 	case DEFS_THREAD:
 	case DEFS_NAME:
 		return read_thread(d, &in, h->kind);
+	case DEFS_SIG:
+		return read_sig(d, &in);
+	case DEFS_NO_PAIRS:
+		d->no_pairs = true;
+		return 0;
 	}
 	return 0;
 }
@@ -464,5 +500,6 @@ void defs__done(struct defs *d)
 	for (u32 i = 0; i < d->file_cnt; i++)
 		free_file((struct elf_file *)d->file[i].elf);
 	free(d->file);
+	sig_set__free(d->sigs);
 	roster__done(&d->roster);
 }

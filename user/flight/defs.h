@@ -14,10 +14,11 @@
 #define TAPEBPF_FLIGHT_DEFS_H
 
 #include "base/clock.h"
+#include "elf/sig.h"
 #include "flight/roster.h"
 #include "flight/snapshot.h"
 
-enum defs_kind { DEFS_RUN = 1, DEFS_FILE = 2, DEFS_PROCESS = 3, DEFS_THREAD = 4, DEFS_NAME = 5 };
+enum defs_kind { DEFS_RUN = 1, DEFS_FILE = 2, DEFS_PROCESS = 3, DEFS_THREAD = 4, DEFS_NAME = 5, DEFS_SIG = 6, DEFS_NO_PAIRS = 7 };
 
 /* --- writing: one write(2) a record; 0 or negative errno --- */
 int defs__put_run(int fd, const struct clock_pair *at, const char *exe);
@@ -25,6 +26,8 @@ int defs__put_file(int fd, const struct elf_file *f, u32 module, u32 first_site)
 int defs__put_process(int fd, const struct roster_process *p);
 int defs__put_thread(int fd, const struct roster_thread *t);
 int defs__put_name(int fd, const struct roster_thread *t);
+/* How plain probes are to be read. sigs may be NULL. */
+int defs__put_reading(int fd, const struct sig_set *sigs, bool no_pairs);
 
 /* --- reading --- */
 struct defs {
@@ -33,6 +36,8 @@ struct defs {
 	struct roster roster;
 	struct snapshot_file *file;
 	u32 file_cnt;
+	struct sig_set *sigs; /* NULL: none */
+	bool no_pairs;
 	u32 damaged; /* places where something was passed over */
 };
 

@@ -71,8 +71,9 @@ static void on_evicted(void *ctx, const struct generation *g)
 {
 	struct flight *f = ctx;
 
-	if (f->o.pairs.role)
-		carry__fold(&f->carry, g);
+	carry__fold(&f->carry, g);
+	if (f->o.dir)
+		ring_dir__carried(f->o.dir, &f->carry, g->no);
 }
 
 struct flight *flight__new(const struct flight_opts *o, u64 now_ns)
@@ -103,6 +104,10 @@ struct flight *flight__new(const struct flight_opts *o, u64 now_ns)
 	if (f->o.dir)
 		f->who.listener = ring_dir__listener(f->o.dir);
 	sheets__init(&f->sheets, on_keep, f);
+	if (f->o.dir) {
+		f->sheets.changed = ring_dir__page;
+		f->sheets.changed_ctx = f->o.dir;
+	}
 	carry__init(&f->carry, &f->o.pairs, CARRY_BYTES);
 	return f;
 }
@@ -411,7 +416,8 @@ void flight__stats(const struct flight *f, struct flight_stats *st)
 	st->start_ns = oldest ? oldest->start_ns : generations__active(f->ring)->start_ns;
 	st->carried = f->carry.cnt;
 	st->carried_bytes = f->carry.bytes;
-	st->carry_dropped = f->carry.dropped;
+	st->carry_dropped = f->carry.dropped + f->carry.told.dropped;
+	st->told = f->carry.told.cnt;
 	st->processes = f->who.process_cnt;
 	st->threads = f->who.thread_cnt;
 	st->dir_failed = f->o.dir ? ring_dir__failed(f->o.dir) : 0;

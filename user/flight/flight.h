@@ -61,6 +61,7 @@ struct flight_stats {
 	u64 recs, hits, batches, bytes; /* so far */
 	u64 lost[LOSS_MAX]; /* so far, told by marks and counters */
 	u64 carried, carried_bytes, carry_dropped;
+	u64 told; /* spans of which something was said that has left the ring */
 	u64 processes, threads;
 	u64 dir_failed;	 /* definitions and chunks that --dir had no room for */
 	u64 dropped;	 /* ring records not kept, for want of memory */

@@ -24,6 +24,9 @@
 #include "flight/generations.h"
 #include "flight/keep.h"
 
+#include "base/crc32c.h"
+#include "flight/told.h"
+
 #include <string.h>
 #include <sys/mman.h>
 
@@ -281,6 +284,31 @@ static struct chunk *add_chunk(struct generations *g, u32 need)
 	return c;
 }
 
+static u32 crc_of(u64 no, const struct wire_head *h, const void *rest, u32 rest_bytes)
+{
+	return crc32c(crc32c((u32)no, h, offsetof(struct wire_head, seq)), rest, rest_bytes);
+}
+
+u32 generation_rec__crc(u64 no, const struct wire_head *h)
+{
+	return crc_of(no, h, &h->cookie, h->bytes - (u32)offsetof(struct wire_head, cookie));
+}
+
+/* A kill can come between any two stores: a record is there once its length is, and then it is whole. */
+static void put_stored(struct wire_head *to, const void *rec, u32 bytes, u64 no)
+{
+	const u32 from = offsetof(struct wire_head, cookie), time = offsetof(struct wire_head, time_ns);
+	struct wire_head h;
+
+	memcpy(&h, rec, sizeof(h));
+	h.bytes = bytes; /* what the kernel's says may be more */
+	memcpy((u8 *)to + from, (const u8 *)rec + from, bytes - from);
+	h.seq = crc_of(no, &h, (const u8 *)to + from, bytes - from);
+	memcpy(to, &h, offsetof(struct wire_head, bytes));
+	memcpy((u8 *)to + time, (const u8 *)&h + time, from - time);
+	__atomic_store_n(&to->bytes, bytes, __ATOMIC_RELEASE);
+}
+
 void *generations__append(struct generations *g, const void *rec, u32 bytes)
 {
 	u32 room = ALIGN_UP(bytes + 1, 8);
@@ -296,11 +324,7 @@ void *generations__append(struct generations *g, const void *rec, u32 bytes)
 	h = (void *)(c->data + c->used);
 	memset(c->data + c->used + room - 8, 0, 8);
 	if (g->store.map) {
-		/* A kill can come between any two stores: a record is there once its length is. */
-		memcpy(h, rec, offsetof(struct wire_head, bytes));
-		memcpy((u8 *)h + offsetof(struct wire_head, time_ns), (const u8 *)rec + offsetof(struct wire_head, time_ns),
-		       bytes - offsetof(struct wire_head, time_ns));
-		__atomic_store_n(&h->bytes, bytes, __ATOMIC_RELEASE);
+		put_stored(h, rec, bytes, gen->no);
 	} else {
 		memcpy(h, rec, bytes);
 		h->bytes = bytes;
@@ -308,7 +332,10 @@ void *generations__append(struct generations *g, const void *rec, u32 bytes)
 	c->used += room;
 	gen->bytes += bytes;
 	gen->rec_cnt++;
-	gen->hits += h->kind == WIRE_HIT;
+	if (h->kind == WIRE_HIT)
+		gen->hits++;
+	else
+		gen->told += rec__tells(h);
 	g->st.bytes += bytes;
 	if (h->kind < FLIGHT_CLOCK && h->time_ns > g->last_ns)
 		g->last_ns = h->time_ns;

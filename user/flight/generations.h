@@ -3,7 +3,8 @@
  * generations.h - the ring of a flight recorder: records as they came, grouped into generations. Essay in generations.c.
  *
  * A record is a struct wire_head with what follows it, head.bytes long, or one of the recorder's own (enum flight_kind). In a chunk
- * it is followed by at least one zero byte and starts at a multiple of 8. Not thread-safe; what is in a sealed generation does not
+ * it is followed by at least one zero byte and starts at a multiple of 8. Where chunks are files, its seq is a checksum
+ * (behind the kernel nothing else reads it). Not thread-safe; what is in a sealed generation does not
  * change and may be read by another thread as long as a reference is held.
  */
 #ifndef TAPEBPF_FLIGHT_GENERATIONS_H
@@ -57,6 +58,7 @@ struct generation {
 	u64 bytes;  /* of records */
 	u64 rec_cnt;
 	u64 hits; /* of plain probes, among them */
+	u64 told; /* that tell of spans what holds beyond them (told.h) */
 	struct chunk *first, *last;
 	u32 refs;
 	u32 chunk_cnt;
@@ -79,6 +81,9 @@ struct chunk_store {
 	void (*freed)(void *ctx, struct generation *gen);
 	void *ctx;
 };
+
+/* What a record's seq says in a file: of all that head.bytes promises but seq itself, and of the generation. */
+u32 generation_rec__crc(u64 no, const struct wire_head *h);
 
 struct generations_opts {
 	u64 max_bytes, period_ns; /* the keep rule */

@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #define TIDY_BYTES (1u << 20) /* definitions are written anew beyond twice what they would take, and this */
@@ -23,6 +24,11 @@ struct ring_dir {
 	char exe[256];
 	struct snapshot_file *file;
 	u32 file_cnt;
+	const struct sig_set *sigs;
+	bool no_pairs;
+	int pages_fd; /* -1: none yet */
+	u32 *free_slot, free_cnt, free_cap, slot_cnt;
+	u64 carry_changes; /* as of the last writing */
 	u64 tidied_bytes; /* what the definitions took when they were last written anew */
 	u64 failed;
 	bool leave;
@@ -111,6 +117,114 @@ struct chunk_store ring_dir__store(struct ring_dir *r)
 	return (struct chunk_store){ .map = map_chunk, .unmap = unmap_chunk, .evicted = evicted, .freed = freed, .ctx = r };
 }
 
+/* --- pages of threads ---------------------------------------------------------------------------------------------------- */
+
+static int open_pages(struct ring_dir *r)
+{
+	if (r->pages_fd < 0)
+		r->pages_fd = openat(r->dir_fd, "pages", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	return r->pages_fd < 0 ? -errno : 0;
+}
+
+/* Numbers from 1. */
+static u32 take_slot(struct ring_dir *r)
+{
+	return r->free_cnt ? r->free_slot[--r->free_cnt] : ++r->slot_cnt;
+}
+
+static void give_slot(struct ring_dir *r, u32 slot)
+{
+	if (r->free_cnt == r->free_cap) {
+		u32 cap = r->free_cap ? 2 * r->free_cap : 64;
+		u32 *grown = realloc(r->free_slot, cap * sizeof(*grown));
+
+		if (!grown)
+			return; /* a hole in the file */
+		r->free_slot = grown;
+		r->free_cap = cap;
+	}
+	r->free_slot[r->free_cnt++] = slot;
+}
+
+static off_t slot_at(u32 slot)
+{
+	return (off_t)(slot - 1) * PAGE_SLOT;
+}
+
+static int write_slot(struct ring_dir *r, u32 slot, const struct partial *p)
+{
+	struct {
+		struct page_slot head;
+		u8 rec[PAGE_SLOT - sizeof(struct page_slot)];
+	} s = { .head = { .magic = PAGE_SLOT_MAGIC, .bytes = p->bytes } };
+	size_t bytes = sizeof(s.head) + p->bytes;
+
+	if (bytes > sizeof(s))
+		return -EMSGSIZE;
+	memcpy(s.rec, p->rec, p->bytes);
+	s.head.crc = crc32c(0, &s.head.bytes, bytes - offsetof(struct page_slot, bytes));
+	return pwrite(r->pages_fd, &s, bytes, slot_at(slot)) == (ssize_t)bytes ? 0 : -EIO;
+}
+
+void ring_dir__page(void *ctx, struct sheet *sh)
+{
+	static const struct page_slot none;
+	struct ring_dir *r = ctx;
+
+	if (sh->partial) {
+		if (open_pages(r)) {
+			r->failed++;
+			return;
+		}
+		if (!sh->slot)
+			sh->slot = take_slot(r);
+		if (!write_slot(r, sh->slot, sh->partial))
+			return;
+		r->failed++; /* what was there before is old */
+	}
+	if (!sh->slot)
+		return;
+	if (pwrite(r->pages_fd, &none, sizeof(none), slot_at(sh->slot)) != sizeof(none))
+		r->failed++;
+	give_slot(r, sh->slot);
+	sh->slot = 0;
+}
+
+/* --- what is open before the oldest generation -------------------------------------------------------------------------- */
+
+static int write_carried(struct ring_dir *r, const struct chunk *c, u64 no)
+{
+	struct carried_head h = { .magic = CARRIED_MAGIC, .no = no, .bytes = c->used };
+	struct iovec io[2] = { { &h, sizeof(h) }, { c->data, c->used } };
+	__close_fd int fd = openat(r->dir_fd, "carried.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	ssize_t want = (ssize_t)(sizeof(h) + c->used);
+
+	h.crc = crc32c(crc32c(crc32c(0, &h.no, sizeof(h.no)), &h.bytes, sizeof(h.bytes)), c->data, c->used);
+	if (fd < 0 || writev(fd, io, 2) != want || renameat(r->dir_fd, "carried.new", r->dir_fd, "carried"))
+		return -EIO;
+	return 0;
+}
+
+void ring_dir__carried(struct ring_dir *r, const struct carry *c, u64 no)
+{
+	struct chunk k = { 0 };
+	int err;
+
+	if (carry__changes(c) == r->carry_changes)
+		return;
+	err = carry__copy(c, &k);
+	err = err ? err : write_carried(r, &k, no);
+	free(k.data);
+	if (!err) {
+		r->carry_changes = carry__changes(c);
+		return;
+	}
+	/* an old one would tell of what has ended since */
+	r->failed++;
+	unlinkat(r->dir_fd, "carried", 0);
+	unlinkat(r->dir_fd, "carried.new", 0);
+}
+
 /* --- definitions ------------------------------------------------------------------------------------------------------- */
 
 static void count(struct ring_dir *r, int err)
@@ -144,6 +258,16 @@ struct roster_listener ring_dir__listener(struct ring_dir *r)
 	return (struct roster_listener){ .process = on_process, .thread = on_thread, .name = on_name, .ctx = r };
 }
 
+int ring_dir__reading(struct ring_dir *r, const struct sig_set *sigs, bool no_pairs)
+{
+	int err = defs__put_reading(r->defs_fd, sigs, no_pairs);
+
+	r->sigs = sigs;
+	r->no_pairs = no_pairs;
+	count(r, err);
+	return err;
+}
+
 int ring_dir__file(struct ring_dir *r, const struct elf_file *f, u32 module, u32 first_site)
 {
 	struct snapshot_file *grown = realloc(r->file, (r->file_cnt + 1) * sizeof(*grown));
@@ -167,6 +291,8 @@ static int write_all(struct ring_dir *r, int fd, const struct roster *who)
 
 	clock__pair(&now);
 	err = defs__put_run(fd, &now, r->exe);
+	if (!err)
+		err = defs__put_reading(fd, r->sigs, r->no_pairs);
 	for (u32 k = 0; k < r->file_cnt && !err; k++)
 		err = defs__put_file(fd, r->file[k].elf, r->file[k].module, r->file[k].first_site);
 	/* versions newest first: what is read later is taken as newer, so only the newest of each is kept here; older ones
@@ -261,7 +387,7 @@ int ring_dir__new(const char *dir, const char *exe, struct ring_dir **out, struc
 
 	if (!r)
 		return diag__set(d, -ENOMEM, "not enough memory");
-	r->dir_fd = r->defs_fd = -1;
+	r->dir_fd = r->defs_fd = r->pages_fd = -1;
 	snprintf(r->exe, sizeof(r->exe), "%s", exe);
 	r->parent = strdup(dir);
 	err = r->parent ? make_folder(r, dir, d) : -ENOMEM;
@@ -284,7 +410,8 @@ static void remove_folder(struct ring_dir *r)
 	char path[4096];
 
 	while (list && (e = readdir(list)))
-		if (!strncmp(e->d_name, "gen-", 4) || !strncmp(e->d_name, "defs", 4))
+		if (!strncmp(e->d_name, "gen-", 4) || !strncmp(e->d_name, "defs", 4) || !strncmp(e->d_name, "carried", 7) ||
+		    !strcmp(e->d_name, "pages"))
 			unlinkat(r->dir_fd, e->d_name, 0);
 	if (list)
 		closedir(list);
@@ -311,6 +438,9 @@ void ring_dir__free(struct ring_dir *r)
 	}
 	if (r->defs_fd >= 0)
 		close(r->defs_fd);
+	if (r->pages_fd >= 0)
+		close(r->pages_fd);
+	free(r->free_slot);
 	free(r->file);
 	free(r->parent);
 	free(r);

@@ -22,14 +22,35 @@ void partial__put(struct partial *p)
 		free(p);
 }
 
+static void take_partial(struct sheets *s, struct sheet *sh, struct partial *p)
+{
+	if (sh->partial) {
+		s->st.partials--;
+		s->st.partial_bytes -= sh->partial->bytes;
+		partial__put(sh->partial);
+	}
+	sh->partial = p;
+	if (p) {
+		s->st.partials++;
+		s->st.partial_bytes += p->bytes;
+	}
+}
+
 static void drop_partial(struct sheets *s, struct sheet *sh)
 {
 	if (!sh->partial)
 		return;
-	s->st.partials--;
-	s->st.partial_bytes -= sh->partial->bytes;
-	partial__put(sh->partial);
-	sh->partial = NULL;
+	take_partial(s, sh, NULL);
+	if (s->changed)
+		s->changed(s->changed_ctx, sh);
+}
+
+/* All but the time of the reading. */
+static bool says_the_same(const struct partial *a, const struct partial *b)
+{
+	const struct wire_batch *x = (const void *)a->rec, *y = (const void *)b->rec;
+
+	return a->bytes == b->bytes && x->head.kind == y->head.kind && !memcmp(x + 1, y + 1, a->bytes - sizeof(*x));
 }
 
 void sheets__done(struct sheets *s)
@@ -40,7 +61,7 @@ void sheets__done(struct sheets *s)
 	while ((sh = idmap__next(&s->by_id, &i))) {
 		for (; sh; sh = next) {
 			next = sh->same;
-			drop_partial(s, sh);
+			take_partial(s, sh, NULL);
 			free(sh);
 		}
 	}
@@ -95,13 +116,7 @@ static struct sheet *get(struct sheets *s, u32 pid, u32 tid, u64 id)
 
 /* --- deliveries ---------------------------------------------------------------------------------------------- */
 
-struct claim {
-	u64 id, first, end;
-	u32 seq, len;
-};
-
-/* What a delivery says of itself. false: not a page. */
-static bool claim__of(const struct wire_batch *b, u32 bytes, struct claim *c)
+bool claim__of(const struct wire_batch *b, u32 bytes, struct claim *c)
 {
 	const struct wire_page *h = (const void *)(b + 1);
 	u64 commit;
@@ -158,12 +173,12 @@ static void keep_partial(struct sheets *s, struct sheet *sh, const struct wire_b
 {
 	const struct wire_page *page = (const void *)(b + 1);
 	struct partial *p = malloc(sizeof(*p) + bytes + 1);
+	bool same;
 
 	if (!p) {
 		s->st.failed++;
 		return; /* the one before stays: less, and true */
 	}
-	drop_partial(s, sh);
 	p->refs = 1;
 	p->bytes = bytes;
 	memcpy(p->rec, b, bytes);
@@ -176,18 +191,18 @@ static void keep_partial(struct sheets *s, struct sheet *sh, const struct wire_b
 		if (!adopted)
 			head->time_ns = MIN(head->time_ns, page->slot[WIRE_COMMIT_SEQ(page->commit) & 1].mono_ns);
 	}
-	sh->partial = p;
-	s->st.partials++;
-	s->st.partial_bytes += bytes;
+	same = sh->partial && says_the_same(sh->partial, p);
+	take_partial(s, sh, p);
+	if (s->changed && !same)
+		s->changed(s->changed_ctx, sh);
 }
 
 /* An idle image holds what its page held in batch `seq`; a flush of that batch, or of a later one, makes it old, even if
  * it comes behind the flush: it was read before. An exec that fails delivers a page that is not reset, so it covers nothing. */
 static bool is_old(const struct sheet *sh, const struct claim *c)
 {
-	return sh->flushed && c->seq - sh->flush_seq - 1 >= 1u << 31;
+	return sh->flushed && claim__is_old(c, sh->flush_seq);
 }
-
 
 static void flushed(struct sheets *s, struct sheet *sh, const struct claim *c, u64 ns)
 {

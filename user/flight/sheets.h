@@ -34,9 +34,23 @@ struct sheet {
 	bool flushed;
 	bool known;   /* next_num is valid */
 	struct partial *partial;
+	u32 slot; /* the listener's; 0 to begin with */
 	struct sheet *same;  /* next with the same key */
 	struct sheet *mates; /* next of the same thread */
 };
+
+/* What a delivery says of itself. false: not a page. */
+struct claim {
+	u64 id, first, end;
+	u32 seq, len;
+};
+bool claim__of(const struct wire_batch *b, u32 bytes, struct claim *c);
+
+/* Has this image's batch been flushed, if that of seq has? */
+static inline bool claim__is_old(const struct claim *c, u32 flush_seq)
+{
+	return c->seq - flush_seq - 1 >= 1u << 31;
+}
 
 struct sheets_stats {
 	u64 pages;	   /* known */
@@ -52,6 +66,9 @@ struct sheets {
 	/* A flush was refused, or the thread has ended, and this is all that came of its last records: keep it in the ring, as of ns. */
 	void (*keep)(void *ctx, const struct wire_batch *b, u32 bytes, u64 ns);
 	void *ctx;
+	/* The page's partial is another one, or gone (NULL). May be NULL. */
+	void (*changed)(void *ctx, struct sheet *sh);
+	void *changed_ctx;
 };
 
 void sheets__init(struct sheets *s, void (*keep)(void *ctx, const struct wire_batch *b, u32 bytes, u64 ns), void *ctx);

@@ -41,6 +41,8 @@ struct replay {
 	u64 clock_step_ns, last_clock_ns;
 	u64 other_emitted; /* told by loss records */
 	struct idmap pages; /* something has come of */
+	const struct wire_head **word; /* about blocks, for when their entries are told */
+	u32 word_cnt;
 	struct opening *openings;
 };
 
@@ -141,6 +143,67 @@ static u64 preamble__ns(const struct wire_page *h, u32 pre)
 	return latest;
 }
 
+static bool preamble__has(const struct wire_page *h, u32 pre, u64 number)
+{
+	const u8 *data = (const u8 *)h + WIRE_DATA;
+	u32 off, head;
+	u64 its;
+
+	for (off = 0; off + 24 <= pre; off += WIRE_HEAD_SIZE(head)) {
+		memcpy(&head, data + off, sizeof(head));
+		if (WIRE_HEAD_KIND(head) != WIRE_R_PRE || WIRE_HEAD_SIZE(head) < 24)
+			return false;
+		memcpy(&its, data + off + 8, sizeof(its));
+		if (its == number)
+			return true;
+	}
+	return false;
+}
+
+static struct opening *new_record(struct replay *p, u32 bytes)
+{
+	struct opening *o = calloc(1, sizeof(*o) + bytes + 1);
+
+	if (!o)
+		return NULL;
+	o->next = p->openings;
+	p->openings = o;
+	return o;
+}
+
+/* What was said of a block before the ring, told when its entry has been: at the place where its page begins. */
+static int push_word(struct replay *p, const struct wire_head *word, u64 at, u64 ns)
+{
+	struct opening *o = new_record(p, word->bytes);
+	struct wire_head *h;
+	struct wire_imm *imm;
+
+	if (!o)
+		return -ENOMEM;
+	h = (void *)o->rec;
+	imm = (void *)(h + 1);
+	memcpy(h, word, word->bytes);
+	h->time_ns = imm->mono_ns = ns;
+	imm->at = at;
+	return ingest__push(p->in, h, h->bytes);
+}
+
+static int push_words(struct replay *p, const struct wire_batch *w, u64 ns)
+{
+	const struct wire_page *h = (const void *)(w + 1);
+	u32 seq = WIRE_COMMIT_SEQ(h->commit), pre = MIN(h->pre_len[seq & 1], WIRE_COMMIT_LEN(h->commit));
+	int err = 0;
+
+	for (u32 i = 0; i < p->word_cnt && !err; i++) {
+		const struct wire_head *word = p->word[i];
+		const struct wire_imm *imm = (const void *)(word + 1);
+
+		if (imm->page_id == h->id && word->tid == w->head.tid && word->pid == w->head.pid && preamble__has(h, pre, imm->at))
+			err = push_word(p, word, h->slot[seq & 1].first, ns);
+	}
+	return err;
+}
+
 /*
  * The first that there is of a page, and entries were open when it began: told as a page without records. Otherwise they would
  * be told with the first record, which can be long after the beginning. What had been delivered of the page before was so by
@@ -154,20 +217,20 @@ static int push_opening(struct replay *p, const struct wire_batch *w)
 	u32 bytes = sizeof(*w) + WIRE_DATA + pre;
 	struct opening *o;
 	struct wire_batch *b;
+	int err;
 
 	if (!pre || w->head.bytes < bytes)
 		return 0;
-	o = calloc(1, sizeof(*o) + bytes + 1);
+	o = new_record(p, bytes);
 	if (!o)
 		return -ENOMEM;
-	o->next = p->openings;
-	p->openings = o;
 	b = (void *)o->rec;
 	memcpy(b, w, bytes);
 	b->head.bytes = bytes;
 	b->head.time_ns = MIN(MIN(w->head.time_ns, h->slot[seq & 1].mono_ns), MAX(p->start_ns, preamble__ns(h, pre)));
 	((struct wire_page *)(b + 1))->commit = (u64)seq << 32 | pre;
-	return ingest__adopt(p->in, b, bytes);
+	err = ingest__adopt(p->in, b, bytes);
+	return err ? err : push_words(p, b, b->head.time_ns);
 }
 
 static int push_batch(struct replay *p, const struct wire_batch *w)
@@ -228,19 +291,43 @@ static int push_partial(struct replay *p, const struct partial *part)
 {
 	const struct wire_batch *b = (const void *)part->rec;
 
-	if (b->head.kind == FLIGHT_ADOPT)
-		return ingest__adopt(p->in, b, part->bytes);
+	if (b->head.kind == FLIGHT_ADOPT) {
+		int err = ingest__adopt(p->in, b, part->bytes);
+
+		return err ? err : push_words(p, b, b->head.time_ns);
+	}
 	return push_batch(p, b); /* however old: nothing of it was in the ring */
+}
+
+/* About the block's span that the page and the number say. */
+static bool is_word(const struct wire_head *h)
+{
+	const struct wire_imm *imm = (const void *)(h + 1);
+	u64 id;
+
+	if (h->kind != WIRE_IMMEDIATE || h->bytes < sizeof(*h) + sizeof(*imm) + sizeof(struct wire_rec) + sizeof(id))
+		return false;
+	memcpy(&id, (const u8 *)(imm + 1) + sizeof(struct wire_rec), sizeof(id));
+	return !id;
 }
 
 static int push_carried(struct replay *p)
 {
 	const struct wire_head *h;
+	u32 off, cnt = 0;
 	int err = 0;
-	u32 off = 0;
 
-	while (!err && (h = chunk__rec(&p->s->carried, &off)))
-		err = ingest__push(p->in, h, h->bytes);
+	for (off = 0; (h = chunk__rec(&p->s->carried, &off));)
+		cnt += is_word(h);
+	p->word = calloc(MAX(cnt, 1u), sizeof(*p->word));
+	if (!p->word)
+		return -ENOMEM;
+	for (off = 0; !err && (h = chunk__rec(&p->s->carried, &off));) {
+		if (is_word(h))
+			p->word[p->word_cnt++] = h;
+		else
+			err = ingest__push(p->in, h, h->bytes);
+	}
 	return err;
 }
 
@@ -389,6 +476,7 @@ int replay__run(const struct snapshot *s, const struct replay_opts *o, const str
 	model__free(p.m);
 	window__free(p.w);
 	idmap__done(&p.pages);
+	free(p.word);
 	while ((opening = p.openings)) {
 		p.openings = opening->next;
 		free(opening);

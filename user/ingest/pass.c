@@ -169,6 +169,9 @@ static bool page__imm_is_next(const struct page *p)
 		return false;
 	if (!h || h->type == HELD_LOSS)
 		return true;
+	/* what an adopted page says is open was so before whatever comes at its place */
+	if (h->adopt && p->resync && p->imms->first >= h->start)
+		return false;
 	return h->type == HELD_BATCH && p->imms->first <= MAX(p->cur.number, h->start);
 }
 

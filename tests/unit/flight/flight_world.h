@@ -19,6 +19,7 @@
 #define WORLD_HITTERS 2	 /* with plain probes */
 #define WORLD_RINGS 2
 #define WORLD_PID 100
+#define WORLD_BY_HAND 24 /* spans open at one time */
 #define WORLD_LINK 0x4000ULL
 
 struct kept_rec {
@@ -44,7 +45,14 @@ struct world_thread {
 	u32 hit_depth;
 };
 
+struct world_span {
+	u64 id, open_ns;
+	u32 handles; /* 0: free */
+};
+
 struct world {
+	struct world_span by_hand[WORLD_BY_HAND];
+	u64 last_id;
 	u64 rnd, now, begin_ns;
 	struct flight *f;
 	struct model *sites; /* knows the pairs */
@@ -204,6 +212,25 @@ static inline bool world__append(struct world *w, struct world_thread *t, u32 ki
 	return true;
 }
 
+/* Any thread may do anything to any span. */
+static inline void world__by_hand(struct world *w, struct world_thread *t)
+{
+	struct world_span *s = &w->by_hand[world__rnd(w, WORLD_BY_HAND)];
+	u32 what = world__rnd(w, 8), kind = what < 3 ? WIRE_R_VALUE : what < 4 ? WIRE_R_CLONE : WIRE_R_DROP;
+
+	if (!s->handles) {
+		*s = (struct world_span){ ++w->last_id << 8, w->now, 0 };
+		kind = WIRE_R_OPEN;
+	}
+	while (!sim__by_hand(&t->page, kind, s->id, s->open_ns, w->now, w->now)) {
+		world__flush(w, t);
+		world__tick(w, 10);
+		if (kind == WIRE_R_OPEN)
+			s->open_ns = w->now;
+	}
+	s->handles += kind == WIRE_R_OPEN || kind == WIRE_R_CLONE ? 1 : kind == WIRE_R_DROP ? -1 : 0;
+}
+
 static inline void world__record(struct world *w, struct world_thread *t)
 {
 	u32 what = world__rnd(w, 16), depth = t->page.depth, kind = WIRE_R_EVENT;
@@ -211,6 +238,10 @@ static inline void world__record(struct world *w, struct world_thread *t)
 	if (w->values >= ARRAY_SIZE(w->got) - 1)
 		return;
 	world__tick(w, 30);
+	if (what == 10 && world__rnd(w, 2)) {
+		world__by_hand(w, t);
+		return;
+	}
 	if (what < 5 && depth < SIM_MAX_OPEN - 1)
 		kind = WIRE_R_BEGIN;
 	else if (what < 10 && depth)

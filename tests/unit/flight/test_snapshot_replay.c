@@ -117,7 +117,7 @@ static char *sorted(char *text, bool numbered)
 	u32 n = lines_of(text, line, ARRAY_SIZE(line)), i, from = 0;
 	u64 begin;
 
-	while (from < n && !strncmp(line[from], "open ", 5))
+	while (from < n && (!strncmp(line[from], "open ", 5) || !strncmp(line[from], "value ", 6)))
 		from++;
 	if (!numbered)
 		qsort(line, from, sizeof(*line), by_time);

@@ -121,6 +121,7 @@ static inline void sim__reset(struct sim_page *s, u64 now)
 	slot->mono_ns = now;
 	len = sim__preamble(s, s->bytes + WIRE_DATA, (WIRE_DATA_END - WIRE_DATA) / 2);
 	s->h.pre_len[seq & 1] = len;
+	s->h.flags = 0;
 	s->h.commit = sim__commit(seq, 0, len);
 }
 
@@ -140,6 +141,8 @@ static inline bool sim__append(struct sim_page *s, u32 kind, u32 parent, u32 dep
 	if (body_bytes)
 		memcpy(at + 8, body, body_bytes);
 	s->last_ticks = ticks;
+	if (kind == WIRE_R_OPEN || (kind >= WIRE_R_CLONE && kind <= WIRE_R_NUMBER))
+		s->h.flags |= WIRE_PAGE_TOLD;
 	s->h.commit = sim__commit(sim__seq(s), sim__cnt(s) + 1, len + size);
 	if (kind == WIRE_R_BEGIN || kind == WIRE_R_ENTER) {
 		struct sim_open *o = &s->open[depth];
@@ -162,6 +165,24 @@ struct sim_fields {
 	u32 callsite;
 	u32 value[2]; /* a u64 */
 };
+
+/* OPEN, VALUE, CLONE, DROP of a span by hand. */
+struct sim_by_hand {
+	u64 id, module, open_ns;
+	u32 callsite;
+	u32 rest[3]; /* OPEN: a u64; VALUE: the word, a u64 */
+} __attribute__((packed, aligned(4)));
+
+static inline bool sim__by_hand(struct sim_page *s, u32 kind, u64 id, u64 open_ns, u64 value, u64 now)
+{
+	struct sim_by_hand b = { id, SIM_MODULE_ADDR, open_ns, (u32)SIM_SITE_ADDR, { 0 } };
+	u32 at = kind == WIRE_R_VALUE ? 1 : 0, bytes = WIRE_REF_BYTES + (kind == WIRE_R_OPEN ? 8 : kind == WIRE_R_VALUE ? 12 : 0);
+
+	if (at)
+		b.rest[0] = WIRE_T_U64 << 8;
+	memcpy(&b.rest[at], &value, 8);
+	return sim__append(s, kind, kind == WIRE_R_OPEN ? WIRE_PARENT_ROOT : 0, s->depth, &b, bytes, now);
+}
 
 static inline struct sim_fields sim__fields(u64 value)
 {
