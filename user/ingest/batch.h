@@ -112,24 +112,30 @@ static inline u32 batch__get32(const u8 *p)
 int batch__first(const struct batch *b, struct batch_cursor *c);
 int batch__pause(const struct batch *b, struct batch_cursor *c);
 
-/* Load the record at the cursor. 0 promised records left is the end, whatever bytes follow. */
-static inline int batch__load(const struct batch *b, struct batch_cursor *c)
+/* Load the record at the cursor. 0 promised records left is the end, whatever bytes follow. BATCH_PAUSE: ask batch__pause. */
+#define BATCH_PAUSE 2
+static inline int batch__load_quick(const struct batch *b, struct batch_cursor *c)
 {
 	const u32 least = sizeof(struct wire_rec);
-	u32 room;
+	u32 room = b->len - c->off;
 
 	if (!c->left)
 		return 0;
-	if (c->off > b->len || (room = b->len - c->off) < least)
+	if (__builtin_expect(c->off > b->len || room < least, 0))
 		return -EBADMSG;
 	c->head = batch__get32(b->data + c->off);
 	c->size = WIRE_HEAD_SIZE(c->head);
-	if (c->size < least || c->size > room)
+	if (__builtin_expect(c->size < least || c->size > room, 0))
 		return -EBADMSG;
 	c->ticks += batch__get32(b->data + c->off + 4);
-	if (__builtin_expect(WIRE_HEAD_KIND(c->head) == WIRE_R_PAUSE, 0))
-		return batch__pause(b, c);
-	return 1;
+	return __builtin_expect(WIRE_HEAD_KIND(c->head) == WIRE_R_PAUSE, 0) ? BATCH_PAUSE : 1;
+}
+
+static inline int batch__load(const struct batch *b, struct batch_cursor *c)
+{
+	int more = batch__load_quick(b, c);
+
+	return more == BATCH_PAUSE ? batch__pause(b, c) : more;
 }
 
 static inline int batch__next(const struct batch *b, struct batch_cursor *c)
@@ -147,27 +153,28 @@ static inline int batch__next(const struct batch *b, struct batch_cursor *c)
  */
 int batch__parse(const u8 *rec, u32 size, struct rec *r, u32 *callsite);
 
-/* The same for the kinds that a flood is made of; false: take batch__parse. `rec` has passed batch__load. */
-static inline bool batch__parse_usual(const u8 *rec, u32 head, u32 size, struct rec *r, u32 *callsite)
+/* One of the kinds that a flood is made of, which batch__usual decodes. */
+static inline bool batch__is_usual(u32 head)
 {
-	u32 kind = WIRE_HEAD_KIND(head), used = sizeof(struct wire_rec);
+	u32 kind = WIRE_HEAD_KIND(head);
 
-	if (kind == WIRE_R_BEGIN || kind == WIRE_R_EVENT) {
-		used += 4;
-		if (size < used || WIRE_HEAD_PARENT(head) == WIRE_PARENT_EXPLICIT)
-			return false;
-		*callsite = batch__get32(rec + used - 4);
-	} else if (kind == WIRE_R_END) {
-		*callsite = 0;
-	} else {
-		return false;
-	}
+	if (kind == WIRE_R_END)
+		return true;
+	return (kind == WIRE_R_BEGIN || kind == WIRE_R_EVENT) && WIRE_HEAD_PARENT(head) != WIRE_PARENT_EXPLICIT &&
+	       WIRE_HEAD_SIZE(head) >= sizeof(struct wire_rec) + 4;
+}
+
+/* As batch__parse, of a record that is usual and has passed batch__load. Returns the callsite. */
+static inline u32 batch__usual(const u8 *rec, u32 head, struct rec *r)
+{
+	u32 kind = WIRE_HEAD_KIND(head), used = sizeof(struct wire_rec) + (kind == WIRE_R_END ? 0 : 4);
+
 	r->kind = kind;
 	r->parent = WIRE_HEAD_PARENT(head);
 	r->depth = WIRE_HEAD_DEPTH(head);
 	r->payload = rec + used;
-	r->payload_bytes = size - used;
-	return true;
+	r->payload_bytes = WIRE_HEAD_SIZE(head) - used;
+	return kind == WIRE_R_END ? 0 : batch__get32(rec + sizeof(struct wire_rec));
 }
 
 /* An entry that is open at some place in the batch. */

@@ -3,11 +3,6 @@
 
 #include <errno.h>
 
-static bool slot__before(const struct merge_slot *a, const struct merge_slot *b)
-{
-	return merge__before(a->time_ns, a->rank, b->time_ns, b->rank);
-}
-
 static void merge__set(struct merge *m, u32 i, struct merge_slot s)
 {
 	m->heap[i] = s;
@@ -16,7 +11,7 @@ static void merge__set(struct merge *m, u32 i, struct merge_slot s)
 
 static void merge__up(struct merge *m, u32 i, struct merge_slot s)
 {
-	while (i && slot__before(&s, &m->heap[(i - 1) / 2])) {
+	while (i && merge__slot_before(&s, &m->heap[(i - 1) / 2])) {
 		merge__set(m, i, m->heap[(i - 1) / 2]);
 		i = (i - 1) / 2;
 	}
@@ -28,9 +23,9 @@ static void merge__down(struct merge *m, u32 i, struct merge_slot s)
 	u32 child;
 
 	while ((child = 2 * i + 1) < m->cnt) {
-		if (child + 1 < m->cnt && slot__before(&m->heap[child + 1], &m->heap[child]))
+		if (child + 1 < m->cnt && merge__slot_before(&m->heap[child + 1], &m->heap[child]))
 			child++;
-		if (!slot__before(&m->heap[child], &s))
+		if (!merge__slot_before(&m->heap[child], &s))
 			break;
 		merge__set(m, i, m->heap[child]);
 		i = child;
@@ -38,22 +33,9 @@ static void merge__down(struct merge *m, u32 i, struct merge_slot s)
 	merge__set(m, i, s);
 }
 
-/* The top has another key, and there are two besides it at most: what a recorder of two busy threads does at each
- * record. */
-static void merge__top_of_few(struct merge *m, struct merge_slot s)
+void merge__sink_top(struct merge *m, struct merge_slot s)
 {
-	u32 least = 0;
-
-	m->heap[0].time_ns = s.time_ns;
-	m->heap[0].rank = s.rank;
-	if (m->cnt > 1 && slot__before(&m->heap[1], &m->heap[0]))
-		least = 1;
-	if (m->cnt > 2 && slot__before(&m->heap[2], &m->heap[least]))
-		least = 2;
-	if (!least)
-		return;
-	merge__set(m, 0, m->heap[least]);
-	merge__set(m, least, s);
+	merge__down(m, 0, s);
 }
 
 static int merge__grow(struct merge *m)
@@ -80,9 +62,7 @@ int merge__place(struct merge *m, struct merge_source *s)
 		return 0;
 	}
 	i = s->slot - 1;
-	if (!i && m->cnt <= 3)
-		merge__top_of_few(m, slot);
-	else if (slot__before(&slot, &m->heap[i]))
+	if (merge__slot_before(&slot, &m->heap[i]))
 		merge__up(m, i, slot);
 	else
 		merge__down(m, i, slot);
@@ -100,25 +80,10 @@ void merge__remove(struct merge *m, struct merge_source *s)
 	last = m->heap[--m->cnt];
 	if (last.src == s)
 		return;
-	if (i && slot__before(&last, &m->heap[(i - 1) / 2]))
+	if (i && merge__slot_before(&last, &m->heap[(i - 1) / 2]))
 		merge__up(m, i, last);
 	else
 		merge__down(m, i, last);
-}
-
-void merge__rival(const struct merge *m, u64 *time_ns, u64 *rank)
-{
-	const struct merge_slot *s = NULL;
-
-	*time_ns = *rank = ~0ULL;
-	if (m->cnt > 1)
-		s = &m->heap[1];
-	if (m->cnt > 2 && slot__before(&m->heap[2], s))
-		s = &m->heap[2];
-	if (s) {
-		*time_ns = s->time_ns;
-		*rank = s->rank;
-	}
 }
 
 void merge__done(struct merge *m)

@@ -33,9 +33,10 @@ static bool source__is_page(const struct merge_source *s)
 static int pass__note(struct ingest *in, struct page *p, u8 kind, u64 time_ns)
 {
 	struct rec *r = &in->r;
+	int err;
 
 	r->kind = kind;
-	r->parent = r->immediate = 0;
+	r->parent = 0;
 	r->pre_flags = kind == REC_RESYNC_END ? p->b.flags & WIRE_PAGE_PRE_CUT : 0;
 	r->depth = 0;
 	r->time_ns = time_ns;
@@ -49,9 +50,9 @@ static int pass__note(struct ingest *in, struct page *p, u8 kind, u64 time_ns)
 	r->payload = NULL;
 	r->payload_bytes = 0;
 	r->numbered = 0;
-	r->hit = NULL;
-	r->life = NULL;
-	return in->ops.rec(in->ops.ctx, r);
+	err = in->ops.rec(in->ops.ctx, r);
+	r->pre_flags = 0;
+	return err;
 }
 
 void pass__page_gone(struct ingest *in, struct page *p)
@@ -195,6 +196,7 @@ static bool page__peek(struct ingest *in, struct page *p)
 
 int pass__refresh(struct ingest *in, struct page *p)
 {
+	p->running = false;
 	if (page__peek(in, p))
 		return merge__place(&in->merge, &p->src);
 	merge__remove(&in->merge, &p->src);
@@ -228,6 +230,7 @@ static int page__resync(struct ingest *in, struct page *p, u64 time_ns)
 		rec__site(in, p, r, callsite);
 		err = in->ops.rec(in->ops.ctx, r);
 	}
+	r->pre_flags = 0;
 	return err ? err : pass__note(in, p, REC_RESYNC_END, time_ns);
 }
 
@@ -263,25 +266,23 @@ static int page__cut(struct ingest *in, struct page *p)
 	return n ? pass__loss(in, p, n, LOSS_BAD, p->src.time_ns) : 0;
 }
 
-/* Put what is the same for all records of a delivery into in->r. */
-static void page__ready(struct ingest *in, struct page *p, u16 cpu)
+/* Put what is the same for all records of a delivery into in->r. Members that only other kinds have are left zero by those. */
+static inline void page__ready(struct ingest *in, struct page *p, u16 cpu)
 {
 	struct rec *r = &in->r;
 
-	r->immediate = r->pre_flags = 0;
 	r->page = &p->pub;
 	r->pid = p->pub.pid;
 	r->tid = p->pub.tid;
 	r->cpu = cpu;
-	r->hit = NULL;
-	r->life = NULL;
 }
 
-/* A record that is not of the usual kinds. 1: it has been dealt with. */
-static int page__unusual(struct ingest *in, struct page *p, u32 *callsite)
+/* The record at the cursor, which is not of the usual kinds. What ops->rec returns; -EBADMSG: cut the batch here. */
+static int page__unusual(struct ingest *in, struct page *p)
 {
 	struct rec *r = &in->r;
-	int err = batch__parse(p->b.data + p->cur.off, p->cur.size, r, callsite);
+	u32 callsite;
+	int err = batch__parse(p->b.data + p->cur.off, p->cur.size, r, &callsite);
 
 	if (err == -EBADMSG)
 		return err;
@@ -290,70 +291,98 @@ static int page__unusual(struct ingest *in, struct page *p, u32 *callsite)
 		err = pass__loss(in, p, 1, LOSS_BAD, p->src.time_ns);
 		p->resync = false; /* a kind from the future: it is one record, the others are understood */
 		page__ready(in, p, p->queue->cpu);
-		return err == -EBADMSG ? -EIO : err ? err : 1;
+		return err == -EBADMSG ? -EIO : err;
 	}
 	if (r->kind == WIRE_R_PAUSE) {
 		in->st.pauses++;
 		in->st.emitted--;
-		return 1;
+		return 0;
 	}
-	return 0;
-}
-
-/* The record at the cursor. Returns what ops->rec does; -EBADMSG: cut the batch here. */
-static inline int page__one(struct ingest *in, struct page *p)
-{
-	const struct batch_cursor *c = &p->cur;
-	struct rec *r = &in->r;
-	u32 callsite;
-	int err;
-
-	if (__builtin_expect(!batch__parse_usual(p->b.data + c->off, c->head, c->size, r, &callsite), 0)) {
-		err = page__unusual(in, p, &callsite);
-		if (err)
-			return err < 0 ? err : 0;
-		rec__site(in, p, r, callsite);
-	} else {
-		r->module = p->pub.module;
-		r->site_addr = callsite ? pass__site(p, callsite) : 0;
-	}
+	rec__site(in, p, r, callsite);
 	p->last_ns = r->time_ns = p->src.time_ns;
-	r->number = c->number;
+	r->number = p->cur.number;
 	in->st.received++;
 	err = pass__rec(in);
+	return err == -EBADMSG ? -EIO : err;
+}
+
+/*
+ * Records of the usual kinds, from the cursor on, while they come before the time `limit` and the number `imm_at`; the first one
+ * goes in any case. p->more > 0 afterwards: p->src has the time of the record at the cursor, which is unusual or too late.
+ * What changes with each record is kept in registers: this loop is run for every record there is.
+ */
+static inline int page__run(struct ingest *in, struct page *p, u64 limit, u64 imm_at)
+{
+	struct batch_cursor c = p->cur, jump;
+	u64 t = p->src.time_ns, passed = in->passed_ns, watermark = in->watermark_ns, received = 0;
+	struct rec *r = &in->r;
+	u32 callsite;
+	int err = 0;
+
+	do {
+		callsite = batch__usual(p->b.data + c.off, c.head, r);
+		r->module = p->pub.module;
+		r->site_addr = callsite ? pass__site(p, callsite) : 0;
+		r->time_ns = t;
+		r->number = c.number;
+		received++;
+		in->st.late += t < passed;
+		in->st.early += t > watermark;
+		passed = MAX(passed, t);
+		err = in->ops.rec(in->ops.ctx, r);
+		c.off += c.size;
+		c.left--;
+		c.number++;
+		p->last_ns = t;
+		p->more = batch__load_quick(&p->b, &c);
+		if (__builtin_expect(p->more == BATCH_PAUSE, 0)) {
+			jump = c; /* so that c itself needs no address */
+			p->more = batch__pause(&p->b, &jump);
+			c = jump;
+		}
+		if (p->more <= 0)
+			break;
+		t = MAX(batch__ns(&p->b, c.ticks), t);
+	} while (!err && t < limit && c.number < imm_at && batch__is_usual(c.head));
+	p->cur = c;
+	p->src.time_ns = t;
+	in->passed_ns = passed;
+	in->st.received += received;
 	return __builtin_expect(err == -EBADMSG, 0) ? -EIO : err;
 }
 
-/* Records of the open batch until its end, an immediate record, or the rival's time. 0 or an error of ops->rec; *done:
- * the batch has been used up. */
+/*
+ * Records of the open batch until its end, an immediate record, or the rival's time. 0 or an error of ops->rec. p->running:
+ * stopped in the middle because the rival is due, p->src says when it goes on; else *done: the batch has been used up.
+ */
 static int page__records(struct ingest *in, struct page *p, u64 until, u64 rank, bool *done)
 {
-	u64 imm_at = p->imms ? p->imms->first : ~0ULL, t;
-	int err;
+	u64 imm_at = p->imms ? p->imms->first : ~0ULL, limit = until + (p->src.rank < rank && until != ~0ULL);
+	int err = 0;
 
 	page__ready(in, p, p->queue->cpu);
-	while (p->more > 0) {
-		err = page__one(in, p);
-		if (__builtin_expect(err == -EBADMSG, 0)) {
-			p->more = err;
-			break;
+	p->running = false;
+	do {
+		if (batch__is_usual(p->cur.head)) {
+			err = page__run(in, p, limit, imm_at);
+			continue;
 		}
-		p->more = batch__next(&p->b, &p->cur);
-		if (err)
-			return err;
-		if (p->more <= 0)
-			break;
-		t = batch__ns(&p->b, p->cur.ticks);
-		p->src.time_ns = t = MAX(t, p->last_ns);
-		if (imm_at <= p->cur.number || !merge__before(t, p->src.rank, until, rank))
-			return 0;
+		err = page__unusual(in, p);
+		p->more = err == -EBADMSG ? err : batch__next(&p->b, &p->cur);
+		if (p->more > 0)
+			p->src.time_ns = MAX(batch__ns(&p->b, p->cur.ticks), p->last_ns);
+		else if (err == -EBADMSG)
+			err = 0;
+	} while (!err && p->more > 0 && p->src.time_ns < limit && p->cur.number < imm_at);
+	if (err || p->more > 0) {
+		p->running = !err && p->cur.number < imm_at;
+		return err;
 	}
 	*done = true;
 	return p->more < 0 ? page__cut(in, p) : 0;
 }
 
-/* *running: stopped in the middle because the rival is due; p->src says when it goes on. */
-static int page__batch(struct ingest *in, struct page *p, u64 until, u64 rank, bool *running)
+static int page__batch(struct ingest *in, struct page *p, u64 until, u64 rank)
 {
 	bool done = p->more == 0;
 	int err = 0;
@@ -368,7 +397,6 @@ static int page__batch(struct ingest *in, struct page *p, u64 until, u64 rank, b
 		err = page__cut(in, p);
 	} else if (!err && !done) {
 		err = page__records(in, p, until, rank, &done);
-		*running = !done && !err && !page__imm_is_next(p);
 	}
 	if (done)
 		page__pop(in, p);
@@ -397,6 +425,7 @@ static int page__imm(struct ingest *in, struct page *p)
 			in->st.immediates++;
 			err = pass__rec(in);
 		}
+		r->immediate = 0;
 	}
 	DL_DELETE(p->imms, h);
 	if (p->last_imm == h)
@@ -420,26 +449,43 @@ static int page__mark(struct ingest *in, struct page *p)
 	return err;
 }
 
-/* Pass on what this page has, while it comes before (until, rank). */
+/* Pass on what this page has, whatever that is, while it comes before (until, rank). */
 static int page__pass(struct ingest *in, struct page *p, u64 until, u64 rank)
 {
-	bool running = false;
 	int err;
 
 	do {
 		if (page__imm_is_next(p))
 			err = page__imm(in, p);
 		else if (p->queue->type == HELD_BATCH)
-			err = page__batch(in, p, until, rank, &running);
+			err = page__batch(in, p, until, rank);
 		else
 			err = page__mark(in, p);
-		if (!running && !page__peek(in, p)) {
+		if (!p->running && !page__peek(in, p)) {
 			merge__remove(&in->merge, &p->src);
 			return err;
 		}
-	} while (!err && !pass__enough(in) && !running &&
+	} while (!err && !pass__enough(in) && !p->running &&
 		 merge__before(p->src.time_ns, p->src.rank, until, rank));
 	merge__place(&in->merge, &p->src);
+	return err;
+}
+
+/* The page at the top is in the middle of a batch: two threads that take turns at each record come here nearly always. */
+static inline int page__go_on(struct ingest *in, struct page *p, u64 until, u64 rank)
+{
+	bool done = false;
+	int err = page__records(in, p, until, rank, &done);
+
+	if (__builtin_expect(!p->running, 0)) {
+		if (done)
+			page__pop(in, p);
+		if (!page__peek(in, p)) {
+			merge__remove(&in->merge, &p->src);
+			return err;
+		}
+	}
+	merge__later_top(&in->merge, &p->src);
 	return err;
 }
 
@@ -448,6 +494,7 @@ static int page__pass(struct ingest *in, struct page *p, u64 until, u64 rank)
 static int pass__top(struct ingest *in, u64 time_ns)
 {
 	struct merge_source *s = merge__top(&in->merge);
+	struct page *p;
 	u64 until, rank;
 
 	merge__rival(&in->merge, &until, &rank);
@@ -455,9 +502,10 @@ static int pass__top(struct ingest *in, u64 time_ns)
 		until = time_ns;
 		rank = PASS_LAST_RANK;
 	}
-	if (source__is_page(s))
-		return page__pass(in, page__of(s), until, rank);
-	return singles__pass(in, container_of(s, struct cpu_source, src), until, rank);
+	if (!source__is_page(s))
+		return singles__pass(in, container_of(s, struct cpu_source, src), until, rank);
+	p = page__of(s);
+	return p->running ? page__go_on(in, p, until, rank) : page__pass(in, p, until, rank);
 }
 
 int pass__until(struct ingest *in, u64 time_ns)
@@ -465,7 +513,7 @@ int pass__until(struct ingest *in, u64 time_ns)
 	int err = 0;
 
 	in->short_of_memory = false;
-	while (!err && in->merge.cnt && merge__top(&in->merge)->time_ns <= time_ns)
+	while (!err && in->merge.cnt && in->merge.heap->time_ns <= time_ns)
 		err = pass__top(in, time_ns);
 	return err;
 }

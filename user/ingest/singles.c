@@ -269,10 +269,11 @@ static void life__after(struct ingest *in, const struct wire_life *l)
 /* Only what follows is set: nothing else of the struct means anything in these kinds. */
 static int cpu__one(struct ingest *in, const struct wire_head *head)
 {
+	const struct wire_life *life = (const void *)head;
 	struct rec *r = &in->r;
 	int err;
 
-	r->parent = r->immediate = r->pre_flags = 0;
+	r->parent = 0;
 	r->depth = 0;
 	r->time_ns = head->time_ns;
 	r->number = ~0ULL;
@@ -284,22 +285,23 @@ static int cpu__one(struct ingest *in, const struct wire_head *head)
 	r->site_addr = 0;
 	r->payload = NULL;
 	r->payload_bytes = 0;
-	r->hit = NULL;
-	r->life = NULL;
 	if (head->kind == WIRE_HIT) {
 		r->kind = REC_HIT;
 		r->module = head->cookie;
 		r->hit = (const void *)head;
 		in->st.hits++;
-		return pass__rec(in);
+		err = pass__rec(in);
+		r->hit = NULL; /* see page__ready */
+		return err;
 	}
-	r->life = (const void *)head;
+	r->life = life;
 	r->kind = head->kind == WIRE_FORK ? REC_FORK :
 		  head->kind == WIRE_EXEC ? REC_EXEC :
 					    REC_EXIT;
 	err = in->ops.rec(in->ops.ctx, r);
+	r->life = NULL;
 	in->passed_ns = MAX(in->passed_ns, r->time_ns);
-	life__after(in, r->life);
+	life__after(in, life);
 	return err;
 }
 

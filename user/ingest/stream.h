@@ -70,6 +70,7 @@ struct page {
 	bool dead;	 /* its owner has ended, or given it back */
 	bool marked;	 /* in the list of dead marks */
 	bool opened;	 /* b and cur are valid for the head of queue */
+	bool running;	 /* opened, all has been said that comes before its records, and a record comes next */
 
 	struct held *queue; /* accepted, in order */
 	struct held *early; /* not yet: first is beyond next_num. Ordered by first */

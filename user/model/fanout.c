@@ -26,6 +26,10 @@ int fanout__init(struct model *m, const struct sink *sinks, u32 cnt)
 		m->sink[i] = (struct sink){.ops = &m->ops[i], .ctx = sinks[i].ctx};
 	}
 	m->sink_cnt = cnt;
+	if (cnt == 1) {
+		m->whole_begin = m->ops->span_begin;
+		m->whole_end = m->ops->span_end;
+	}
 	return 0;
 }
 
@@ -35,16 +39,10 @@ void fanout__done(struct model *m)
 	free(m->ops);
 }
 
-static inline void took(struct model *m, int err)
-{
-	if (__builtin_expect(err < 0, 0) && !m->err)
-		m->err = err;
-}
-
 #define FANOUT(m, call, ...)                                                                       \
 	do {                                                                                       \
 		for (u32 fan_ = 0; fan_ < (m)->sink_cnt; fan_++)                                   \
-			took(m, (m)->ops[fan_].call((m)->sink[fan_].ctx, ##__VA_ARGS__));          \
+			fanout__took(m, (m)->ops[fan_].call((m)->sink[fan_].ctx, ##__VA_ARGS__));          \
 	} while (0)
 
 void fanout__callsite(struct model *m, struct callsite *c)
@@ -99,16 +97,16 @@ static int end(const struct sink *k, u64 span, struct thread *t, u64 ns)
 	return err < 0 ? err : and;
 }
 
-void fanout__begin(struct model *m, const struct span_open *o)
+void fanout__begin_all(struct model *m, const struct span_open *o)
 {
 	for (u32 i = 0; i < m->sink_cnt; i++)
-		took(m, begin(&m->sink[i], o));
+		fanout__took(m, begin(&m->sink[i], o));
 }
 
-void fanout__end(struct model *m, u64 span, struct task *t, u64 ns)
+void fanout__end_all(struct model *m, u64 span, struct task *t, u64 ns)
 {
 	for (u32 i = 0; i < m->sink_cnt; i++)
-		took(m, end(&m->sink[i], span, &t->pub, ns));
+		fanout__took(m, end(&m->sink[i], span, &t->pub, ns));
 }
 
 void fanout__enter(struct model *m, u64 span, struct task *t, u64 ns)

@@ -127,7 +127,9 @@ int model__rec(struct model *m, const struct rec *r)
 		m->last_ns = r->time_ns;
 	m->err = 0;
 	m->about = NULL;
-	if (r->kind >= WIRE_R_BEGIN && r->kind <= WIRE_R_PAUSE)
+	if (whole__rec(m, r))
+		account(m, r, STORED);
+	else if (r->kind >= WIRE_R_BEGIN && r->kind <= WIRE_R_PAUSE)
 		account(m, r, ops__rec(m, r));
 	else if (r->kind == REC_HIT)
 		account(m, r, pairs__hit(m, r));

@@ -11,6 +11,7 @@
  *	stack.c      what is entered on a thread
  *	registry.c   spans: references, parents, close
  *	ops.c        the records of tape.h
+ *	whole.c      the usual ones of them, straight
  *	resync.c     the stack after a gap
  *	pairs.c      foreign probes that begin and end spans
  *	fanout.c     calls to the sinks, loss records
@@ -222,6 +223,9 @@ struct model {
 	struct sink *sink;
 	struct sink_ops *ops;
 	u32 sink_cnt;
+	/* span_begin and span_end of the only sink; NULL: there are several, or it has none */
+	int (*whole_begin)(void *ctx, const struct span_open *o);
+	int (*whole_end)(void *ctx, u64 span, struct thread *t, u64 time_ns);
 	struct model_opts opts;
 	struct model_stats st;
 	int err; /* first error of a sink while the record under way was passed on */
@@ -255,9 +259,28 @@ void fanout__thread(struct model *m, struct task *t);
 void fanout__thread_end(struct model *m, struct task *t, u64 ns);
 void fanout__open(struct model *m, const struct span_open *o);
 void fanout__enter(struct model *m, u64 span, struct task *t, u64 ns);
-/* Open and enter; exit and close: see sink.h. */
-void fanout__begin(struct model *m, const struct span_open *o);
-void fanout__end(struct model *m, u64 span, struct task *t, u64 ns);
+static inline void fanout__took(struct model *m, int err)
+{
+	if (__builtin_expect(err < 0, 0) && !m->err)
+		m->err = err;
+}
+/* Open and enter; exit and close: see sink.h. Mostly there is one sink, that takes them as one call. */
+void fanout__begin_all(struct model *m, const struct span_open *o);
+static inline void fanout__begin(struct model *m, const struct span_open *o)
+{
+	if (m->whole_begin)
+		fanout__took(m, m->whole_begin(m->sink->ctx, o));
+	else
+		fanout__begin_all(m, o);
+}
+void fanout__end_all(struct model *m, u64 span, struct task *t, u64 ns);
+static inline void fanout__end(struct model *m, u64 span, struct task *t, u64 ns)
+{
+	if (m->whole_end)
+		fanout__took(m, m->whole_end(m->sink->ctx, span, &t->pub, ns));
+	else
+		fanout__end_all(m, span, t, ns);
+}
 void fanout__exit(struct model *m, u64 span, struct task *t, u64 ns, enum sink_why why);
 void fanout__close(struct model *m, u64 span, u64 ns, u64 dropped_ns, enum sink_why why);
 void fanout__value(struct model *m, const struct span *s, const struct value *v, struct task *t,
@@ -273,9 +296,13 @@ void fanout__loss(struct model *m, const struct loss *l);
 /* callsites.c */
 /* Of tape.h; NULL: the file has no such. */
 struct callsite *callsites__look_up(struct model *m, u32 module, u64 addr);
+static inline const struct near_site *callsites__near(const struct model *m, u64 addr)
+{
+	return &m->cs.near[addr / NEAR_SITE_BYTES % NEAR_SITES];
+}
 static inline struct callsite *callsites__find(struct model *m, u32 module, u64 addr)
 {
-	const struct near_site *near = &m->cs.near[addr / NEAR_SITE_BYTES % NEAR_SITES];
+	const struct near_site *near = callsites__near(m, addr);
 
 	return near->addr == addr && near->module == module ? near->c : callsites__look_up(m, module, addr);
 }
@@ -380,6 +407,11 @@ void span__force_close(struct model *m, struct span *s, u64 ns, enum sink_why wh
 enum ref_state { REF_LIVE, REF_GONE, REF_UNKNOWN };
 enum ref_state span__find(struct model *m, struct proc *p, const struct wire_ref *ref,
 			  struct span **out);
+/* Does the end of its scoped entry close the span, at that time, for no reason but the program's? Nothing else holds it, then. */
+static inline bool span__is_whole_end(const struct span *s, u64 ns)
+{
+	return s->refs == 2 && s->handles == 1 && s->cause == STORED && !s->raw && !s->why && s->floor_ns <= ns;
+}
 /* Of a span that is REF_GONE: its uid, 0: it was refused. */
 u64 span__gone_uid(const struct proc *p, const struct wire_ref *ref);
 struct span *span__placeholder(struct model *m, struct proc *p, const struct rec *r,
@@ -393,6 +425,9 @@ static inline struct span *span__shown(struct span *s)
  * well. */
 void span__end_task(struct model *m, struct task *t, u64 ns, enum sink_why why, bool end);
 void span__end_proc(struct model *m, struct proc *p, u64 ns, enum sink_why why);
+
+/* whole.c: the record has been dealt with, and is stored unless m->err says otherwise. false: nothing has been done. */
+bool whole__rec(struct model *m, const struct rec *r);
 
 /* ops.c, resync.c, pairs.c: a record's work. Program records return STORED or a cause. */
 int ops__rec(struct model *m, const struct rec *r);

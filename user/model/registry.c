@@ -284,12 +284,6 @@ void span__enter(struct model *m, struct entry *e, u64 ns)
 	fanout__enter(m, e->span->uid, e->task, ns);
 }
 
-/* Does this entry's end close the span, at that time, for no reason but the program's? Nothing else holds it, then. */
-static bool is_whole_end(const struct span *s, u64 ns)
-{
-	return s->refs == 2 && s->handles == 1 && s->cause == STORED && !s->raw && !s->why && s->floor_ns <= ns;
-}
-
 /* What the other way through span__leave would do, in one call to the sinks. */
 static void end_whole(struct model *m, struct entry *e, u64 ns)
 {
@@ -313,7 +307,7 @@ void span__leave(struct model *m, struct entry *e, u64 ns, enum sink_why why)
 
 	if (e->kind == ENTRY_FOREIGN)
 		pairs__ended(m, e, why);
-	if (ends && why == SINK_OWN && s && is_whole_end(s, ns)) {
+	if (ends && why == SINK_OWN && s && span__is_whole_end(s, ns)) {
 		end_whole(m, e, ns);
 		return;
 	}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * whole.c - the usual begin and end of a scoped span, straight.
+ *
+ * Nearly all records of a flood begin or end a scoped span of a known callsite inside what its thread has entered on the
+ * same page, and nothing else holds that span. What ops.c, registry.c and stack.c do for these is little, but spread over
+ * ten functions and two structs of arguments. Here it is in one piece, a third of the instructions; whatever is not like
+ * that is not touched, and goes the long way. Both ways have the same effect: each condition below is there because the
+ * long way does something else without it.
+ */
+#include "model/model_priv.h"
+
+#include <string.h>
+
+/* --- begin ------------------------------------------------------------------------------------------------ */
+
+/* Its fields into m->value, where all of them are numbers of 8 bytes. false: they are not, or not there. */
+static inline bool plain_values(struct model *m, const struct callsite *c, const struct rec *r)
+{
+	const u8 *p = r->payload;
+	u32 i;
+
+	if (r->payload_bytes < 8 * c->field_cnt)
+		return false;
+	for (i = 0; i < c->field_cnt; i++, p += 8) {
+		struct value *v = &m->value[i];
+		u8 type = c->field[i].type;
+
+		if (!(1u << (type & 31) & (1u << WIRE_T_I64 | 1u << WIRE_T_U64 | 1u << WIRE_T_F64 | 1u << WIRE_T_PTR)))
+			return false;
+		v->field = (u16)i;
+		v->type = type;
+		v->flags = 0;
+		v->text_bytes = 0;
+		v->orig_bytes = 0;
+		memcpy(&v->u, p, 8);
+	}
+	return true;
+}
+
+/* Does nothing on this page have to be abandoned, and is `e`, the top, a plain parent? */
+static inline bool is_plain_top(const struct entry *e, const struct lane *l, u32 depth, u64 ns)
+{
+	if (l->entry_cnt && (e->lane != l || e->depth >= depth))
+		return false;
+	return !e || (!e->dup && e->span && e->span->cause == STORED && e->since_ns <= ns);
+}
+
+/* Member by member: gcc clears structs of this size with `rep stos`. */
+static inline void fill(struct span *s, struct entry *e, struct callsite *c, struct task *t, struct lane *l, u64 ns)
+{
+	struct entry *top = t->top;
+
+	s->raw = s->ref_ns = 0;
+	s->parent = top ? top->span : NULL;
+	s->callsite = c;
+	s->proc = t->proc;
+	s->entries = e;
+	s->refs = 2; /* the scope's handle, and the entry */
+	s->handles = 1;
+	s->entry_cnt = 1;
+	s->why = SINK_OWN;
+	s->cause = STORED;
+	s->open_ns = s->floor_ns = ns;
+	s->dropped_ns = 0;
+	e->span = s;
+	e->task = t;
+	e->lane = l;
+	e->begin = NULL;
+	e->since_ns = ns;
+	e->kind = ENTRY_SCOPED;
+	e->dup = e->marked = 0;
+	e->cause = STORED;
+	e->next = NULL;
+	e->pprev = &s->entries;
+	e->up = NULL;
+	e->down = top;
+	*(top ? &top->up : &t->bottom) = e;
+	t->top = e;
+	l->entry_cnt++;
+}
+
+static inline void tell_begin(struct model *m, struct span *s, struct task *t, u32 value_cnt)
+{
+	struct span_open o;
+
+	o.span = s->uid = ++m->next_span;
+	o.callsite = s->callsite;
+	o.time_ns = s->open_ns;
+	o.thread = &t->pub;
+	o.parent_kind = WIRE_PARENT_CURRENT;
+	o.flags = 0;
+	o.parent = s->parent ? s->parent->uid : 0;
+	o.lost_parent = 0;
+	o.value_cnt = value_cnt;
+	o.value = m->value;
+	m->st.spans_opened++;
+	m->st.entries++;
+	if (++m->st.spans_open > m->st.spans_peak)
+		m->st.spans_peak = m->st.spans_open;
+	fanout__begin(m, &o);
+}
+
+static inline bool begin(struct model *m, const struct rec *r, struct lane *l)
+{
+	const struct near_site *near = callsites__near(m, r->site_addr);
+	struct task *t = l->task;
+	u64 ns = MAX(r->time_ns, t->last_ns);
+	struct callsite *c = near->c;
+	struct entry *e;
+	struct span *s;
+
+	if (near->addr != r->site_addr || near->module != r->module || !c || !c->is_span ||
+	    r->parent != WIRE_PARENT_CURRENT || !is_plain_top(t->top, l, r->depth, ns))
+		return false;
+	if (m->st.spans_open >= m->opts.max_spans || !m->spans.free || !m->entries.free || !plain_values(m, c, r))
+		return false;
+	s = pool__get(&m->spans);
+	e = pool__get(&m->entries);
+	t->last_ns = ns;
+	m->about = c;
+	fill(s, e, c, t, l, ns);
+	e->depth = r->depth;
+	e->number = r->number;
+	if (s->parent)
+		s->parent->refs++;
+	tell_begin(m, s, t, c->field_cnt);
+	return true;
+}
+
+/* --- end -------------------------------------------------------------------------------------------------- */
+
+static inline void unlink_top(struct task *t, struct lane *l, const struct entry *e)
+{
+	t->top = e->down;
+	*(e->down ? &e->down->up : &t->bottom) = NULL;
+	l->entry_cnt--;
+}
+
+static inline bool end(struct model *m, const struct rec *r, struct lane *l)
+{
+	struct task *t = l->task;
+	u64 ns = MAX(r->time_ns, t->last_ns);
+	struct entry *e = t->top;
+	struct span *s = e ? e->span : NULL, *parent;
+
+	if (!s || e->lane != l || e->depth != r->depth || e->kind != ENTRY_SCOPED || !span__is_whole_end(s, ns))
+		return false;
+	parent = s->parent;
+	if (parent && parent->refs == 1)
+		return false; /* closes with it */
+	t->last_ns = ns;
+	m->about = s->callsite;
+	fanout__end(m, s->uid, t, ns);
+	m->st.spans_closed++;
+	m->st.spans_open--;
+	unlink_top(t, l, e);
+	pool__put(&m->entries, e);
+	pool__put(&m->spans, s);
+	if (!parent)
+		return true;
+	parent->floor_ns = MAX(parent->floor_ns, ns);
+	parent->refs--;
+	return true;
+}
+
+bool whole__rec(struct model *m, const struct rec *r)
+{
+	struct lane *l = r->page ? r->page->user : NULL;
+
+	if (!l || !l->seen)
+		return false;
+	return r->kind == WIRE_R_END ? end(m, r, l) : r->kind == WIRE_R_BEGIN && begin(m, r, l);
+}
