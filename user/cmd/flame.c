@@ -165,8 +165,8 @@ static void tell_skipped(const char *path, const struct folded_stats *st)
 	struct diag d = {};
 
 	if (st->skipped)
-		diag__set(&d, 0, "%s: %" PRIu64 " lines are no stacks, the first is line %" PRIu64 ": left out", path,
-			  st->skipped, st->first_skipped);
+		diag__set(&d, 0, "%s: left out what is no stack: %" PRIu64 " line%s, the first is line %" PRIu64, path,
+			  st->skipped, st->skipped > 1 ? "s" : "", st->first_skipped);
 	else if (st->fractions)
 		diag__set(&d, 0, "%s: the fractions of %" PRIu64 " numbers were cut off", path, st->fractions);
 	if (d.text[0])

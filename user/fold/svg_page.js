@@ -328,6 +328,9 @@ input.addEventListener("input", function () {
 reset.addEventListener("click", everything);
 (root.parentNode === document ? document : root).addEventListener("keydown", key);
 window.addEventListener("resize", layout);
+root.addEventListener("focus", function () { // by Tab: what is focused is seen
+	if (!current && root.matches(":focus-visible")) move(0, 0);
+});
 
 if (fluid) {
 	root.setAttribute("width", "100%");

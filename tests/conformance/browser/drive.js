@@ -114,6 +114,10 @@ const tests = {
 	async 'everything works by keyboard'(w) {
 		const page = await w.open(picture('icicle', ['--inverted', '-'], STACKS));
 		const current = () => page.evaluate(() => document.querySelector('.cur text').textContent);
+		await page.keyboard.press('Tab');
+		assert.strictEqual(await current(), 'all'); // the focus is seen
+		await page.keyboard.press('Escape');
+		assert.strictEqual(await page.locator('.cur').count(), 0);
 		await page.keyboard.press('ArrowDown');
 		assert.strictEqual(await current(), 'all');
 		await page.keyboard.press('ArrowDown');
