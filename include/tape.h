@@ -316,6 +316,11 @@ extern long tape__c_syscall(long nr, ...) __asm__("syscall");
 #define TAPE__IN static inline __attribute__((always_inline, unused))
 #define TAPE__UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define TAPE__FENCE() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+#ifdef __SANITIZE_THREAD__ /* gcc's thread sanitizer does not know the other, and warns */
+#define TAPE__RELEASE_FENCE() __sync_synchronize()
+#else
+#define TAPE__RELEASE_FENCE() __atomic_thread_fence(__ATOMIC_RELEASE)
+#endif
 
 extern struct tape_module tape_1_module __attribute__((visibility("hidden")));
 extern __thread struct tape__tls tape_1_tls __attribute__((visibility("hidden")));
@@ -946,7 +951,7 @@ TAPE__FN void tape_1_flush(struct tape_page *p, uint32_t depth)
 	commit = (uint64_t)(seq + 1) << 32;
 	__atomic_store_n(&p->commit, commit, __ATOMIC_RELEASE);
 	/* What is stored after a release may be seen before it (arm64): the preamble's bytes or the next record's. */
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	TAPE__RELEASE_FENCE();
 	p->clock = (uint8_t)clock;
 	tail->last = slot->ticks;
 	if (!pre)
@@ -1872,6 +1877,9 @@ TAPE__FN void tape_1_name(const char *name)
 	t->name[n] = 0;
 	if (t->page && t->page->magic == TAPE_PAGE_MAGIC)
 		tape_1_say_name(t);
+	/* Somebody records: a thread that makes no record of its own (but runs plain probes, perhaps) is to have its name. */
+	else if (__atomic_load_n(&tape_1_module.ticks, __ATOMIC_RELAXED) || tape_1_module.first)
+		tape_1_make(t);
 }
 
 #ifdef __cplusplus

@@ -26,6 +26,7 @@ C_WAYS=(
 	"c11 -Os -static -ffunction-sections -fdata-sections"
 	"c11 -O1 -g -fsanitize=address,undefined"
 	"gnu2x -O2 -static-pie -fPIE"
+	"c11 -O1 -g -fsanitize=thread"
 )
 CXX_WAYS=(
 	"c++17 -O2 -fno-exceptions -fno-rtti -fvisibility=hidden -fvisibility-inlines-hidden"
@@ -34,6 +35,7 @@ CXX_WAYS=(
 	"gnu++17 -Os -static"
 	"c++17 -O1 -g -fsanitize=address,undefined"
 	"c++2b -O2 -fPIE -pie -fstack-protector-all -D_FORTIFY_SOURCE=2"
+	"c++17 -O1 -g -fsanitize=thread"
 )
 CLANG_WAY="c11 -O2 -flto=thin -fuse-ld=lld -Wl,--gc-sections -Wl,--icf=all"
 X86_WAY="c11 -O2 -fcf-protection=full"

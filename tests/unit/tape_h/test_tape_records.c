@@ -433,12 +433,40 @@ static void site_table(void **state)
 	assert_int_equal(found, 1);
 }
 
+static void *only_named(void *arg)
+{
+	(void)arg;
+	tape_thread_name("only-named");
+	return tape_1_tls.page;
+}
+
+/* A thread without records of its own: named where somebody records, and given no page where nobody does. */
+static void name_alone(void **state)
+{
+	uint64_t first = tape_1_module.first;
+	pthread_t t;
+	void *page;
+
+	(void)state;
+	tape_1_module.ticks = 1;
+	assert_int_equal(pthread_create(&t, NULL, only_named, NULL), 0);
+	pthread_join(t, &page);
+	assert_non_null(page);
+	assert_non_null(strstr(story(), "THREAD_NAME 0 'only-named'\n"));
+	tape_1_module.ticks = 0;
+	tape_1_module.first = 0; /* nobody has traced */
+	assert_int_equal(pthread_create(&t, NULL, only_named, NULL), 0);
+	pthread_join(t, &page);
+	tape_1_module.first = first;
+	assert_null(page);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, all_on, all_off)
 	const struct CMUnitTest tests[] = {
 		T(off_costs_no_argument), T(scoped), T(compact), T(all_types), T(scalars), T(messages), T(truncated), T(thirty_two), T(by_hand),
-		T(out_of_order), T(exit_of_nothing), T(parents), T(numbered), T(unarmed_handles), T(immediate), T(armed_in_between), T(thread_names),
+		T(out_of_order), T(exit_of_nothing), T(parents), T(numbered), T(unarmed_handles), T(immediate), T(armed_in_between), T(thread_names), T(name_alone),
 		T(begun_before),
 		cmocka_unit_test(site_table),
 	};
