@@ -70,11 +70,11 @@ void status__update(struct status *st, struct session *s, const struct tapes *tp
 		cmd__output_error();
 		return;
 	}
-	print_line("%5.0f s  %s records/s  %s spans  %s lost  %s  %u target%s", (double)(now - st->start_ns) / 1e9,
-		   units__show_count(rate, sizeof(rate), per_s),
-		   units__show_count(spans, sizeof(spans), (double)t.model.spans_opened),
-		   units__show_count(lost, sizeof(lost), (double)t.lost_sum),
-		   units__show_bytes(size, sizeof(size), tapes__bytes(tp)), session__targets(s),
+	/* what matters most comes first: a narrow terminal cuts the line */
+	print_line("%5.0f s  %s lost  %s records/s  %s  %s spans  %u target%s", (double)(now - st->start_ns) / 1e9,
+		   units__show_count(lost, sizeof(lost), (double)t.lost_sum), units__show_count(rate, sizeof(rate), per_s),
+		   units__show_bytes(size, sizeof(size), tapes__bytes(tp)),
+		   units__show_count(spans, sizeof(spans), (double)t.model.spans_opened), session__targets(s),
 		   PLURAL(session__targets(s)));
 	st->shown = true;
 }
