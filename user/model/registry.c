@@ -159,7 +159,8 @@ static void evict(struct model *m, struct proc *p, u64 raw, u64 ns)
 	if (!old || span__is_gone(old))
 		return;
 	m->st.lost_close++;
-	span__force_close(m, old, ns, SINK_REOPENED);
+	/* What a preamble brings to light began long ago; the old one's threads have gone on since. */
+	span__force_close(m, old, MAX(ns, m->last_ns), SINK_REOPENED);
 }
 
 /* Member by member: gcc clears a struct of this size with `rep stos`, which costs as much as all

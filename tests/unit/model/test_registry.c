@@ -419,9 +419,26 @@ static void scoped_span_with_a_number(void **state)
 	fix__stop(&f);
 }
 
+/* Entered by its number, its opening being lost; then a preamble tells the opening: nothing of it may end before it was. */
+static void opened_after_all(void **state)
+{
+	struct fix f = {.rec.quiet = true};
+	struct wire_ref ref = fix__ref(7, 50, 0);
+
+	(void)state;
+	fix__start(&f, NULL, 0);
+	fix__op(&f, WIRE_R_ENTER, 0, 100, 0, ref);
+	recording__clear(&f.rec);
+	fix__open(&f, 1, 51, ref, 0, WIRE_PARENT_ROOT, fix_none);
+	assert_non_null(strstr(f.rec.text, "exit 1 T1 at 100"));
+	assert_non_null(strstr(f.rec.text, "close 1 at 100"));
+	fix__stop(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(opened_after_all),
 		cmocka_unit_test(counts_and_close_order),
 		cmocka_unit_test(chain_of_three),
 		cmocka_unit_test(id_used_again),
