@@ -447,7 +447,7 @@ static int run(struct replay *p, const struct sink *to, struct replay_result *re
 		return err;
 	model__stats(p->m, &at_begin);
 	/* what it fails with is the sink's affair, as are all its errors */
-	window__begin(p->w, to, p->from_ns);
+	window__begin_last(p->w, to, p->from_ns);
 	err = ingest__finish(p->in);
 	tell_losses(p);
 	model__cut(p->m, MAX(res->to_ns, window__last_ns(p->w)));

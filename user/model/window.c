@@ -188,12 +188,12 @@ static int on_span_enter(void *ctx, u64 span, struct thread *th, u64 ns)
 	struct kept_span *s = keep__find(w, span);
 	struct kept_thread *t;
 
-	if (!s)
+	if (!s && !w->last)
 		return -ENOENT;
 	e = use_thread(w, th, &t);
 	if (!t)
 		return e ? e : -EINVAL;
-	if (keep__enter(t, s))
+	if (s && keep__enter(t, s))
 		return -ENOMEM;
 	if (w->passing && !e)
 		e = TO(w, span_enter, span, th, thread_time(w, t, ns));
@@ -207,14 +207,15 @@ static int on_span_exit(void *ctx, u64 span, struct thread *th, u64 ns, enum sin
 	struct kept_span *s = keep__find(w, span);
 	struct kept_thread *t;
 
-	if (!s)
+	if (!s && !w->last)
 		return -ENOENT;
 	e = use_thread(w, th, &t);
 	if (!t)
 		return e ? e : -EINVAL;
 	if (w->passing && !e)
 		e = TO(w, span_exit, span, th, thread_time(w, t, ns), why);
-	keep__exit(w, t, s);
+	if (s)
+		keep__exit(w, t, s);
 	return err ? err : e;
 }
 
@@ -224,16 +225,17 @@ static int on_span_close(void *ctx, u64 span, u64 ns, u64 dropped_ns, enum sink_
 	int err = at_time(w, ns), e = 0;
 	struct kept_span *s = keep__find(w, span);
 
-	if (!s)
+	if (!s && !w->last)
 		return -ENOENT;
 	if (w->passing) {
-		if (ns < w->begin_ns && s->carried == w->turn) {
+		if (s && ns < w->begin_ns && s->carried == w->turn) {
 			ns = w->begin_ns;
 			w->st.late++;
 		}
 		e = TO(w, span_close, span, ns, dropped_ns, why);
 	}
-	keep__close(w, s);
+	if (s)
+		keep__close(w, s);
 	return err ? err : e;
 }
 
@@ -245,10 +247,10 @@ static int on_span_value(void *ctx, u64 span, const struct callsite *c, const st
 	struct kept_span *s = keep__find(w, span);
 	struct kept_thread *t;
 
-	if (!s)
+	if (!s && !w->last)
 		return -ENOENT;
 	e = use_thread(w, th, &t);
-	if ((th && !t) || keep__value(w, s, v, t, ns))
+	if ((th && !t) || (s && keep__value(w, s, v, t, ns)))
 		return -ENOMEM;
 	if (w->passing && !e)
 		e = TO(w, span_value, span, c, v, th, thread_time(w, t, ns));
@@ -262,10 +264,10 @@ static int on_span_follows(void *ctx, u64 span, u64 follows, struct thread *th, 
 	struct kept_span *s = keep__find(w, span);
 	struct kept_thread *t;
 
-	if (!s)
+	if (!s && !w->last)
 		return -ENOENT;
 	e = use_thread(w, th, &t);
-	if ((th && !t) || keep__follows(w, s, follows, t, ns))
+	if ((th && !t) || (s && keep__follows(w, s, follows, t, ns)))
 		return -ENOMEM;
 	if (w->passing && !e)
 		e = TO(w, span_follows, span, follows, th, thread_time(w, t, ns));
@@ -304,12 +306,16 @@ static int on_event(void *ctx, const struct event *ev)
 
 static int pass_begin(struct window *w, const struct span_open *o, const struct kept_thread *t)
 {
-	struct span_open told = *o;
+	u64 ns = thread_time(w, t, o->time_ns);
+	struct span_open told;
 	int err = tell__callsite(w, o->callsite), e;
 
-	told.time_ns = thread_time(w, t, o->time_ns);
 	if (err)
 		return err;
+	if (__builtin_expect(w->to.span_begin && ns == o->time_ns, 1))
+		return w->to.span_begin(w->to_ctx, o);
+	told = *o;
+	told.time_ns = ns;
 	if (w->to.span_begin)
 		return w->to.span_begin(w->to_ctx, &told);
 	err = TO(w, span_open, &told);
@@ -324,11 +330,15 @@ static int on_span_begin(void *ctx, const struct span_open *o)
 	struct kept_thread *t;
 	int err = at_time(w, o->time_ns), e;
 
-	if (keep__find(w, o->span))
+	if (!w->last && keep__find(w, o->span))
 		return -EEXIST;
 	e = use_thread(w, o->thread, &t);
 	if (!t)
 		return e ? e : -EINVAL;
+	if (w->last) {
+		e = e ? e : pass_begin(w, o, t);
+		return err ? err : e;
+	}
 	s = keep__open(w, o, t);
 	if (!s)
 		return -ENOMEM;
@@ -360,13 +370,15 @@ static int on_span_end(void *ctx, u64 span, struct thread *th, u64 ns)
 	struct kept_span *s = keep__find(w, span);
 	struct kept_thread *t;
 
-	if (!s)
+	if (!s && !w->last)
 		return -ENOENT;
 	e = use_thread(w, th, &t);
 	if (!t)
 		return e ? e : -EINVAL;
 	if (w->passing && !e)
 		e = pass_end(w, span, th, t, ns);
+	if (!s)
+		return err ? err : e;
 	keep__exit(w, t, s);
 	keep__close(w, s);
 	return err ? err : e;

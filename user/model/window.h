@@ -45,6 +45,11 @@ struct sink window__sink(struct window *w);
  * Returns the first error of a call (all are made), -EBUSY if a window is open already.
  */
 int window__begin(struct window *w, const struct sink *to, u64 time_ns);
+/*
+ * The same for the last time: no other window follows, and the caller sees to it that all that is open has been closed before window__end
+ * (model__cut does). What is opened and entered in one call then needs no keeping, and is passed on without.
+ */
+int window__begin_last(struct window *w, const struct sink *to, u64 time_ns);
 /* The same by itself, before the first call that carries this time or a later one. What it fails with is what that call
  * returns. */
 int window__begin_at(struct window *w, const struct sink *to, u64 time_ns);

@@ -62,6 +62,7 @@ struct window {
 	struct sink_ops to; /* completed; valid while passing */
 	void *to_ctx;
 	bool passing;
+	bool last; /* window__begin_last: spans that are not kept are passed on all the same */
 	u32 turn; /* of beginnings, from 1 */
 	u64 begin_ns, last_ns;
 	u64 at_ns; /* the next beginning or end by itself; UINT64_MAX: none */

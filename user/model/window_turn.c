@@ -156,6 +156,14 @@ int window__begin(struct window *w, const struct sink *to, u64 time_ns)
 	return KEEP_FIRST(err, e);
 }
 
+int window__begin_last(struct window *w, const struct sink *to, u64 time_ns)
+{
+	int err = window__begin(w, to, time_ns);
+
+	w->last = w->passing && err != -EBUSY;
+	return err;
+}
+
 int window__begin_at(struct window *w, const struct sink *to, u64 time_ns)
 {
 	if (w->passing)
@@ -219,7 +227,7 @@ int window__end(struct window *w, u64 time_ns)
 		e = s->cut ? 0 : cut_close(w, s, ns);
 		err = KEEP_FIRST(err, e);
 	}
-	w->passing = false;
+	w->passing = w->last = false;
 	return err;
 }
 

@@ -448,7 +448,7 @@ static void same_text(const struct run *r, const char *what, const struct record
 	fail();
 }
 
-static void begin(struct run *r)
+static void begin_by(struct run *r, int (*how)(struct window *, const struct sink *, u64))
 {
 	struct sink_ops ops = part_ops;
 	struct sink to = {&ops, r};
@@ -461,12 +461,17 @@ static void begin(struct run *r)
 	memset(r->check, 0, sizeof(*r->check));
 	want_beginning(r, &want);
 	r->to = &r->begin;
-	assert_int_equal(window__begin(r->w, &to, r->ns), 0);
+	assert_int_equal(how(r->w, &to, r->ns), 0);
 	same_text(r, "beginning", &r->begin, &want);
 	recording__done(&want);
 	recording__clear(&r->begin);
 	r->to = &r->got;
 	r->windows++;
+}
+
+static void begin(struct run *r)
+{
+	begin_by(r, window__begin);
 }
 
 static void end(struct run *r)
@@ -580,8 +585,11 @@ static void one_case(u64 seed)
 		turns(r);
 		step(r);
 	}
-	if (!window__is_open(r->w))
-		begin(r);
+	if (!window__is_open(r->w)) {
+		begin_by(r, rnd(r, 2) ? window__begin_last : window__begin);
+		for (i = rnd(r, ops + 1); i; i--)
+			step(r);
+	}
 	assert_int_equal(model__cut(r->f.m, ++r->ns), 0);
 	end(r);
 	assert_int_equal(fix__stats(&r->f).lost[LOSS_WRITE], 0);
@@ -729,6 +737,35 @@ static void what_comes_late_is_not_before_the_beginning(void **state)
 	story__stop(&s);
 }
 
+static void the_last_one_keeps_nothing_more(void **state)
+{
+	struct span_open o = {.span = 2, .callsite = &story_site, .time_ns = 60, .thread = &story_thread, .parent = 1};
+	struct window_stats st;
+	struct story s;
+
+	story__start(&s);
+	story__open(&s, 1, 10);
+	assert_int_equal(window__begin_last(s.w, &s.out, 50), 0);
+	recording__clear(&s.rec);
+	assert_int_equal(s.in.ops->span_begin(s.in.ctx, &o), 0);
+	window__stats(s.w, &st);
+	assert_int_equal(st.spans, 1); /* that of before */
+	story__close(&s, 2, 70);
+	o.span = 3;
+	o.time_ns = 80;
+	assert_int_equal(s.in.ops->span_begin(s.in.ctx, &o), 0);
+	assert_int_equal(s.in.ops->span_end(s.in.ctx, 3, &story_thread, 90), 0);
+	story__close(&s, 1, 100);
+	story__told(&s, "open 2 work parent 1 at 60 by T1\nenter 2 T1 at 60\nexit 2 T1 at 70\nclose 2 at 70\n"
+			"open 3 work parent 1 at 80 by T1\nenter 3 T1 at 80\nexit 3 T1 at 90\nclose 3 at 90\n"
+			"exit 1 T1 at 100\nclose 1 at 100\n");
+	window__stats(s.w, &st);
+	assert_int_equal(st.spans, 0);
+	assert_int_equal(window__end(s.w, 110), 0);
+	story__told(&s, "");
+	story__stop(&s);
+}
+
 static void a_beginning_is_not_before_what_was_told(void **state)
 {
 	struct story s;
@@ -823,6 +860,7 @@ int main(void)
 		cmocka_unit_test_teardown(any_windows_on_any_stream, say_seed),
 		cmocka_unit_test(a_window_begins_and_ends_by_itself),
 		cmocka_unit_test(what_comes_late_is_not_before_the_beginning),
+		cmocka_unit_test(the_last_one_keeps_nothing_more),
 		cmocka_unit_test(a_beginning_is_not_before_what_was_told),
 		cmocka_unit_test(what_a_span_follows_is_bounded),
 		cmocka_unit_test(the_dead_are_forgotten),
