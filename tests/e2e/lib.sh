@@ -117,12 +117,25 @@ need_target()
 
 STARTED=
 
+MOUNTED=
+
 stop_all()
 {
 	for p in $STARTED; do
 		kill -9 "$p" 2>/dev/null
 	done
 	wait 2>/dev/null
+	for p in $MOUNTED; do
+		umount "$p" 2>/dev/null
+	done
+}
+
+# small_disk FOLDER SIZE: a file system of its own, gone when the test ends, however it does.
+small_disk()
+{
+	mkdir -p "$1"
+	mount -t tmpfs -o size="$2" none "$1" 2>/dev/null || skip "no tmpfs can be mounted here"
+	MOUNTED="$MOUNTED $WORK/$1"
 }
 
 # wait_until SECONDS COMMAND...: poll until it succeeds.

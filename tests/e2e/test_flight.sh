@@ -202,12 +202,10 @@ target_unwritable()
 	sleep 0.5
 	snapshot nowhere/a.tape && fail "no such folder"
 	assert_match "said so" 'nowhere' a.tape.err
-	mkdir full
-	mount -t tmpfs -o size=1m none full || skip "no tmpfs"
+	small_disk full 1m
 	snapshot full/a.tape
 	status=$?
 	left=$(find full -type f | wc -l)
-	umount full
 	assert_eq "status on a full disk" 1 $status
 	assert_match "said so" 'No space' a.tape.err
 	assert_eq "files left on it" 0 "$left"

@@ -142,8 +142,7 @@ elsewhere()
 disk_full()
 {
 	need_root
-	mkdir small
-	mount -t tmpfs -o size=1m none small || skip "no tmpfs"
+	small_disk small 1m
 	start_target th_flat 1 0 truth 200
 	start_flight -p "$TARGET" --dir small/ring --size 8M --no-final
 	sleep 0.5
@@ -152,7 +151,6 @@ disk_full()
 	wait_target
 	status=$TARGET_STATUS
 	wait_record
-	umount small
 	assert_eq "the target's status" 0 "$status"
 	failed=$(sed -n 's/.*"dir_failed":\([0-9]*\).*/\1/p' status)
 	assert_ge "counted" 1 "$failed"
