@@ -63,8 +63,7 @@ stranger()
 disk_full()
 {
 	need_root
-	mkdir -p small
-	mount -t tmpfs -o size=1m none small 2>/dev/null || skip "no tmpfs can be mounted here"
+	small_disk small 1m
 	start_target th_flat 1 0 truth 200
 	start_flight -p "$TARGET" --size 1M --no-final --on signal --cooldown 0s --keep-total 1M --output-dir "$WORK/small"
 	sleep 1.5
@@ -82,7 +81,6 @@ disk_full()
 	left=$(find small -name 'th_flat*.tape' | wc -l)
 	whole=$(find small -name 'th_flat*.tape' | sort | tail -n 1)
 	cp "$whole" whole.tape
-	umount small
 	assert_eq "left" 1 "$left"
 	assert_verified whole.tape
 	kill -TERM "$TARGET"
@@ -101,8 +99,14 @@ cause_of_loss()
 		kill -CONT "$FLIGHT"
 		must_snapshot "$i.tape"
 	done
+	sleep 1
+	"$TAPEBPF" status --socket sock --json >status
 	stop_flight
 	kill -TERM "$TARGET"
+	assert_match "status knows why" '"lost.ring_full":[1-9]' status
+	# what is missing since a moment ago may still be on its way
+	missing=$(sed -n 's/.*"page_records_missing":\([0-9]*\).*/\1/p' status)
+	assert_ge "for a reason, of what is lost" "$missing" "$(sed -n 's/.*"lost.ring_full":\([0-9]*\).*/\1/p' status)"
 	cat [1-5].tape.err >said
 	assert_match "some is lost" '^lost [1-9][0-9]*: ring_full' said
 	assert_eq "lost for no reason" 0 "$(grep -c '^lost .*: unknown' said)"

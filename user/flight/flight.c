@@ -292,8 +292,11 @@ void flight__clock(struct flight *f, u64 ticks, u64 mono_ns)
 void flight__mark(struct flight *f, const struct wire_page_val *v, u32 tid, int cause, bool dead, u64 now_ns)
 {
 	struct flight_mark m = { .id = v->id, .seen = v->seen, .cause = (u32)cause, .dead = dead };
+	u64 gaps = cause > 0 && cause < LOSS_MAX && cause != LOSS_UNKNOWN ? sheets__explain(&f->sheets, v->pid, tid, v->id) : 0;
 	bool news = sheets__mark(&f->sheets, v->pid, tid, v->id, v->seen, dead, now_ns, &m.next);
 
+	if (gaps)
+		f->st.lost[cause] += gaps;
 	if (!sheets__cause(&f->sheets, v->pid, tid, v->id, cause, f->st.ring.sealed + 1) && !news)
 		return;
 	if (news)

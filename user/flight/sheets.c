@@ -141,13 +141,18 @@ static void account(struct sheets *s, struct sheet *sh, const struct claim *c, b
 		sh->next_num = first;
 	}
 	if (c->end > sh->next_num) {
-		if (first > sh->next_num)
-			s->st.missing += first - sh->next_num;
+		u64 from = MAX(sh->next_num, sh->marked); /* what a mark told of has been counted */
+
+		if (first > from) {
+			s->st.missing += first - from;
+			sh->missing += first - from;
+		}
 		s->st.records += c->end - MAX(first, sh->next_num);
 		sh->next_num = c->end;
 	} else if (!idle) { /* from the ring of a CPU that its thread has left: fills a gap */
-		fill = MIN(s->st.missing, c->end - first);
+		fill = MIN(sh->missing, c->end - first);
 		s->st.missing -= fill;
+		sh->missing -= fill;
 		s->st.records += fill;
 	}
 }
@@ -371,6 +376,19 @@ bool sheets__cause(struct sheets *s, u32 pid, u32 tid, u64 id, int cause, u64 ge
 	sh->cause = cause;
 	sh->cause_told = gen;
 	return true;
+}
+
+u64 sheets__explain(struct sheets *s, u32 pid, u32 tid, u64 id)
+{
+	struct sheet *sh = find(s, pid, tid, id);
+	u64 n = sh ? MIN(sh->missing, sh->missing_before) : 0;
+
+	if (!sh)
+		return 0;
+	s->st.missing -= n;
+	sh->missing -= n;
+	sh->missing_before = sh->missing;
+	return n;
 }
 
 int sheets__take(const struct sheets *s, struct partial ***out)

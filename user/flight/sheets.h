@@ -27,6 +27,7 @@ struct sheet {
 	u32 pid, tid;
 	u64 next_num; /* just past the last record that has arrived */
 	u64 marked;   /* the kernel's mark, as last stored */
+	u64 missing, missing_before; /* records, now and when sheets__explain was last asked */
 	u64 cause_told; /* sheets__cause */
 	int cause;
 	u64 dead_ns;  /* its thread has ended, or given it back; 0: it lives */
@@ -91,6 +92,12 @@ bool sheets__mark(struct sheets *s, u32 pid, u32 tid, u64 id, u64 seen, bool dea
  * gaps that it explains are found by their numbers, long after the mark itself was news.
  */
 bool sheets__cause(struct sheets *s, u32 pid, u32 tid, u64 id, int cause, u64 gen);
+
+/*
+ * It is known now why deliveries of this page were refused: how many records have been missing since the last time that was asked, so that they
+ * cannot be on their way. They are not counted as missing any more.
+ */
+u64 sheets__explain(struct sheets *s, u32 pid, u32 tid, u64 id);
 
 /* All partial pages, a reference each. Returns the number, or -ENOMEM; *out is malloc'ed. */
 int sheets__take(const struct sheets *s, struct partial ***out);
