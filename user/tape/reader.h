@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * reader.h - inside tape_reader: what its files share. tape_reader.c has the essay and the dispatch, reader_defs.c
- * the definitions (callsites, processes, threads), reader_spans.c spans and stacks, reader_values.c values and events.
+ * the definitions (callsites, processes, threads), reader_spans.c spans and stacks, reader_values.c values and events,
+ * reader_whole.c what is usual of spans and events.
  */
 #ifndef TAPEBPF_READER_H
 #define TAPEBPF_READER_H
@@ -15,6 +16,8 @@
 /* What no program does; beyond it every exit would cost a walk through what a damaged tape piled up. */
 #define READER_MAX_DEPTH 65536
 #define READER_MAX_ENTRIES 4096
+#define READER_NEAR_SITES 256
+#define READER_NEAR_THREADS 64
 
 struct read_callsite {
 	struct callsite c;
@@ -114,6 +117,10 @@ struct tape_reader {
 	struct read_callsite *all_callsites, *unknown_span, *unknown_event;
 	u64 callsite_cnt, span_cnt;
 	struct process unknown_process;
+	/* those that were looked for last, by reader__near(id) */
+	struct read_callsite *near_site[READER_NEAR_SITES]; /* told, and wholly defined */
+	struct read_thread *near_thread[READER_NEAR_THREADS];
+	struct value value[CALLSITE_MAX_FIELDS]; /* of the begin or event in hand, texts in the window */
 	struct read_thread *last_thread;
 	struct read_span *held; /* of an own tape: values of the opening follow at once */
 	struct read_span *free_spans;
@@ -143,6 +150,17 @@ static inline u64 reader__time(struct tape_reader *r, s64 time)
 	if (ns > r->last_ns)
 		r->last_ns = ns;
 	return ns;
+}
+
+/* Ids are small numbers or addresses. */
+static inline u32 reader__near(u64 id)
+{
+	return (u32)((id * 0x9e3779b97f4a7c15ULL) >> 48);
+}
+
+static inline struct read_callsite **reader__near_site(struct tape_reader *r, u64 id)
+{
+	return &r->near_site[reader__near(id) % READER_NEAR_SITES];
 }
 
 /* reader_defs.c */
@@ -176,7 +194,14 @@ void reader__event_value(struct tape_reader *r, const struct tape_raw *raw, bool
 void reader__event_done(struct tape_reader *r, struct read_thread *t);
 void reader__free_gathers(struct tape_reader *r);
 
+/* reader_whole.c: take the usual begin, end or event at the cursor, all of whose records begin before `until` in the file.
+ * False: nothing has been done. */
+bool reader__whole(struct tape_reader *r, u64 until);
+
 /* reader_spans.c */
+/* Open and untold; NULL without memory. */
+struct read_span *reader__new_span(struct tape_reader *r, u64 id);
+void reader__remove_span(struct tape_reader *r, struct read_span *s);
 void reader__span_open(struct tape_reader *r, const struct tape_raw *raw);
 void reader__span_enter(struct tape_reader *r, const struct tape_raw *raw);
 void reader__span_exit(struct tape_reader *r, const struct tape_raw *raw);

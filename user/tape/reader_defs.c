@@ -70,6 +70,7 @@ static void complete(struct tape_reader *r, struct read_callsite *c)
 		return;
 	if (idmap__put(&r->callsites, c->id, old) < 0)
 		return; /* cannot be: the id has its place */
+	*reader__near_site(r, c->id) = NULL;
 	if (c == r->all_callsites) {
 		r->all_callsites = c->all;
 		free_callsite(c);
@@ -85,6 +86,7 @@ static struct read_callsite *new_callsite(struct tape_reader *r, u64 id)
 		r->error = -ENOMEM;
 		return NULL;
 	}
+	*reader__near_site(r, id) = NULL;
 	c->id = id;
 	c->previous = old;
 	c->all = r->all_callsites;

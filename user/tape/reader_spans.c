@@ -21,7 +21,7 @@ static struct read_span *find_span(struct tape_reader *r, u64 id)
 	return s;
 }
 
-static struct read_span *new_span(struct tape_reader *r, u64 id)
+struct read_span *reader__new_span(struct tape_reader *r, u64 id)
 {
 	struct read_span *s = r->free_spans;
 
@@ -67,7 +67,7 @@ static struct read_span *placeholder(struct tape_reader *r, u64 id, u64 time_ns)
 	DEFECT_AT(r, SPAN, "span 0x%llx is not open", (unsigned long long)id);
 	if (r->placeholders >= READER_MAX_PLACEHOLDERS || (r->own && !id))
 		return NULL;
-	s = new_span(r, id);
+	s = reader__new_span(r, id);
 	if (!s)
 		return NULL;
 	r->placeholders++;
@@ -217,7 +217,7 @@ static void remove_alias(struct tape_reader *r, u64 id)
 	free(a);
 }
 
-static void remove_span(struct tape_reader *r, struct read_span *s)
+void reader__remove_span(struct tape_reader *r, struct read_span *s)
 {
 	nearmap__remove(&r->spans, s->id);
 	if (r->held == s)
@@ -243,7 +243,7 @@ static void end_span(struct tape_reader *r, struct read_span *s, u64 time_ns, u6
 		TELL(r, span_exit, s->number, &t->t, time_ns, why == SINK_OWN ? SINK_LOST : why);
 	}
 	TELL(r, span_close, s->number, time_ns, dropped_ns, why);
-	remove_span(r, s);
+	reader__remove_span(r, s);
 }
 
 static enum sink_why sink_why(u8 why)
@@ -311,7 +311,7 @@ void reader__span_open(struct tape_reader *r, const struct tape_raw *raw)
 		DEFECT_AT(r, SPAN, "span 0x%llx is opened while it is open", (unsigned long long)x->span);
 		end_span(r, s, time_ns, time_ns, SINK_REOPENED);
 	}
-	s = new_span(r, x->span);
+	s = reader__new_span(r, x->span);
 	if (!s)
 		return;
 	s->callsite = c;

@@ -2,8 +2,8 @@
 /*
  * tape_scan.c - finding records in bytes that may be anything.
  *
- * The window holds at least one record of the largest size ahead of the position, unless the file ends before; so a
- * record is always seen whole, and a pipe is read like a file. A record that breaks the framing (its length is below
+ * The window is longer than any record and read on when the one at hand is not whole in it; so a record is always seen
+ * whole, and a pipe is read like a file. A record that breaks the framing (its length is below
  * its minimum, or it leaves its chapter) says nothing about where the next one begins: reading restarts at the next
  * chapter, the only place where the format promises a record's start. Each step moves forward by at least a byte,
  * so any input ends.
@@ -24,11 +24,11 @@
 #define TAPE_SPAN_OPEN_MIN (sizeof(struct tape_span_open) - 1) /* version 0.0 */
 
 struct tape_scan {
+	struct tape_cursor c; /* first; c.at: the next byte to be looked at */
 	int fd;
 	bool own_fd, eof, torn;
 	int error;
-	u32 pos, end; /* unread: buf[pos, end) */
-	u64 base;     /* file offset of buf[0] */
+	const u8 *end; /* of what has been read into the window */
 	u64 size;
 	u64 chapter_end; /* file offset */
 	u64 chapter_bytes;
@@ -41,50 +41,60 @@ struct tape_scan {
 	u8 buf[WINDOW_BYTES];
 };
 
-static const struct {
-	const char *name;
-	u32 min;
-} kinds[256] = {
-	[TAPE_THREAD_NAME] = { "thread_name", 3 },
-	[TAPE_CALLSITE] = { "callsite", sizeof(struct tape_callsite) },
-	[TAPE_CALLSITE_FIELD] = { "callsite_field", sizeof(struct tape_callsite_field) },
-	[TAPE_EVENT] = { "event", sizeof(struct tape_event) },
-	[TAPE_EVENT_VALUE] = { "event_value", sizeof(struct tape_value) },
-	[TAPE_SPAN_OPEN] = { "span_open", TAPE_SPAN_OPEN_MIN },
-	[TAPE_SPAN_ENTER] = { "span_enter", sizeof(struct tape_span_enter) },
-	[TAPE_SPAN_EXIT] = { "span_exit", sizeof(struct tape_span_end) },
-	[TAPE_SPAN_CLOSE] = { "span_close", sizeof(struct tape_span_end) },
-	[TAPE_SPAN_VALUE] = { "span_value", sizeof(struct tape_value) },
-	[TAPE_SPAN_FOLLOWS] = { "span_follows", sizeof(struct tape_span_follows) },
-	[TAPE_X_GENERATION] = { "generation", sizeof(struct tape_x_generation) },
-	[TAPE_X_CLOCK] = { "clock", sizeof(struct tape_x_clock) },
-	[TAPE_X_PROCESS] = { "process", sizeof(struct tape_x_process) },
-	[TAPE_X_THREAD] = { "thread", sizeof(struct tape_x_thread) },
-	[TAPE_X_LOSS] = { "loss", sizeof(struct tape_x_loss) },
-	[TAPE_X_EXIT] = { "exit_context", sizeof(struct tape_x_exit) },
-	[TAPE_X_SYNTHETIC] = { "synthetic", sizeof(struct tape_x_synthetic) },
-	[TAPE_X_EVENT] = { "event_context", sizeof(struct tape_x_event) },
-	[TAPE_X_VALUE] = { "value_context", sizeof(struct tape_x_value) },
-	[TAPE_X_CHECKSUM] = { "checksum", sizeof(struct tape_x_checksum) },
-	[TAPE_X_SPAN] = { "span_context", TAPE_X_SPAN_MIN },
-	[TAPE_X_LATE] = { "late", sizeof(struct tape_x_late) },
-	[TAPE_X_ALIAS] = { "alias", sizeof(struct tape_x_alias) },
-	[TAPE_X_LIFE] = { "life", sizeof(struct tape_x_life) },
-	[TAPE_X_TRIGGER] = { "trigger", sizeof(struct tape_x_trigger) },
-	[TAPE_X_CLOSE] = { "close_context", sizeof(struct tape_x_close) },
-	[TAPE_X_TOTALS] = { "totals", sizeof(struct tape_x_totals) },
-	[TAPE_X_CALLSITE] = { "callsite_types", sizeof(struct tape_x_callsite) },
-	[TAPE_X_SKIP] = { "skip", TAPE_HEAD_BYTES },
+/* KIND(kind, name, least bytes) */
+#define KINDS \
+	KIND(TAPE_THREAD_NAME, "thread_name", 3) \
+	KIND(TAPE_CALLSITE, "callsite", sizeof(struct tape_callsite)) \
+	KIND(TAPE_CALLSITE_FIELD, "callsite_field", sizeof(struct tape_callsite_field)) \
+	KIND(TAPE_EVENT, "event", sizeof(struct tape_event)) \
+	KIND(TAPE_EVENT_VALUE, "event_value", sizeof(struct tape_value)) \
+	KIND(TAPE_SPAN_OPEN, "span_open", TAPE_SPAN_OPEN_MIN) \
+	KIND(TAPE_SPAN_ENTER, "span_enter", sizeof(struct tape_span_enter)) \
+	KIND(TAPE_SPAN_EXIT, "span_exit", sizeof(struct tape_span_end)) \
+	KIND(TAPE_SPAN_CLOSE, "span_close", sizeof(struct tape_span_end)) \
+	KIND(TAPE_SPAN_VALUE, "span_value", sizeof(struct tape_value)) \
+	KIND(TAPE_SPAN_FOLLOWS, "span_follows", sizeof(struct tape_span_follows)) \
+	KIND(TAPE_X_GENERATION, "generation", sizeof(struct tape_x_generation)) \
+	KIND(TAPE_X_CLOCK, "clock", sizeof(struct tape_x_clock)) \
+	KIND(TAPE_X_PROCESS, "process", sizeof(struct tape_x_process)) \
+	KIND(TAPE_X_THREAD, "thread", sizeof(struct tape_x_thread)) \
+	KIND(TAPE_X_LOSS, "loss", sizeof(struct tape_x_loss)) \
+	KIND(TAPE_X_EXIT, "exit_context", sizeof(struct tape_x_exit)) \
+	KIND(TAPE_X_SYNTHETIC, "synthetic", sizeof(struct tape_x_synthetic)) \
+	KIND(TAPE_X_EVENT, "event_context", sizeof(struct tape_x_event)) \
+	KIND(TAPE_X_VALUE, "value_context", sizeof(struct tape_x_value)) \
+	KIND(TAPE_X_CHECKSUM, "checksum", sizeof(struct tape_x_checksum)) \
+	KIND(TAPE_X_SPAN, "span_context", TAPE_X_SPAN_MIN) \
+	KIND(TAPE_X_LATE, "late", sizeof(struct tape_x_late)) \
+	KIND(TAPE_X_ALIAS, "alias", sizeof(struct tape_x_alias)) \
+	KIND(TAPE_X_LIFE, "life", sizeof(struct tape_x_life)) \
+	KIND(TAPE_X_TRIGGER, "trigger", sizeof(struct tape_x_trigger)) \
+	KIND(TAPE_X_CLOSE, "close_context", sizeof(struct tape_x_close)) \
+	KIND(TAPE_X_TOTALS, "totals", sizeof(struct tape_x_totals)) \
+	KIND(TAPE_X_CALLSITE, "callsite_types", sizeof(struct tape_x_callsite)) \
+	KIND(TAPE_X_SKIP, "skip", TAPE_HEAD_BYTES)
+
+static const char *const kind_names[256] = {
+#define KIND(kind, name, least) [kind] = name,
+	KINDS
+#undef KIND
+};
+
+const u32 tape_kind_body[256] = {
+	[TAPE_NOOP] = TAPE_MAX_RECORD,
+#define KIND(kind, name, least) [kind] = (least) - TAPE_HEAD_BYTES,
+	KINDS
+#undef KIND
 };
 
 const char *tape_kind__name(u8 kind)
 {
-	return kinds[kind].name;
+	return kind_names[kind];
 }
 
 u32 tape_kind__min(u8 kind)
 {
-	return kinds[kind].min ? kinds[kind].min : TAPE_HEAD_BYTES;
+	return TAPE_HEAD_BYTES + (kind == TAPE_NOOP ? 0 : tape_kind_body[kind]);
 }
 
 static const struct {
@@ -119,44 +129,61 @@ void tape_scan__defect(struct tape_scan *s, enum tape_defect_kind kind, u64 offs
 	s->defect(s->ctx, &d);
 }
 
+static u64 here(const struct tape_scan *s)
+{
+	return tape_cursor__offset(&s->c, s->c.at);
+}
+
+/* After every change of the window or the chapter. */
+static void set_safe(struct tape_scan *s)
+{
+	u64 at = here(s), room = s->chapter_end > at ? s->chapter_end - at : 0, left = (u64)(s->end - s->c.at);
+
+	s->c.safe = s->c.at + (s->error ? 0 : MIN(room, left));
+}
+
 static void crc_upto(struct tape_scan *s, u64 offset)
 {
 	if (offset <= s->crc_end)
 		return;
-	s->crc = crc32c(s->crc, s->buf + (s->crc_end - s->base), offset - s->crc_end);
+	s->crc = crc32c(s->crc, s->buf + (s->crc_end - tape_cursor__offset(&s->c, s->buf)), offset - s->crc_end);
 	s->crc_end = offset;
 }
 
 /* Move the unread bytes to the front and read until the window is full or the file ends. */
 static int fill(struct tape_scan *s)
 {
+	size_t bytes = (size_t)(s->end - s->c.at);
+	u64 at = here(s);
 	ssize_t n;
 
-	crc_upto(s, s->base + s->pos);
-	memmove(s->buf, s->buf + s->pos, s->end - s->pos);
-	s->base += s->pos;
-	s->end -= s->pos;
-	s->pos = 0;
-	while (s->end < WINDOW_BYTES && !s->eof) {
-		n = read(s->fd, s->buf + s->end, WINDOW_BYTES - s->end);
+	crc_upto(s, at);
+	memmove(s->buf, s->c.at, bytes);
+	s->c.at = s->buf;
+	s->c.base = at - (uintptr_t)s->buf;
+	while (bytes < WINDOW_BYTES && !s->eof && !s->error) {
+		n = read(s->fd, s->buf + bytes, WINDOW_BYTES - bytes);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return s->error = -errno;
-		if (n == 0)
+			s->error = -errno;
+		else if (n == 0)
 			s->eof = true;
-		s->end += n;
+		else
+			bytes += (size_t)n;
 	}
-	return 0;
+	s->end = s->buf + bytes;
+	set_safe(s);
+	return s->error;
 }
 
 static int read_intro(struct tape_scan *s, const char *path, struct diag *d)
 {
 	struct tape_intro_rec b;
 
-	if (s->end < TAPE_INTRO_BYTES)
-		return diag__set(d, -ENOEXEC, "%s is no tape: it has %u bytes, a tape begins with %u", path, s->end,
-				 TAPE_INTRO_BYTES);
+	if (s->end - s->buf < TAPE_INTRO_BYTES)
+		return diag__set(d, -ENOEXEC, "%s is no tape: it has %u bytes, a tape begins with %u", path,
+				 (u32)(s->end - s->buf), TAPE_INTRO_BYTES);
 	memcpy(&b, s->buf, sizeof(b));
 	if (memcmp(b.magic, TAPE_MAGIC, sizeof(b.magic)) != 0)
 		return diag__set(d, -ENOEXEC, "%s is no tape: it does not begin with %s", path, TAPE_MAGIC);
@@ -191,6 +218,8 @@ int tape_scan__open(const char *path, tape_defect_fn defect, void *ctx, struct t
 	memset(s, 0, offsetof(struct tape_scan, buf)); /* the window stays unmapped until it is filled */
 	s->defect = defect;
 	s->ctx = ctx;
+	s->c.at = s->end = s->buf;
+	s->c.base = -(u64)(uintptr_t)s->buf;
 	s->own_fd = !is_stdin;
 	s->fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
 	if (s->fd < 0) {
@@ -207,9 +236,10 @@ int tape_scan__open(const char *path, tape_defect_fn defect, void *ctx, struct t
 	err = read_intro(s, is_stdin ? "standard input" : path, d);
 	if (err)
 		goto fail;
-	s->pos = TAPE_INTRO_BYTES;
+	s->c.at = s->buf + TAPE_INTRO_BYTES;
 	s->chapter_bytes = 1ULL << s->intro.exponent;
 	s->chapter_end = TAPE_INTRO_BYTES + s->chapter_bytes;
+	set_safe(s);
 	*out = s;
 	return 0;
 fail:
@@ -234,46 +264,41 @@ const struct tape_intro *tape_scan__intro(const struct tape_scan *s)
 /* Step over zero bytes, which are NOOP records; free space of a chapter can be a megabyte of them. */
 static void skip_zeros(struct tape_scan *s)
 {
-	const u8 *p = s->buf + s->pos, *end = s->buf + s->end;
+	const u8 *p = s->c.at;
 	u64 word;
 
-	while (end - p >= 8) {
+	while (s->end - p >= 8) {
 		memcpy(&word, p, 8);
 		if (word)
 			break;
 		p += 8;
 	}
-	while (p < end && !*p)
+	while (p < s->end && !*p)
 		p++;
-	s->pos = p - s->buf;
+	s->c.at = p;
+	set_safe(s);
 }
 
 /* Forget the rest of the chapter. */
 static int next_chapter(struct tape_scan *s)
 {
-	u64 here = s->base + s->pos, step;
 	int err;
 
-	while (here < s->chapter_end) {
-		step = MIN(s->chapter_end - here, (u64)(s->end - s->pos));
-		s->pos += step;
-		here += step;
-		if (here == s->chapter_end)
-			break;
-		if (s->eof)
+	for (;;) {
+		s->c.at += MIN(s->chapter_end - here(s), (u64)(s->end - s->c.at));
+		if (s->eof || here(s) >= s->chapter_end)
 			return 0;
 		err = fill(s);
 		if (err)
 			return err;
 	}
-	return 0;
 }
 
 /* Judge the framing of the record at the position. 1: fine; 0: a defect has been reported, and what it spoils is skipped. */
 static int frame(struct tape_scan *s, struct tape_raw *r)
 {
-	const u8 *p = s->buf + s->pos;
-	u64 here = s->base + s->pos, left = s->end - s->pos, room = s->chapter_end - here;
+	const u8 *p = s->c.at;
+	u64 at = here(s), left = (u64)(s->end - p), room = s->chapter_end - at;
 	const char *name = tape_kind__name(p[0]);
 	u16 bytes = TAPE_HEAD_BYTES;
 
@@ -282,22 +307,22 @@ static int frame(struct tape_scan *s, struct tape_raw *r)
 	if (left < TAPE_HEAD_BYTES || (bytes > left && bytes <= room)) {
 		/* left counts up to the file's end here: the window is longer than any record */
 		s->torn = true;
-		tape_scan__defect(s, TAPE_DEFECT_TORN, here, "record 0x%02x%s%s: %u bytes, the file ends after %u", p[0],
+		tape_scan__defect(s, TAPE_DEFECT_TORN, at, "record 0x%02x%s%s: %u bytes, the file ends after %u", p[0],
 				  name ? " " : "", name ? name : "", bytes, (u32)left);
 	} else if (room < TAPE_HEAD_BYTES || bytes > room) {
-		tape_scan__defect(s, TAPE_DEFECT_LENGTH, here, "record 0x%02x%s%s: %u bytes, the chapter ends after %u",
+		tape_scan__defect(s, TAPE_DEFECT_LENGTH, at, "record 0x%02x%s%s: %u bytes, the chapter ends after %u",
 				  p[0], name ? " " : "", name ? name : "", bytes, (u32)room);
 	} else if (bytes < tape_kind__min(p[0]) && bytes >= TAPE_HEAD_BYTES && p[0] >= TAPE_X_GENERATION) {
 		/* to everybody else it is a record to be skipped by its length, so that is sound */
-		tape_scan__defect(s, TAPE_DEFECT_EXTENSION, here, "record 0x%02x%s%s: %u bytes, it needs %u", p[0],
+		tape_scan__defect(s, TAPE_DEFECT_EXTENSION, at, "record 0x%02x%s%s: %u bytes, it needs %u", p[0],
 				  name ? " " : "", name ? name : "", bytes, tape_kind__min(p[0]));
-		s->pos += bytes;
+		s->c.at += bytes;
 		return 0;
 	} else if (bytes < tape_kind__min(p[0])) {
-		tape_scan__defect(s, TAPE_DEFECT_LENGTH, here, "record 0x%02x%s%s: %u bytes, it needs %u", p[0],
+		tape_scan__defect(s, TAPE_DEFECT_LENGTH, at, "record 0x%02x%s%s: %u bytes, it needs %u", p[0],
 				  name ? " " : "", name ? name : "", bytes, tape_kind__min(p[0]));
 	} else {
-		r->offset = here;
+		r->offset = at;
 		r->kind = p[0];
 		r->bytes = bytes;
 		r->data = p;
@@ -306,21 +331,16 @@ static int frame(struct tape_scan *s, struct tape_raw *r)
 	return next_chapter(s);
 }
 
-/* The usual record: whole in the window, and sound. Everything else takes the long way. */
-static bool usual(struct tape_scan *s, struct tape_raw *r)
+/* Is the record at the cursor in the window, or as much of it as there is? */
+static bool is_whole(const struct tape_scan *s)
 {
-	const u8 *p = s->buf + s->pos;
-	u64 here = s->base + s->pos;
+	size_t left = (size_t)(s->end - s->c.at);
 	u16 bytes;
 
-	if (s->end - s->pos < TAPE_MAX_RECORD || !p[0] || here >= s->chapter_end || s->error)
-		return false;
-	memcpy(&bytes, p + 1, sizeof(bytes));
-	if (bytes < TAPE_HEAD_BYTES || bytes < kinds[p[0]].min || bytes > s->chapter_end - here)
-		return false;
-	*r = (struct tape_raw){ .offset = here, .kind = p[0], .bytes = bytes, .data = p };
-	s->pos += bytes;
-	return true;
+	if (left < TAPE_HEAD_BYTES)
+		return s->eof;
+	memcpy(&bytes, s->c.at + 1, sizeof(bytes));
+	return s->eof || !s->c.at[0] || bytes <= left;
 }
 
 /* A function of its own, so that the short way saves no registers for it. */
@@ -331,33 +351,36 @@ static __attribute__((noinline)) int long_way(struct tape_scan *s, struct tape_r
 	if (s->error)
 		return s->error;
 	for (;;) {
-		if (s->end - s->pos < TAPE_MAX_RECORD && !s->eof) {
-			err = fill(s);
-			if (err)
-				return err;
-		}
-		if (s->pos == s->end)
+		err = is_whole(s) ? 0 : fill(s);
+		if (err)
+			return err;
+		if (s->c.at == s->end)
 			return 0;
-		if (!s->buf[s->pos]) {
+		if (!s->c.at[0]) {
 			skip_zeros(s);
 			continue;
 		}
-		if (s->base + s->pos >= s->chapter_end)
-			s->chapter_end += (s->base + s->pos - s->chapter_end) / s->chapter_bytes * s->chapter_bytes +
-					  s->chapter_bytes;
+		if (here(s) >= s->chapter_end)
+			s->chapter_end += (here(s) - s->chapter_end) / s->chapter_bytes * s->chapter_bytes + s->chapter_bytes;
 		err = frame(s, r);
-		if (err < 0)
+		if (err > 0)
+			s->c.at += r->bytes;
+		set_safe(s);
+		if (err)
 			return err;
-		if (err) {
-			s->pos += r->bytes;
-			return 1;
-		}
 	}
 }
 
 int tape_scan__next(struct tape_scan *s, struct tape_raw *r)
 {
-	return usual(s, r) ? 1 : long_way(s, r);
+	const u8 *at = s->c.at;
+	u32 bytes = tape_cursor__bytes(&s->c, at);
+
+	if (!bytes)
+		return long_way(s, r);
+	*r = (struct tape_raw){ .offset = tape_cursor__offset(&s->c, at), .kind = at[0], .bytes = bytes, .data = at };
+	s->c.at += bytes;
+	return 1;
 }
 
 u32 tape_scan__crc(struct tape_scan *s, u64 offset)
@@ -368,7 +391,7 @@ u32 tape_scan__crc(struct tape_scan *s, u64 offset)
 
 u64 tape_scan__offset(const struct tape_scan *s)
 {
-	return s->base + s->pos;
+	return here(s);
 }
 
 u64 tape_scan__size(const struct tape_scan *s)

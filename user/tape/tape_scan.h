@@ -8,10 +8,22 @@
 #ifndef TAPEBPF_TAPE_SCAN_H
 #define TAPEBPF_TAPE_SCAN_H
 
+#include <string.h>
+
 #include "base/diag.h"
+#include "tape/tape_format.h"
 #include "tape/tape_reader.h"
 
 struct tape_scan;
+
+/*
+ * What the two readers may take by themselves: the records from `at` on that end before `safe` are whole in the window and
+ * inside their chapter. struct tape_scan begins with it.
+ */
+struct tape_cursor {
+	const u8 *at, *safe;
+	u64 base; /* the file's offset of address 0, modulo 2^64 */
+};
 
 typedef void (*tape_defect_fn)(void *ctx, const struct tape_defect *d);
 
@@ -23,6 +35,33 @@ const struct tape_intro *tape_scan__intro(const struct tape_scan *s);
 /* The next record that is not a NOOP: its length is at least the least its kind needs, and inside its chapter.
  * Valid until the next call. 1: a record, 0: the end, negative errno: I/O error. */
 int tape_scan__next(struct tape_scan *s, struct tape_raw *r);
+
+static inline struct tape_cursor *tape_scan__cursor(struct tape_scan *s)
+{
+	return (struct tape_cursor *)s;
+}
+
+static inline u64 tape_cursor__offset(const struct tape_cursor *c, const u8 *at)
+{
+	return c->base + (uintptr_t)at;
+}
+
+/* The least that a record of a kind has behind its header; of a NOOP, which has none, more than there can be. */
+extern const u32 tape_kind_body[256];
+
+/*
+ * The length of the record at `at`, if it is sound: then it may be looked at, and is taken by moving the cursor behind it.
+ * 0: only next() can tell (the window's or a chapter's end, a NOOP, a defect).
+ */
+static inline u32 tape_cursor__bytes(const struct tape_cursor *c, const u8 *at)
+{
+	u16 bytes;
+
+	if (c->safe - at < TAPE_HEAD_BYTES)
+		return 0;
+	memcpy(&bytes, at + 1, sizeof(bytes));
+	return bytes >= tape_kind_body[at[0]] + TAPE_HEAD_BYTES && bytes <= c->safe - at ? bytes : 0;
+}
 
 /* CRC-32C of the file's first `offset` bytes. Offsets must not go back, and not before the record that next() returned
  * last. */
