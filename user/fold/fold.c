@@ -116,33 +116,10 @@ s64 fold__chain(struct fold *f, struct fold_span *s, u32 root)
 
 /* --- threads ----------------------------------------------------------------------------------------------- */
 
-static struct fold_thread *get_thread(struct fold *f, struct thread *thread)
-{
-	struct fold_thread *t = f->last_thread;
-
-	if (!thread)
-		return NULL;
-	if (t && t->thread == thread)
-		return t;
-	t = idmap__find(&f->threads, (uintptr_t)thread);
-	if (!t) {
-		t = calloc(1, sizeof(*t));
-		if (!t || idmap__put(&f->threads, (uintptr_t)thread, t)) {
-			free(t);
-			return NULL;
-		}
-		t->thread = thread;
-		thread__hold(thread); /* as long as we are: it is the key */
-		t->last_ns = f->opts.start_ns;
-		t->full = UINT32_MAX;
-	}
-	return f->last_thread = t;
-}
-
 /* The thread, and the node below which its stacks are. */
 static struct fold_thread *placed_thread(struct fold *f, struct thread *thread)
 {
-	struct fold_thread *t = get_thread(f, thread);
+	struct fold_thread *t = thread ? fold_threads__get(&f->threads, thread) : NULL;
 	s64 root;
 
 	if (!t || t->placed)
@@ -160,7 +137,7 @@ static struct fold_thread *placed_thread(struct fold *f, struct thread *thread)
 static int on_thread(void *ctx, struct thread *thread)
 {
 	struct fold *f = ctx;
-	struct fold_thread *t = idmap__find(&f->threads, (uintptr_t)thread);
+	struct fold_thread *t = idmap__find(&f->threads.all, (uintptr_t)thread);
 
 	if (t)
 		t->placed = false; /* renamed: from here on */
@@ -173,30 +150,72 @@ static int on_process(void *ctx, struct process *p)
 	struct fold_thread *t;
 	u64 i;
 
-	for (i = 0; f->opts.processes && (t = idmap__next(&f->threads, &i));)
+	for (i = 0; f->opts.processes && (t = idmap__next(&f->threads.all, &i));)
 		if (t->thread->process == p)
 			t->placed = false;
 	return 0;
 }
 
-static int on_open(void *ctx, const struct span_open *o)
+/* Its frame, and whether it is shown: once a callsite, unless what is shown depends on a span's values. */
+static int dress(struct fold *f, struct fold_span *s, const struct span_open *o)
 {
-	struct fold *f = ctx;
+	const struct callsite *c = o->callsite;
+	struct fold_site *near = &f->near_site[c->id % FOLD_NEAR_SITES];
+	s64 frame;
+
+	s->callsite = c;
+	if (near->callsite == c) {
+		s->frame = near->frame;
+		s->shown = near->shown;
+		return 0;
+	}
+	frame = fold__span_frame(f, c, o->value, o->value_cnt);
+	if (frame < 0)
+		return -ENOMEM;
+	s->frame = (u32)frame;
+	s->shown = fold__shown(f, c);
+	if (f->opts.style != FOLD_TRACE_TOOLS && !(f->opts.style == FOLD_STACK && f->opts.label))
+		*near = (struct fold_site){ c, s->frame, s->shown };
+	return 0;
+}
+
+/* NULL: no memory. */
+static struct fold_span *open_span(struct fold *f, const struct span_open *o, struct fold_thread *t)
+{
 	struct fold_span *s = take_span(f, o->span);
-	struct fold_thread *t = placed_thread(f, o->thread);
-	s64 frame = fold__span_frame(f, o->callsite, o->value, o->value_cnt);
 
 	put_span(f, s); /* a number that is in use would be a tape's lie */
 	s = new_span(f, o->span);
-	if (!s || frame < 0 || (o->thread && !t))
-		return -ENOMEM;
-	s->callsite = o->callsite;
-	s->frame = (u32)frame;
-	s->shown = fold__shown(f, o->callsite);
-	s->parent = o->parent == o->span ? NULL : nearmap__find(&f->spans, o->parent);
+	if (!s || dress(f, s, o) || (o->thread && !t))
+		return NULL;
+	s->parent = o->parent == o->span || !o->parent ? NULL : nearmap__find(&f->spans, o->parent);
 	if (s->parent)
 		s->parent->refs++;
+	return s;
+}
+
+static int on_open(void *ctx, const struct span_open *o)
+{
+	struct fold *f = ctx;
+	struct fold_thread *t = placed_thread(f, o->thread);
+	struct fold_span *s = open_span(f, o, t);
+
+	if (!s)
+		return -ENOMEM;
 	return f->ops->open ? f->ops->open(f, s, t, o->time_ns) : 0;
+}
+
+static int on_begin(void *ctx, const struct span_open *o)
+{
+	struct fold *f = ctx;
+	struct fold_thread *t = placed_thread(f, o->thread);
+	struct fold_span *s = open_span(f, o, t);
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	err = f->ops->open ? f->ops->open(f, s, t, o->time_ns) : 0;
+	return err || !f->ops->enter ? err : f->ops->enter(f, s, t, o->time_ns);
 }
 
 static int on_enter(void *ctx, u64 span, struct thread *thread, u64 time_ns)
@@ -221,18 +240,34 @@ static int on_exit_span(void *ctx, u64 span, struct thread *thread, u64 time_ns,
 	return t ? f->ops->exit(f, s, t, time_ns) : -ENOMEM;
 }
 
+static int close_span(struct fold *f, struct fold_span *s, u64 time_ns)
+{
+	int err = f->ops->close ? f->ops->close(f, s, time_ns) : 0;
+
+	put_span(f, s);
+	return err;
+}
+
 static int on_close(void *ctx, u64 span, u64 time_ns, u64 dropped_ns, enum sink_why why)
 {
+	struct fold_span *s = take_span(ctx, span);
+
+	return s ? close_span(ctx, s, time_ns) : 0;
+}
+
+static int on_end(void *ctx, u64 span, struct thread *thread, u64 time_ns)
+{
 	struct fold *f = ctx;
+	struct fold_thread *t = placed_thread(f, thread);
 	struct fold_span *s = take_span(f, span);
-	int err = 0;
+	int err = 0, closed;
 
 	if (!s)
 		return 0;
-	if (f->ops->close)
-		err = f->ops->close(f, s, time_ns);
-	put_span(f, s);
-	return err;
+	if (f->ops->exit)
+		err = t ? f->ops->exit(f, s, t, time_ns) : -ENOMEM;
+	closed = close_span(f, s, time_ns);
+	return err ?: closed;
 }
 
 /* A label that comes after the opening holds from then on. */
@@ -259,6 +294,7 @@ struct sink fold__sink(struct fold *f)
 	static const struct sink_ops ops = {
 		.process = on_process, .thread = on_thread, .span_open = on_open, .span_enter = on_enter,
 		.span_exit = on_exit_span, .span_close = on_close, .span_value = on_value,
+		.span_begin = on_begin, .span_end = on_end,
 	};
 
 	return (struct sink){ &ops, f };
@@ -276,22 +312,18 @@ struct fold *fold__new(const struct fold_opts *o, struct stacks *s)
 		return NULL;
 	f->opts = *o;
 	f->stacks = s;
+	f->threads.start_ns = o->start_ns;
 	f->ops = o->chart ? &fold_chart_ops : o->style == FOLD_STACK ? ours[o->weight] : &fold_flame_ops;
 	return f;
 }
 
 void fold__free(struct fold *f)
 {
-	struct fold_thread *t;
 	struct fold_span *s;
 	u64 i;
 
 	if (!f)
 		return;
-	for (i = 0; (t = idmap__next(&f->threads, &i));) {
-		free(t->stack);
-		free(t);
-	}
 	/* those that are open: putting them frees the closed ones that they hold */
 	for (i = 0; (s = nearmap__next(&f->spans, &i));)
 		put_span(f, s);
@@ -299,7 +331,7 @@ void fold__free(struct fold *f)
 		f->free_spans = s->next_free;
 		free(s);
 	}
-	idmap__done(&f->threads);
+	fold_threads__done(&f->threads);
 	nearmap__done(&f->spans);
 	idmap__done(&f->frames);
 	idmap__done(&f->processes);

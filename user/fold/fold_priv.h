@@ -52,6 +52,14 @@ struct fold_thread {
 	struct chart_lane *lane;
 };
 
+/* Threads by their addresses; nearly always one of those that were asked for last. */
+#define FOLD_NEAR_THREADS 64
+struct fold_threads {
+	struct fold_thread *near[FOLD_NEAR_THREADS]; /* by uid */
+	struct idmap all;
+	u64 start_ns; /* of a thread's last_ns */
+};
+
 /* What a style does at each step; NULL: nothing. */
 struct fold_ops {
 	int (*open)(struct fold *f, struct fold_span *s, struct fold_thread *t, u64 time_ns);
@@ -60,15 +68,24 @@ struct fold_ops {
 	int (*close)(struct fold *f, struct fold_span *s, u64 time_ns);
 };
 
+/* What all spans of a callsite have in common. */
+#define FOLD_NEAR_SITES 64
+struct fold_site {
+	const struct callsite *callsite; /* NULL: none */
+	u32 frame;
+	enum fold_shown shown;
+};
+
 struct fold {
 	struct fold_opts opts;
 	const struct fold_ops *ops;
 	struct stacks *stacks;
 	struct nearmap spans;		     /* by number */
-	struct idmap threads, frames;	     /* by address; of callsites, by address */
+	struct fold_threads threads;
+	struct idmap frames;		     /* of callsites, by address */
+	struct fold_site near_site[FOLD_NEAR_SITES]; /* by id */
 	struct idmap processes;		     /* by address: how many threads have got a number */
 	struct fold_span *free_spans;
-	struct fold_thread *last_thread;
 	struct fold_span **chain; /* scratch */
 	u32 chain_cap;
 	char *text; /* scratch */
@@ -85,6 +102,18 @@ s64 fold__span_frame(struct fold *f, const struct callsite *c, const struct valu
 s64 fold__own_frame(struct fold *f, const char *raw, size_t bytes);
 s64 fold__thread_root(struct fold *f, struct fold_thread *t);
 enum fold_shown fold__shown(const struct fold *f, const struct callsite *c);
+
+/* fold_thread.c */
+struct fold_thread *fold_threads__add(struct fold_threads *ts, struct thread *thread); /* NULL: no memory */
+void fold_threads__done(struct fold_threads *ts);
+
+/* Made at its first use; NULL without memory. */
+static inline struct fold_thread *fold_threads__get(struct fold_threads *ts, struct thread *thread)
+{
+	struct fold_thread *t = ts->near[thread->uid % FOLD_NEAR_THREADS];
+
+	return t && t->thread == thread ? t : fold_threads__add(ts, thread);
+}
 
 /* fold_chain.c, fold_stack.c */
 extern const struct fold_ops fold_flame_ops, fold_stack_ops, fold_busy_ops, fold_wall_ops, fold_count_ops;

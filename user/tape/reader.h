@@ -120,6 +120,7 @@ struct tape_reader {
 	/* those that were looked for last, by reader__near(id) */
 	struct read_callsite *near_site[READER_NEAR_SITES]; /* told, and wholly defined */
 	struct read_thread *near_thread[READER_NEAR_THREADS];
+	struct span_open whole_open; /* scratch of reader_whole.c */
 	struct value value[CALLSITE_MAX_FIELDS]; /* of the begin or event in hand, texts in the window */
 	struct read_thread *last_thread;
 	struct read_span *held; /* of an own tape: values of the opening follow at once */
@@ -194,9 +195,9 @@ void reader__event_value(struct tape_reader *r, const struct tape_raw *raw, bool
 void reader__event_done(struct tape_reader *r, struct read_thread *t);
 void reader__free_gathers(struct tape_reader *r);
 
-/* reader_whole.c: take the usual begin, end or event at the cursor, all of whose records begin before `until` in the file.
- * False: nothing has been done. */
-bool reader__whole(struct tape_reader *r, u64 until);
+/* reader_whole.c: take the usual begins, ends and events at the cursor, as far as their records begin before `until` in the
+ * file. */
+void reader__whole(struct tape_reader *r, u64 until);
 
 /* reader_spans.c */
 /* Open and untold; NULL without memory. */

@@ -32,8 +32,12 @@ static struct read_callsite *near_site(struct tape_reader *r, u64 id)
 /* One without an event that still waits for values. */
 static struct read_thread *near_thread(struct tape_reader *r, u64 id)
 {
-	struct read_thread **near = &r->near_thread[reader__near(id) % READER_NEAR_THREADS], *t = *near;
+	struct read_thread **near, *t = r->last_thread;
 
+	if (t && t->id == id)
+		return t->waiting ? NULL : t;
+	near = &r->near_thread[reader__near(id) % READER_NEAR_THREADS];
+	t = *near;
 	if (!t || t->id != id) {
 		t = idmap__find(&r->threads, id);
 		if (!t)
@@ -163,69 +167,79 @@ static bool find_begin(struct tape_reader *r, const struct tape_cursor *c, const
 	return b->thread && b->thread->depth < b->thread->cap && (b->opener || (b->context && !b->context->thread));
 }
 
-static void take_parent(struct tape_reader *r, struct read_span *s, const struct begin *b)
+static struct read_span *current(const struct read_thread *t)
 {
-	struct read_span *current;
+	if (!t->depth)
+		return NULL;
+	return t->stack[t->depth - 1].duplicate ? reader__current(t) : t->stack[t->depth - 1].span;
+}
+
+static void take_parent(struct tape_reader *r, struct span_open *o, u64 id, const struct begin *b)
+{
+	struct read_span *top;
 	u64 parent;
 
 	if (!b->context) {
-		current = reader__current(b->thread);
-		s->open.parent = current ? current->number : 0;
+		top = current(b->thread);
+		o->parent = top ? top->number : 0;
 		return;
 	}
 	parent = b->context->parent;
-	s->open.parent = parent && parent != s->id ? reader__span_number(r, parent) : 0;
-	if (parent && !s->open.parent)
-		s->open.lost_parent = parent;
+	o->parent = parent && parent != id ? reader__span_number(r, parent) : 0;
+	if (parent && !o->parent)
+		o->lost_parent = parent;
 }
 
-static void tell_begin(struct tape_reader *r, struct read_span *s, struct read_thread *t, u64 enter_ns)
+static struct read_span *new_span(struct tape_reader *r, const struct begin *b)
 {
-	if (r->sink->ops->span_begin && s->open.time_ns == enter_ns && s->open.thread == &t->t) {
-		TELL(r, span_begin, &s->open);
-		return;
-	}
-	TELL(r, span_open, &s->open);
-	TELL(r, span_enter, s->number, &t->t, enter_ns);
+	struct read_span *s = reader__new_span(r, b->open->span);
+
+	if (!s)
+		return NULL;
+	s->callsite = b->site;
+	s->told = s->context = true;
+	s->one = b->thread;
+	s->entry_cnt = 1;
+	b->thread->stack[b->thread->depth++] = (struct read_entry){ .span = s };
+	return s;
 }
 
-static bool whole_begin(struct tape_reader *r, struct tape_cursor *c, u64 until)
+static bool whole_begin(struct tape_reader *r, struct tape_cursor *c, const u8 *stop)
 {
+	const struct sink *sink = r->sink;
+	struct span_open *o = &r->whole_open;
 	struct read_span *s;
 	struct begin b;
-	u64 time_ns, enter_ns;
+	u64 enter_ns;
 
-	if (!find_begin(r, c, c->at, &b) || tape_cursor__offset(c, (const u8 *)b.enter) >= until)
+	if (!find_begin(r, c, c->at, &b) || (const u8 *)b.enter >= stop)
 		return false;
-	time_ns = reader__time(r, b.open->time);
-	enter_ns = reader__time(r, b.enter->time);
-	s = reader__new_span(r, b.open->span);
+	o->lost_parent = 0;
+	take_parent(r, o, b.open->span, &b);
+	s = new_span(r, &b);
 	if (!s)
-		return false; /* r->error */
-	s->callsite = b.site;
-	s->told = s->context = true;
-	s->open.callsite = &b.site->c;
-	s->open.time_ns = time_ns;
-	s->open.thread = b.opener ? &b.opener->t : NULL;
-	s->open.parent_kind = WIRE_PARENT_CURRENT;
-	take_parent(r, s, &b);
-	s->open.value_cnt = r->ops.no_values ? 0 : b.value_cnt;
-	s->open.value = s->open.value_cnt ? r->value : NULL;
-	b.thread->stack[b.thread->depth++] = (struct read_entry){ .span = s };
-	s->one = b.thread;
-	s->entry_cnt = 1;
+		return true; /* r->error */
+	o->span = s->number;
+	o->callsite = &b.site->c;
+	o->time_ns = reader__time(r, b.open->time);
+	o->thread = b.opener ? &b.opener->t : NULL;
+	o->value_cnt = r->ops.no_values ? 0 : b.value_cnt;
+	enter_ns = reader__time(r, b.enter->time);
 	r->totals.records += 2 + b.value_cnt + !!b.context;
 	r->last_thread = b.thread;
 	c->at = (const u8 *)b.enter + b.enter->h.len;
-	tell_begin(r, s, b.thread, enter_ns);
-	s->open.value_cnt = 0;
-	s->open.value = NULL;
+	if (sink->ops->span_begin && o->time_ns == enter_ns && b.opener == b.thread) {
+		TELL(r, span_begin, o);
+	} else {
+		TELL(r, span_open, o);
+		TELL(r, span_enter, s->number, &b.thread->t, enter_ns);
+	}
 	return true;
 }
 
 /* --- end --------------------------------------------------------------------------------------------------- */
 
-static bool whole_end(struct tape_reader *r, struct tape_cursor *c, u64 until)
+static bool whole_end(struct tape_reader *r, struct tape_cursor *c, const u8 *stop)
 {
 	const struct tape_span_end *exit = (const void *)c->at, *close = (const void *)(c->at + exit->h.len);
 	struct read_span *s = nearmap__find(&r->spans, exit->span);
@@ -234,8 +248,8 @@ static bool whole_end(struct tape_reader *r, struct tape_cursor *c, u64 until)
 
 	if (!s || s->entry_cnt != 1 || s->entry || s->alias || !s->told)
 		return false;
-	if (!tape_cursor__bytes(c, (const u8 *)close) || close->h.kind != TAPE_SPAN_CLOSE || close->span != exit->span ||
-	    tape_cursor__offset(c, (const u8 *)close) >= until)
+	if ((const u8 *)close >= stop || !tape_cursor__bytes(c, (const u8 *)close) || close->h.kind != TAPE_SPAN_CLOSE ||
+	    close->span != exit->span)
 		return false;
 	t = s->one;
 	if (t->waiting || t->stack[t->depth - 1].span != s)
@@ -258,24 +272,23 @@ static bool whole_end(struct tape_reader *r, struct tape_cursor *c, u64 until)
 
 /* --- events ------------------------------------------------------------------------------------------------ */
 
-static bool whole_event(struct tape_reader *r, struct tape_cursor *c, u64 until)
+static bool whole_event(struct tape_reader *r, struct tape_cursor *c, const u8 *stop)
 {
 	const struct tape_event *x = (const void *)c->at;
 	struct read_callsite *site = near_site(r, x->callsite);
 	struct read_thread *t = near_thread(r, x->thread);
-	struct read_span *current;
+	struct read_span *top;
 	const u8 *end;
 	u32 cnt;
 
 	if (!site || !t)
 		return false;
 	end = plain_values(r, c, c->at + x->h.len, TAPE_EVENT_VALUE, x->thread, site, &cnt);
-	/* the last record begins before the end of what is to be read: a value has no less than its layout */
-	if (!end || cnt != x->value_cnt || tape_cursor__offset(c, end) > until)
+	if (!end || cnt != x->value_cnt || end > stop)
 		return false;
-	current = reader__current(t);
+	top = current(t);
 	t->event = (struct event){ .callsite = &site->c, .time_ns = reader__time(r, x->time), .thread = &t->t,
-				    .parent_kind = WIRE_PARENT_CURRENT, .parent = current ? current->number : 0,
+				    .parent_kind = WIRE_PARENT_CURRENT, .parent = top ? top->number : 0,
 				    .value_cnt = cnt, .value = cnt ? r->value : NULL };
 	r->totals.records += 1 + cnt;
 	r->totals.events++;
@@ -285,22 +298,34 @@ static bool whole_event(struct tape_reader *r, struct tape_cursor *c, u64 until)
 	return true;
 }
 
-bool reader__whole(struct tape_reader *r, u64 until)
+/* False: it is none of them. */
+static bool take(struct tape_reader *r, struct tape_cursor *c, const u8 *stop)
 {
-	struct tape_cursor *c = tape_scan__cursor(r->scan);
-
-	/* something waits for the next record, or wants to see each */
-	if (r->pending || r->synthetic || r->held || r->peeked.bytes || r->ops.raw || !tape_cursor__bytes(c, c->at))
+	if (c->at >= stop || !tape_cursor__bytes(c, c->at))
 		return false;
 	switch (c->at[0]) {
 	case TAPE_X_SPAN:
 	case TAPE_SPAN_OPEN:
-		return whole_begin(r, c, until);
+		return whole_begin(r, c, stop);
 	case TAPE_SPAN_EXIT:
-		return whole_end(r, c, until);
+		return whole_end(r, c, stop);
 	case TAPE_EVENT:
-		return whole_event(r, c, until);
+		return whole_event(r, c, stop);
 	default:
 		return false;
 	}
+}
+
+void reader__whole(struct tape_reader *r, u64 until)
+{
+	struct tape_cursor *c = tape_scan__cursor(r->scan);
+	u64 at = tape_cursor__offset(c, c->at), left = (u64)(c->safe - c->at);
+	const u8 *stop = c->at + (until > at ? MIN(until - at, left) : 0);
+
+	/* something waits for the next record, or wants to see each */
+	if (r->pending || r->synthetic || r->held || r->ops.raw)
+		return;
+	r->whole_open = (struct span_open){ .parent_kind = WIRE_PARENT_CURRENT, .value = r->value };
+	while (take(r, c, stop) && !r->error)
+		;
 }

@@ -337,10 +337,10 @@ int tape_reader__run(struct tape_reader *r, const struct sink *sink, u64 bytes)
 	if (until < bytes)
 		until = UINT64_MAX;
 	while (!r->ended && !r->error) {
-		if (reader__whole(r, until)) {
-			if (tape_scan__offset(r->scan) >= until)
+		if (!r->peeked.bytes) {
+			reader__whole(r, until);
+			if (r->error || tape_scan__offset(r->scan) >= until)
 				break;
-			continue;
 		}
 		got = next_record(r, &raw);
 		if (got < 0)
