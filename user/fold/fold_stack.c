@@ -89,6 +89,7 @@ u32 fold__pop(struct fold_thread *t, struct fold_span *s)
 	return i;
 }
 
+/* Most stacks grow and shrink by one, above nothing that is special. */
 static int stack_enter(struct fold *f, struct fold_span *s, struct fold_thread *t, u64 time_ns)
 {
 	int err = stack_time(f, t, time_ns);
@@ -99,8 +100,14 @@ static int stack_enter(struct fold *f, struct fold_span *s, struct fold_thread *
 static int stack_exit(struct fold *f, struct fold_span *s, struct fold_thread *t, u64 time_ns)
 {
 	int err = stack_time(f, t, time_ns);
-	u32 i = fold__pop(t, s);
+	u32 i;
 
+	if (t->depth && t->stack[t->depth - 1].span == s && t->depth <= t->full) {
+		s->entries--;
+		t->depth--;
+		return err;
+	}
+	i = fold__pop(t, s);
 	return i == UINT32_MAX ? err : place_entries(f, t, i) ?: err;
 }
 

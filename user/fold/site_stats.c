@@ -18,14 +18,22 @@ struct stats_span {
 	char *key; /* NULL: none yet */
 };
 
+/* What is the same for all spans of a callsite; fields beyond 64 do not exist. */
+#define NEAR_SITES 64
+struct site {
+	const struct callsite *callsite; /* NULL: none */
+	u64 errors, by; /* bit per field: named "error", or what was asked for */
+	struct stats_group *group; /* if no field was asked for; NULL: not known yet */
+};
+
 struct stats {
 	char *by;
 	struct nearmap spans;
-	struct idmap threads;
+	struct fold_threads threads;
+	struct site near_site[NEAR_SITES]; /* by id */
 	struct idmap groups; /* callsite's address ^ hash of the key -> the first of a chain */
 	struct idmap callsites;	 /* by address -> the one that stands for all that say the same */
 	struct idmap same; /* hash of what they say -> one of them */
-	struct fold_thread *last_thread;
 	struct stats_span *free_spans;
 	struct stats_group *first, **last;
 	u32 cnt;
@@ -55,7 +63,6 @@ struct stats *stats__new(const char *by)
 
 void stats__free(struct stats *st)
 {
-	struct fold_thread *t;
 	struct stats_group *g;
 	struct stats_span *s;
 	u64 i;
@@ -70,10 +77,6 @@ void stats__free(struct stats *st)
 		st->free_spans = s->next_free;
 		free(s);
 	}
-	for (i = 0; (t = idmap__next(&st->threads, &i));) {
-		free(t->stack);
-		free(t);
-	}
 	while ((g = st->first)) {
 		st->first = g->next;
 		sketch__done(&g->duration);
@@ -81,7 +84,7 @@ void stats__free(struct stats *st)
 		free(container_of(g, struct slot, group));
 	}
 	nearmap__done(&st->spans);
-	idmap__done(&st->threads);
+	fold_threads__done(&st->threads);
 	idmap__done(&st->groups);
 	idmap__done(&st->callsites);
 	idmap__done(&st->same);
@@ -203,9 +206,33 @@ static struct stats_group *get_group(struct stats *st, const struct callsite *si
 	return &s->group;
 }
 
-static bool is_by(const struct stats *st, const struct callsite *c, const struct value *v)
+static u64 fields_named(const struct callsite *c, const char *name)
 {
-	return st->by && v->field < c->field_cnt && !strcmp(c->field[v->field].name, st->by);
+	u64 bits = 0;
+	u32 i;
+
+	for (i = 0; name && i < c->field_cnt; i++)
+		bits |= (u64)!strcmp(c->field[i].name, name) << i;
+	return bits;
+}
+
+static struct site *get_site(struct stats *st, const struct callsite *c)
+{
+	struct site *s = &st->near_site[c->id % NEAR_SITES];
+
+	if (s->callsite != c)
+		*s = (struct site){ c, fields_named(c, "error"), fields_named(c, st->by), NULL };
+	return s;
+}
+
+/* The group of what has this key. */
+static struct stats_group *group_of(struct stats *st, const struct callsite *c, const char *key)
+{
+	struct site *s = get_site(st, c);
+
+	if (st->by)
+		return get_group(st, c, key ? key : "");
+	return s->group ? s->group : (s->group = get_group(st, c, NULL));
 }
 
 static char *key_of(const struct value *v)
@@ -216,35 +243,16 @@ static char *key_of(const struct value *v)
 }
 
 /* Does this value say that something went wrong? */
-static bool is_error(const struct callsite *c, const struct value *v)
+static bool is_error(const struct site *site, const struct value *v)
 {
 	if (v->type == WIRE_T_ERROR)
 		return true;
-	if (v->field >= c->field_cnt || strcmp(c->field[v->field].name, "error") || (v->flags & VALUE_UNREADABLE))
+	if (!(site->errors >> v->field & 1) || (v->flags & VALUE_UNREADABLE))
 		return false;
 	return v->type == WIRE_T_STR || v->type == WIRE_T_BYTES ? v->text_bytes > 0 : v->u != 0;
 }
 
 /* --- the stacks -------------------------------------------------------------------------------------------- */
-
-static struct fold_thread *get_thread(struct stats *st, struct thread *thread)
-{
-	struct fold_thread *t = st->last_thread;
-
-	if (t && t->thread == thread)
-		return t;
-	t = idmap__find(&st->threads, (uintptr_t)thread);
-	if (!t) {
-		t = calloc(1, sizeof(*t));
-		if (!t || idmap__put(&st->threads, (uintptr_t)thread, t)) {
-			free(t);
-			return NULL;
-		}
-		t->thread = thread;
-		thread__hold(thread); /* as long as we are: it is the key */
-	}
-	return st->last_thread = t;
-}
 
 /* What has passed on this thread belongs to the span on top. */
 static void settle(struct fold_thread *t, u64 time_ns)
@@ -260,36 +268,119 @@ static void settle(struct fold_thread *t, u64 time_ns)
 
 /* --- the sink ---------------------------------------------------------------------------------------------- */
 
-static void take_value(struct stats *st, struct stats_span *s, const struct callsite *c, const struct value *v)
+static void take_value(struct stats_span *s, const struct site *site, const struct value *v)
 {
-	s->error |= is_error(c, v);
-	if (is_by(st, c, v)) {
+	s->error |= is_error(site, v);
+	if (site->by >> v->field & 1) {
 		free(s->key);
 		s->key = key_of(v);
 	}
 }
 
-static int on_open(void *ctx, const struct span_open *o)
+static struct stats_span *new_span(struct stats *st, u64 number)
 {
-	struct stats *st = ctx;
 	struct stats_span *s = st->free_spans;
-	u32 i;
 
-	if (nearmap__find(&st->spans, o->span))
-		return 0; /* a tape's lie */
 	if (s)
 		st->free_spans = s->next_free;
 	else
 		s = malloc(sizeof(*s));
-	if (!s || nearmap__add(&st->spans, o->span, s)) {
+	if (!s || nearmap__add(&st->spans, number, s)) {
 		free(s);
-		return -ENOMEM;
+		return NULL;
 	}
+	*s = (struct stats_span){ .key = NULL };
+	return s;
+}
+
+/* NULL: no memory. */
+static struct stats_span *open_span(struct stats *st, const struct span_open *o)
+{
+	struct stats_span *s = new_span(st, o->span);
+	const struct site *site;
+	u32 i;
+
+	if (!s)
+		return NULL;
 	see(st, o->time_ns);
-	*s = (struct stats_span){ .callsite = o->callsite, .open_ns = o->time_ns };
-	for (i = 0; i < o->value_cnt; i++)
-		take_value(st, s, o->callsite, &o->value[i]);
+	s->callsite = o->callsite;
+	s->open_ns = o->time_ns;
+	if (o->value_cnt) {
+		site = get_site(st, o->callsite);
+		for (i = 0; i < o->value_cnt; i++)
+			take_value(s, site, &o->value[i]);
+	}
+	return s;
+}
+
+static int enter_span(struct stats *st, struct stats_span *s, struct thread *thread, u64 time_ns)
+{
+	struct fold_thread *t = fold_threads__get(&st->threads, thread);
+
+	if (!t)
+		return -ENOMEM;
+	see(st, time_ns);
+	settle(t, time_ns);
+	if (!s->busy++)
+		s->busy_since_ns = time_ns;
+	return fold__push(t, &s->on_stack, time_ns);
+}
+
+static int exit_span(struct stats *st, struct stats_span *s, struct thread *thread, u64 time_ns)
+{
+	struct fold_thread *t = fold_threads__get(&st->threads, thread);
+
+	if (!t)
+		return -ENOMEM;
+	see(st, time_ns);
+	settle(t, time_ns);
+	if (fold__pop(t, &s->on_stack) != UINT32_MAX && !--s->busy && time_ns > s->busy_since_ns)
+		s->busy_ns += time_ns - s->busy_since_ns;
 	return 0;
+}
+
+static int close_span(struct stats *st, struct stats_span *s, u64 time_ns, bool cut)
+{
+	struct stats_group *g = group_of(st, s->callsite, s->key);
+	u64 took = time_ns > s->open_ns ? time_ns - s->open_ns : 0;
+	u64 seen = s->open_ns >= st->cut_ns ? took : time_ns > st->cut_ns ? time_ns - st->cut_ns : 0;
+	int err = g ? 0 : -ENOMEM;
+
+	see(st, time_ns);
+	if (g) {
+		g->cnt++;
+		g->errors += s->error;
+		g->total_ns += took;
+		g->busy_ns += s->busy_ns;
+		g->self_ns += s->self_ns;
+		g->idle_ns += seen > s->busy_ns ? seen - s->busy_ns : 0;
+		g->open += cut;
+		if (!cut)
+			err = sketch__add(&g->duration, took);
+	}
+	free(s->key);
+	s->next_free = st->free_spans;
+	st->free_spans = s;
+	return err;
+}
+
+static int on_open(void *ctx, const struct span_open *o)
+{
+	struct stats *st = ctx;
+
+	if (nearmap__find(&st->spans, o->span))
+		return 0; /* a tape's lie */
+	return open_span(st, o) ? 0 : -ENOMEM;
+}
+
+static int on_begin(void *ctx, const struct span_open *o)
+{
+	struct stats *st = ctx;
+	struct stats_span *s = nearmap__find(&st->spans, o->span);
+
+	if (!s)
+		s = open_span(st, o);
+	return s ? enter_span(st, s, o->thread, o->time_ns) : -ENOMEM;
 }
 
 static int on_value(void *ctx, u64 span, const struct callsite *c, const struct value *v, struct thread *t, u64 time_ns)
@@ -298,7 +389,7 @@ static int on_value(void *ctx, u64 span, const struct callsite *c, const struct 
 	struct stats_span *s = nearmap__find(&st->spans, span);
 
 	if (s)
-		take_value(st, s, c, v);
+		take_value(s, get_site(st, c), v);
 	return 0;
 }
 
@@ -306,64 +397,40 @@ static int on_enter(void *ctx, u64 span, struct thread *thread, u64 time_ns)
 {
 	struct stats *st = ctx;
 	struct stats_span *s = nearmap__find(&st->spans, span);
-	struct fold_thread *t = get_thread(st, thread);
 
-	if (!s || !t)
-		return s ? -ENOMEM : 0;
-	see(st, time_ns);
-	settle(t, time_ns);
-	if (!s->busy++)
-		s->busy_since_ns = time_ns;
-	return fold__push(t, &s->on_stack, time_ns);
+	return s ? enter_span(st, s, thread, time_ns) : 0;
 }
 
 static int on_exit_span(void *ctx, u64 span, struct thread *thread, u64 time_ns, enum sink_why why)
 {
 	struct stats *st = ctx;
 	struct stats_span *s = nearmap__find(&st->spans, span);
-	struct fold_thread *t = get_thread(st, thread);
 
-	if (!s || !t)
-		return s ? -ENOMEM : 0;
-	see(st, time_ns);
-	settle(t, time_ns);
-	if (fold__pop(t, &s->on_stack) != UINT32_MAX && !--s->busy && time_ns > s->busy_since_ns)
-		s->busy_ns += time_ns - s->busy_since_ns;
-	return 0;
+	return s ? exit_span(st, s, thread, time_ns) : 0;
 }
 
 static int on_close(void *ctx, u64 span, u64 time_ns, u64 dropped_ns, enum sink_why why)
 {
 	struct stats *st = ctx;
 	struct stats_span *s = nearmap__find(&st->spans, span);
-	struct stats_group *g;
-	u64 took, seen;
-	int err;
 
 	if (!s)
 		return 0;
 	nearmap__remove(&st->spans, span);
-	see(st, time_ns);
-	took = time_ns > s->open_ns ? time_ns - s->open_ns : 0;
-	seen = s->open_ns >= st->cut_ns ? took : time_ns > st->cut_ns ? time_ns - st->cut_ns : 0;
-	g = get_group(st, s->callsite, st->by ? s->key ? s->key : "" : NULL);
-	err = g ? 0 : -ENOMEM;
-	if (g) {
-		g->cnt++;
-		g->errors += s->error;
-		g->total_ns += took;
-		g->busy_ns += s->busy_ns;
-		g->self_ns += s->self_ns;
-		g->idle_ns += seen > s->busy_ns ? seen - s->busy_ns : 0;
-		if (why == SINK_CUT)
-			g->open++;
-		else
-			err = sketch__add(&g->duration, took);
-	}
-	free(s->key);
-	s->next_free = st->free_spans;
-	st->free_spans = s;
-	return err;
+	return close_span(st, s, time_ns, why == SINK_CUT);
+}
+
+static int on_end(void *ctx, u64 span, struct thread *thread, u64 time_ns)
+{
+	struct stats *st = ctx;
+	struct stats_span *s = nearmap__find(&st->spans, span);
+	int err;
+
+	if (!s)
+		return 0;
+	err = exit_span(st, s, thread, time_ns);
+	nearmap__remove(&st->spans, span);
+	return close_span(st, s, time_ns, false) ?: err;
 }
 
 static int on_event(void *ctx, const struct event *e)
@@ -378,9 +445,9 @@ static int on_event(void *ctx, const struct event *e)
 	if (s && e->callsite->level == WIRE_ERROR)
 		s->error = true;
 	for (i = 0; i < e->value_cnt && !key; i++)
-		if (is_by(st, e->callsite, &e->value[i]))
+		if (get_site(st, e->callsite)->by >> e->value[i].field & 1)
 			key = key_of(&e->value[i]);
-	g = get_group(st, e->callsite, st->by ? key ? key : "" : NULL);
+	g = group_of(st, e->callsite, key);
 	if (!g)
 		return -ENOMEM;
 	g->cnt++;
@@ -401,7 +468,7 @@ struct sink stats__sink(struct stats *st)
 {
 	static const struct sink_ops ops = {
 		.span_open = on_open, .span_enter = on_enter, .span_exit = on_exit_span, .span_close = on_close,
-		.span_value = on_value, .event = on_event, .loss = on_loss,
+		.span_value = on_value, .event = on_event, .loss = on_loss, .span_begin = on_begin, .span_end = on_end,
 	};
 
 	return (struct sink){ &ops, st };
