@@ -41,6 +41,9 @@ int cmd__stream_error(FILE *f);
 /* Flush standard output: 0, or the errno of a write that failed, now or before. */
 int cmd__output_error(void);
 
+/* Somebody else saw this errno when writing to it; 0: nothing. */
+void cmd__output_note(int err);
+
 /* "cannot write WHAT: ERR", once for the whole run. EXIT_FAILED. */
 int cmd__output_failed(const char *what, int err);
 /* The command has said itself what became of its output. */

@@ -131,19 +131,23 @@ static int fail(const char *what, const char *path, int err)
 	return cmd__fail(EXIT_FAILED, &d);
 }
 
+/* Views write large pieces at a time, so what went wrong is known to them. */
 static int keep_on(void *ctx)
 {
+	const struct view *v = ctx;
+
+	if (v->flush)
+		cmd__output_note(v->flush(v->sink.ctx));
 	return -cmd__output_error();
 }
 
-static int run(struct input *in, const struct view *v)
+static int run(struct input *in, struct view *v)
 {
-	int err = input__run(in, &v->sink, keep_on, NULL);
+	int err = input__run(in, &v->sink, keep_on, v);
 
-	if (!err && v->finish) {
+	if (!err && v->finish)
 		v->finish(v->sink.ctx);
-		err = keep_on(NULL);
-	}
+	err = keep_on(v) ?: err;
 	if (err == -EPIPE)
 		return -EPIPE; /* whoever read has seen enough */
 	if (cmd__output_error())

@@ -2,6 +2,9 @@
 /*
  * dump_json.c - NDJSON: one object a line, valid JSON whatever the tape holds. The schema is in tapebpf-dump(1);
  * members are only ever added. Written as the calls come: nothing is kept but what a close line says of its span.
+ *
+ * A line is mostly what the lines before it said already: what a callsite and a thread always say is spelled once, the date
+ * once a second, and the rest is numbers.
  */
 #include "cmd/show.h"
 
@@ -10,20 +13,57 @@
 #include <string.h>
 
 #include "base/codes.h"
-#include "base/idmap.h"
+#include "base/nearmap.h"
 #include "base/text.h"
 
 struct open_span {
+	struct open_span *next_free;
 	const struct callsite *callsite;
 	const struct thread *thread;
 	u64 open_ns;
 	struct busy busy;
 };
 
+/* Text that is said again and again. */
+struct phrase {
+	char *text;
+	size_t bytes;
+};
+
+struct site {
+	struct site *next;
+	const struct callsite *callsite;
+	struct phrase names;  /* level, target, name */
+	struct phrase number; /* its id */
+	u32 field_cnt;
+	struct phrase field[]; /* "name": */
+};
+
+struct speaker {
+	struct speaker *next;
+	const struct thread *thread;
+	u64 uid;
+	u32 pid; /* may become known without a word about the thread */
+	struct phrase phrase; /* text NULL: to be spelled */
+};
+
+#define NEAR 64
+
 struct json_view {
 	struct show show;
-	struct idmap spans;
+	struct nearmap spans;
+	struct open_span *free_spans;
+	struct stamp stamp;
+	char second[24]; /* the stamp's second in digits, if it is behind 1970 */
+	u32 second_bytes;
+	s64 second_ns; /* that `second` is of */
+	struct site *sites, *near_site[NEAR];
+	struct speaker *speakers, *near_speaker[NEAR];
+	struct idmap site_of, speaker_of; /* by address */
+	struct outbuf out;
 };
+
+/* --- pieces of lines ------------------------------------------------------------------------------------------- */
 
 static void member_text(FILE *f, const char *name, const char *text)
 {
@@ -36,26 +76,61 @@ static void member_u64(FILE *f, const char *name, u64 v)
 	fprintf(f, ",\"%s\":%" PRIu64, name, v);
 }
 
-static void member_id(FILE *f, const char *name, u64 id)
+#define MEMBER_U64(o, name, v) \
+	do { \
+		OUTBUF_LIT(o, ",\"" name "\":"); \
+		outbuf__u64(o, v); \
+	} while (0)
+
+static void put_phrase(struct outbuf *o, const struct phrase *p)
 {
-	if (id)
-		member_u64(f, name, id);
-	else
-		fprintf(f, ",\"%s\":null", name);
+	outbuf__put(o, p->text, p->bytes);
 }
 
-/* Begin a line; all that have a time begin alike. */
-static FILE *line(const struct json_view *j, const char *type, u64 time_ns)
+/* Behind a second of four digits or more, numbers of ns are its digits and nine more. */
+static void put_unix_ns(struct json_view *j, s64 unix_ns, u32 ns)
 {
-	FILE *f = j->show.out;
-	s64 unix_ns = j->show.unix_ns(j->show.ctx, time_ns);
+	if (j->stamp.from_ns < (s64)NSEC_PER_SEC) {
+		outbuf__s64(&j->out, unix_ns);
+		return;
+	}
+	if (j->second_ns != j->stamp.from_ns) {
+		j->second_ns = j->stamp.from_ns;
+		j->second_bytes = digits__u64(j->second, (u64)j->stamp.from_ns / NSEC_PER_SEC);
+	}
+	outbuf__put(&j->out, j->second, j->second_bytes);
+	outbuf__fixed(&j->out, ns, 9);
+}
 
-	/* t_ns is small enough for readers that keep numbers as doubles */
-	fprintf(f, "{\"type\":\"%s\",\"t_ns\":%" PRId64 ",\"time_ns\":%" PRId64 ",\"time\":\"", type,
-		(s64)((u64)unix_ns - (u64)j->show.base_ns), unix_ns);
-	show__time(f, unix_ns, 9);
-	fputc('"', f);
-	return f;
+/* Begin a line; all that have a time begin alike. `begin`: up to the first number. */
+static void begin_line(struct json_view *j, const char *begin, size_t begin_bytes, u64 time_ns)
+{
+	struct outbuf *o = &j->out;
+	s64 unix_ns = j->show.unix_ns(j->show.ctx, time_ns);
+	u32 ns = stamp__ns(&j->stamp, unix_ns);
+
+	outbuf__put(o, begin, begin_bytes);
+	/* small enough for readers that keep numbers as doubles */
+	outbuf__s64(o, (s64)((u64)unix_ns - (u64)j->show.base_ns));
+	OUTBUF_LIT(o, ",\"time_ns\":");
+	put_unix_ns(j, unix_ns, ns);
+	OUTBUF_LIT(o, ",\"time\":\"");
+	outbuf__put(o, j->stamp.text, j->stamp.bytes);
+	outbuf__fixed(o, ns, 9);
+	OUTBUF_LIT(o, "Z\"");
+}
+
+#define LINE_BEGIN(type) "{\"type\":\"" type "\",\"t_ns\":"
+#define BEGIN(j, type, time_ns) begin_line(j, LINE_BEGIN(type), sizeof(LINE_BEGIN(type)) - 1, time_ns)
+
+/* The same for lines that are few. */
+static FILE *line(struct json_view *j, const char *type, u64 time_ns)
+{
+	char begin[64];
+	int n = snprintf(begin, sizeof(begin), LINE_BEGIN("%s"), type);
+
+	begin_line(j, begin, (size_t)n, time_ns);
+	return outbuf__file(&j->out);
 }
 
 static int end(FILE *f)
@@ -64,16 +139,32 @@ static int end(FILE *f)
 	return 0;
 }
 
-static void member_why(FILE *f, enum sink_why why)
+static int end_line(struct json_view *j)
 {
-	if (show__why(why))
-		fprintf(f, ",\"synthetic\":\"%s\"", show__why(why));
+	OUTBUF_LIT(&j->out, "}\n");
+	return 0;
 }
 
-static void member_thread(FILE *f, const struct thread *t)
+static void member_why(struct outbuf *o, enum sink_why why)
 {
-	if (!t)
+	if (why == SINK_OWN)
 		return;
+	OUTBUF_LIT(o, ",\"synthetic\":\"");
+	outbuf__puts(o, show__why(why));
+	outbuf__putc(o, '"');
+}
+
+/* --- phrases --------------------------------------------------------------------------------------------------- */
+
+static FILE *spell(struct phrase *p)
+{
+	free(p->text);
+	*p = (struct phrase){};
+	return open_memstream(&p->text, &p->bytes);
+}
+
+static void spell_thread(FILE *f, const struct thread *t)
+{
 	member_u64(f, "thread", t->uid);
 	if (t->process->pid)
 		member_u64(f, "pid", t->process->pid);
@@ -83,7 +174,54 @@ static void member_thread(FILE *f, const struct thread *t)
 		member_text(f, "thread_name", t->name);
 }
 
-static void member_callsite(FILE *f, const struct callsite *c)
+static struct speaker *get_speaker(struct json_view *j, const struct thread *t)
+{
+	struct speaker **near = &j->near_speaker[t->uid % NEAR], *s = *near;
+
+	if (s && s->thread == t)
+		return s;
+	s = idmap__find(&j->speaker_of, (uintptr_t)t);
+	if (!s) {
+		s = calloc(1, sizeof(*s));
+		if (!s || idmap__put(&j->speaker_of, (uintptr_t)t, s)) {
+			free(s);
+			return NULL;
+		}
+		s->thread = t;
+		s->next = j->speakers;
+		j->speakers = s;
+	}
+	return *near = s;
+}
+
+/* NULL: no memory. */
+static const struct phrase *thread_phrase(struct json_view *j, const struct thread *t)
+{
+	struct speaker *s = get_speaker(j, t);
+	FILE *f;
+
+	if (s && s->phrase.text && s->uid == t->uid && s->pid == t->process->pid)
+		return &s->phrase;
+	f = s ? spell(&s->phrase) : NULL;
+	if (!f)
+		return NULL;
+	s->uid = t->uid;
+	s->pid = t->process->pid;
+	spell_thread(f, t);
+	return fclose(f) ? NULL : &s->phrase;
+}
+
+static void member_thread(struct json_view *j, const struct thread *t)
+{
+	const struct phrase *p = t ? thread_phrase(j, t) : NULL;
+
+	if (p)
+		put_phrase(&j->out, p);
+	else if (t)
+		spell_thread(outbuf__file(&j->out), t);
+}
+
+static void spell_callsite(FILE *f, const struct callsite *c)
 {
 	fprintf(f, ",\"level\":\"%s\"", show__level(c->level));
 	member_text(f, "target", c->target);
@@ -91,88 +229,175 @@ static void member_callsite(FILE *f, const struct callsite *c)
 }
 
 /* Two fields of one name would make an object whose second member hides the first. */
-static void field_name(FILE *f, const struct callsite *c, u32 field)
+static void spell_field(FILE *f, const struct callsite *c, u32 field)
 {
 	const char *name = c->field[field].name;
 	char numbered[128];
 	u32 i, same = 1;
 
-	for (i = 0; i < field && c->user; i++)
+	for (i = 0; i < field; i++)
 		same += strcmp(c->field[i].name, name) == 0;
 	if (same == 1) {
 		text__json(f, name, strlen(name));
-		return;
+	} else {
+		snprintf(numbered, sizeof(numbered), "%.100s#%u", name, same);
+		text__json(f, numbered, strlen(numbered));
 	}
-	snprintf(numbered, sizeof(numbered), "%.100s#%u", name, same);
-	text__json(f, numbered, strlen(numbered));
+	fputc(':', f);
 }
 
-/* "name":{"a":1,"b":"x"}: `what` writes the member of one value, and says if there is one. */
-static void object(FILE *f, const char *name, const struct callsite *c, const struct value *v, u32 cnt,
-		   bool (*what)(FILE *f, const struct value *v, bool write))
+static bool spell_site(struct site *s, const struct callsite *c)
+{
+	FILE *f = spell(&s->names);
+	u32 i;
+
+	if (!f)
+		return false;
+	spell_callsite(f, c);
+	if (fclose(f) || !(f = spell(&s->number)))
+		return false;
+	member_u64(f, "callsite", c->id);
+	if (fclose(f))
+		return false;
+	for (i = 0; i < s->field_cnt; i++) {
+		f = spell(&s->field[i]);
+		if (!f)
+			return false;
+		spell_field(f, c, i);
+		if (fclose(f))
+			return false;
+	}
+	return true;
+}
+
+static void free_site(struct site *s)
+{
+	u32 i;
+
+	for (i = 0; i < s->field_cnt; i++)
+		free(s->field[i].text);
+	free(s->names.text);
+	free(s->number.text);
+	free(s);
+}
+
+/* NULL: no memory. */
+static const struct site *get_site(struct json_view *j, const struct callsite *c)
+{
+	struct site **near = &j->near_site[c->id % NEAR], *s = *near;
+
+	if (s && s->callsite == c)
+		return s;
+	s = idmap__find(&j->site_of, (uintptr_t)c);
+	if (!s) {
+		s = calloc(1, sizeof(*s) + c->field_cnt * sizeof(s->field[0]));
+		if (!s)
+			return NULL;
+		s->callsite = c;
+		s->field_cnt = c->field_cnt;
+		if (!spell_site(s, c) || idmap__put(&j->site_of, (uintptr_t)c, s)) {
+			free_site(s);
+			return NULL;
+		}
+		s->next = j->sites;
+		j->sites = s;
+	}
+	return *near = s;
+}
+
+/* --- values ---------------------------------------------------------------------------------------------------- */
+
+static void put_value(struct outbuf *o, const struct value *v)
+{
+	if (v->flags & VALUE_UNREADABLE) {
+		OUTBUF_LIT(o, "null");
+		return;
+	}
+	switch (v->type) {
+	case WIRE_T_I32:
+	case WIRE_T_I64:
+		outbuf__s64(o, v->i);
+		break;
+	case WIRE_T_U32:
+	case WIRE_T_U64:
+		outbuf__u64(o, v->u);
+		break;
+	case WIRE_T_STR:
+	case WIRE_T_ERROR:
+		outbuf__json(o, v->text, v->text_bytes);
+		break;
+	default:
+		show__json_value(outbuf__file(o), v);
+	}
+}
+
+static void put_type(struct outbuf *o, const struct value *v)
+{
+	outbuf__putc(o, '"');
+	outbuf__puts(o, show__type(v->type));
+	outbuf__putc(o, '"');
+}
+
+static void put_original(struct outbuf *o, const struct value *v)
+{
+	outbuf__u64(o, v->orig_bytes);
+}
+
+static void put_flag(struct outbuf *o, const struct value *v)
+{
+	outbuf__puts(o, v->flags & VALUE_UNREADABLE ? "\"unreadable\"" : "\"raw\"");
+}
+
+/* "name":{"a":1,"b":"x"}, of those values that have one of `flags`; 0: of all. `begin`: up to the first value. */
+static inline void object(struct outbuf *o, const char *begin, size_t begin_bytes, const struct site *s, const struct value *v,
+			  u32 cnt, u8 flags, void (*put)(struct outbuf *o, const struct value *v))
 {
 	u32 i, n = 0;
 
 	for (i = 0; i < cnt; i++) {
-		if (!what(f, &v[i], false))
+		if (flags && !(v[i].flags & flags))
 			continue;
-		if (!n++)
-			fprintf(f, ",\"%s\":{", name);
+		if (n++)
+			outbuf__putc(o, ',');
 		else
-			fputc(',', f);
-		field_name(f, c, v[i].field);
-		fputc(':', f);
-		what(f, &v[i], true);
+			outbuf__put(o, begin, begin_bytes);
+		put_phrase(o, &s->field[v[i].field]);
+		put(o, &v[i]);
 	}
 	if (n)
-		fputc('}', f);
+		outbuf__putc(o, '}');
 }
 
-static bool write_value(FILE *f, const struct value *v, bool write)
+#define OBJECT_BEGIN(name) ",\"" name "\":{"
+#define OBJECT(o, name, ...) object(o, OBJECT_BEGIN(name), sizeof(OBJECT_BEGIN(name)) - 1, __VA_ARGS__)
+
+static void member_values(struct outbuf *o, const struct site *s, const struct value *v, u32 cnt)
 {
-	if (write)
-		show__json_value(f, v);
-	return true;
+	u8 flags = 0;
+	u32 i;
+
+	if (!cnt)
+		return;
+	OBJECT(o, "fields", s, v, cnt, 0, put_value);
+	OBJECT(o, "types", s, v, cnt, 0, put_type);
+	for (i = 0; i < cnt; i++)
+		flags |= v[i].flags;
+	if (!flags)
+		return;
+	OBJECT(o, "truncated", s, v, cnt, VALUE_TRUNCATED, put_original);
+	OBJECT(o, "flags", s, v, cnt, VALUE_UNREADABLE | VALUE_RAW, put_flag);
 }
 
-static bool write_type(FILE *f, const struct value *v, bool write)
-{
-	if (write)
-		fprintf(f, "\"%s\"", show__type(v->type));
-	return true;
-}
-
-static bool write_original(FILE *f, const struct value *v, bool write)
-{
-	if (write)
-		fprintf(f, "%" PRIu64, v->orig_bytes);
-	return v->flags & VALUE_TRUNCATED;
-}
-
-static bool write_flag(FILE *f, const struct value *v, bool write)
-{
-	if (write)
-		fprintf(f, "\"%s\"", v->flags & VALUE_UNREADABLE ? "unreadable" : "raw");
-	return v->flags & (VALUE_UNREADABLE | VALUE_RAW);
-}
-
-static void member_values(FILE *f, const struct callsite *c, const struct value *v, u32 cnt)
-{
-	object(f, "fields", c, v, cnt, write_value);
-	object(f, "types", c, v, cnt, write_type);
-	object(f, "truncated", c, v, cnt, write_original);
-	object(f, "flags", c, v, cnt, write_flag);
-}
+/* --- the sink -------------------------------------------------------------------------------------------------- */
 
 static int on_callsite(void *ctx, struct callsite *c)
 {
 	struct json_view *j = ctx;
-	FILE *f = j->show.out;
-	u32 i, k;
+	FILE *f = outbuf__file(&j->out);
+	u32 i;
 
-	c->user = NULL; /* set where a field's name comes twice */
 	fprintf(f, "{\"type\":\"callsite\",\"callsite\":%" PRIu64 ",\"kind\":\"%s\"", c->id, c->is_span ? "span" : "event");
-	member_callsite(f, c);
+	spell_callsite(f, c);
 	if (c->module[0])
 		member_text(f, "module", c->module);
 	if (c->file[0])
@@ -183,9 +408,6 @@ static int on_callsite(void *ctx, struct callsite *c)
 		fputs(",\"foreign\":true", f);
 	fputs(",\"fields\":[", f);
 	for (i = 0; i < c->field_cnt; i++) {
-		for (k = 0; k < i; k++)
-			if (strcmp(c->field[k].name, c->field[i].name) == 0)
-				c->user = c;
 		fputs(i ? ",{\"name\":" : "{\"name\":", f);
 		text__json(f, c->field[i].name, strlen(c->field[i].name));
 		if (c->field[i].type != WIRE_T_EMPTY)
@@ -230,8 +452,14 @@ static int on_process_end(void *ctx, struct process *p, u64 time_ns, u32 status,
 
 static int on_thread(void *ctx, struct thread *t)
 {
-	FILE *f = line(ctx, "thread", t->begin_ns);
+	struct json_view *j = ctx;
+	struct speaker *s = get_speaker(j, t);
+	FILE *f = line(j, "thread", t->begin_ns);
 
+	if (s) {
+		free(s->phrase.text);
+		s->phrase.text = NULL;
+	}
 	member_u64(f, "thread", t->uid);
 	member_u64(f, "process", t->process->uid);
 	member_u64(f, "pid", t->process->pid);
@@ -244,7 +472,7 @@ static int on_thread_end(void *ctx, struct thread *t, u64 time_ns)
 {
 	FILE *f = line(ctx, "thread_end", time_ns);
 
-	member_thread(f, t);
+	spell_thread(f, t);
 	return end(f);
 }
 
@@ -253,119 +481,200 @@ static const char *parent_kind(u8 kind)
 	return kind == WIRE_PARENT_ROOT ? "root" : kind == WIRE_PARENT_EXPLICIT ? "explicit" : "current";
 }
 
+static struct open_span *new_span(struct json_view *j, const struct span_open *o)
+{
+	struct open_span *s = nearmap__find(&j->spans, o->span);
+
+	if (!s) {
+		s = j->free_spans;
+		if (s)
+			j->free_spans = s->next_free;
+		else
+			s = malloc(sizeof(*s));
+		if (!s || nearmap__add(&j->spans, o->span, s)) {
+			free(s);
+			return NULL;
+		}
+	}
+	*s = (struct open_span){ .callsite = o->callsite, .thread = o->thread, .open_ns = o->time_ns };
+	return s;
+}
+
+static struct open_span *open_span(struct json_view *j, const struct span_open *o)
+{
+	const struct site *site = get_site(j, o->callsite);
+	struct outbuf *b = &j->out;
+
+	if (!site)
+		return NULL;
+	BEGIN(j, "span_open", o->time_ns);
+	MEMBER_U64(b, "span", o->span);
+	OUTBUF_LIT(b, ",\"parent\":");
+	if (o->parent)
+		outbuf__u64(b, o->parent);
+	else
+		OUTBUF_LIT(b, "null");
+	OUTBUF_LIT(b, ",\"parent_kind\":\"");
+	outbuf__puts(b, parent_kind(o->parent_kind));
+	outbuf__putc(b, '"');
+	if (o->lost_parent)
+		fprintf(outbuf__file(b), ",\"lost_parent\":\"0x%" PRIx64 "\"", o->lost_parent);
+	put_phrase(b, &site->names);
+	put_phrase(b, &site->number);
+	member_thread(j, o->thread);
+	if (o->flags & SPAN_BEFORE)
+		OUTBUF_LIT(b, ",\"before\":true");
+	if (o->flags & SPAN_FIELDS_LOST)
+		OUTBUF_LIT(b, ",\"fields_lost\":true");
+	if (o->flags & SPAN_PLACEHOLDER)
+		OUTBUF_LIT(b, ",\"placeholder\":true");
+	member_values(b, site, o->value, o->value_cnt);
+	end_line(j);
+	return new_span(j, o);
+}
+
+static void enter_span(struct json_view *j, struct open_span *s, u64 span, struct thread *t, u64 time_ns)
+{
+	if (s)
+		busy__enter(&s->busy, time_ns);
+	BEGIN(j, "span_enter", time_ns);
+	MEMBER_U64(&j->out, "span", span);
+	member_thread(j, t);
+	end_line(j);
+}
+
+static void exit_span(struct json_view *j, struct open_span *s, u64 span, struct thread *t, u64 time_ns, enum sink_why why)
+{
+	if (s)
+		busy__exit(&s->busy, time_ns);
+	BEGIN(j, "span_exit", time_ns);
+	MEMBER_U64(&j->out, "span", span);
+	member_thread(j, t);
+	member_why(&j->out, why);
+	end_line(j);
+}
+
+static int close_span(struct json_view *j, struct open_span *s, u64 span, u64 time_ns, u64 dropped_ns, enum sink_why why)
+{
+	struct outbuf *o = &j->out;
+	const struct site *site = s ? get_site(j, s->callsite) : NULL;
+
+	if (s && !site)
+		return -ENOMEM;
+	BEGIN(j, "span_close", time_ns);
+	MEMBER_U64(o, "span", span);
+	if (s) {
+		put_phrase(o, &site->names);
+		member_thread(j, s->thread);
+		MEMBER_U64(o, "duration_ns", time_ns > s->open_ns ? time_ns - s->open_ns : 0);
+		MEMBER_U64(o, "busy_ns", s->busy.total_ns);
+		MEMBER_U64(o, "entries", s->busy.entries);
+		nearmap__remove(&j->spans, span);
+		s->next_free = j->free_spans;
+		j->free_spans = s;
+	}
+	if (dropped_ns != time_ns) {
+		OUTBUF_LIT(o, ",\"dropped_ns\":");
+		outbuf__s64(o, j->show.unix_ns(j->show.ctx, dropped_ns));
+	}
+	member_why(o, why);
+	return end_line(j);
+}
+
 static int on_open(void *ctx, const struct span_open *o)
 {
-	struct json_view *j = ctx;
-	FILE *f = line(j, "span_open", o->time_ns);
-	struct open_span *s;
+	return open_span(ctx, o) ? 0 : -ENOMEM;
+}
 
-	member_u64(f, "span", o->span);
-	member_id(f, "parent", o->parent);
-	fprintf(f, ",\"parent_kind\":\"%s\"", parent_kind(o->parent_kind));
-	if (o->lost_parent)
-		fprintf(f, ",\"lost_parent\":\"0x%" PRIx64 "\"", o->lost_parent);
-	member_callsite(f, o->callsite);
-	member_u64(f, "callsite", o->callsite->id);
-	member_thread(f, o->thread);
-	if (o->flags & SPAN_BEFORE)
-		fputs(",\"before\":true", f);
-	if (o->flags & SPAN_FIELDS_LOST)
-		fputs(",\"fields_lost\":true", f);
-	if (o->flags & SPAN_PLACEHOLDER)
-		fputs(",\"placeholder\":true", f);
-	member_values(f, o->callsite, o->value, o->value_cnt);
-	end(f);
-	free(idmap__remove(&j->spans, o->span));
-	s = calloc(1, sizeof(*s));
-	if (!s || idmap__put(&j->spans, o->span, s) < 0) {
-		free(s);
+static int on_begin(void *ctx, const struct span_open *o)
+{
+	struct open_span *s = open_span(ctx, o);
+
+	if (!s)
 		return -ENOMEM;
-	}
-	s->callsite = o->callsite;
-	s->thread = o->thread;
-	s->open_ns = o->time_ns;
+	enter_span(ctx, s, o->span, o->thread, o->time_ns);
 	return 0;
 }
 
 static int on_enter(void *ctx, u64 span, struct thread *t, u64 time_ns)
 {
 	struct json_view *j = ctx;
-	struct open_span *s = idmap__find(&j->spans, span);
-	FILE *f = line(j, "span_enter", time_ns);
 
-	if (s)
-		busy__enter(&s->busy, time_ns);
-	member_u64(f, "span", span);
-	member_thread(f, t);
-	return end(f);
+	enter_span(j, nearmap__find(&j->spans, span), span, t, time_ns);
+	return 0;
 }
 
 static int on_exit_span(void *ctx, u64 span, struct thread *t, u64 time_ns, enum sink_why why)
 {
 	struct json_view *j = ctx;
-	struct open_span *s = idmap__find(&j->spans, span);
-	FILE *f = line(j, "span_exit", time_ns);
 
-	if (s)
-		busy__exit(&s->busy, time_ns);
-	member_u64(f, "span", span);
-	member_thread(f, t);
-	member_why(f, why);
-	return end(f);
+	exit_span(j, nearmap__find(&j->spans, span), span, t, time_ns, why);
+	return 0;
 }
 
 static int on_close(void *ctx, u64 span, u64 time_ns, u64 dropped_ns, enum sink_why why)
 {
 	struct json_view *j = ctx;
-	struct open_span *s = idmap__remove(&j->spans, span);
-	FILE *f = line(j, "span_close", time_ns);
 
-	member_u64(f, "span", span);
-	if (s) {
-		member_callsite(f, s->callsite);
-		member_thread(f, s->thread);
-		member_u64(f, "duration_ns", time_ns > s->open_ns ? time_ns - s->open_ns : 0);
-		member_u64(f, "busy_ns", s->busy.total_ns);
-		member_u64(f, "entries", s->busy.entries);
-		free(s);
-	}
-	if (dropped_ns != time_ns)
-		fprintf(f, ",\"dropped_ns\":%" PRId64, j->show.unix_ns(j->show.ctx, dropped_ns));
-	member_why(f, why);
-	return end(f);
+	return close_span(j, nearmap__find(&j->spans, span), span, time_ns, dropped_ns, why);
+}
+
+static int on_end(void *ctx, u64 span, struct thread *t, u64 time_ns)
+{
+	struct json_view *j = ctx;
+	struct open_span *s = nearmap__find(&j->spans, span);
+
+	exit_span(j, s, span, t, time_ns, SINK_OWN);
+	return close_span(j, s, span, time_ns, time_ns, SINK_OWN);
 }
 
 static int on_value(void *ctx, u64 span, const struct callsite *c, const struct value *v, struct thread *t, u64 time_ns)
 {
-	FILE *f = line(ctx, "span_value", time_ns);
+	struct json_view *j = ctx;
+	const struct site *site = get_site(j, c);
 
-	member_u64(f, "span", span);
-	member_thread(f, t);
-	member_values(f, c, v, 1);
-	return end(f);
+	if (!site)
+		return -ENOMEM;
+	BEGIN(j, "span_value", time_ns);
+	MEMBER_U64(&j->out, "span", span);
+	member_thread(j, t);
+	member_values(&j->out, site, v, 1);
+	return end_line(j);
 }
 
 static int on_follows(void *ctx, u64 span, u64 follows, struct thread *t, u64 time_ns)
 {
-	FILE *f = line(ctx, "span_follows", time_ns);
+	struct json_view *j = ctx;
 
-	member_u64(f, "span", span);
-	member_u64(f, "follows", follows);
-	member_thread(f, t);
-	return end(f);
+	BEGIN(j, "span_follows", time_ns);
+	MEMBER_U64(&j->out, "span", span);
+	MEMBER_U64(&j->out, "follows", follows);
+	member_thread(j, t);
+	return end_line(j);
 }
 
 static int on_event(void *ctx, const struct event *e)
 {
-	FILE *f = line(ctx, "event", e->time_ns);
+	struct json_view *j = ctx;
+	const struct site *site = get_site(j, e->callsite);
+	struct outbuf *o = &j->out;
 
-	member_callsite(f, e->callsite);
-	member_u64(f, "callsite", e->callsite->id);
-	member_id(f, "span", e->parent);
-	fprintf(f, ",\"parent_kind\":\"%s\"", parent_kind(e->parent_kind));
-	member_thread(f, e->thread);
-	member_values(f, e->callsite, e->value, e->value_cnt);
-	return end(f);
+	if (!site)
+		return -ENOMEM;
+	BEGIN(j, "event", e->time_ns);
+	put_phrase(o, &site->names);
+	put_phrase(o, &site->number);
+	OUTBUF_LIT(o, ",\"span\":");
+	if (e->parent)
+		outbuf__u64(o, e->parent);
+	else
+		OUTBUF_LIT(o, "null");
+	OUTBUF_LIT(o, ",\"parent_kind\":\"");
+	outbuf__puts(o, parent_kind(e->parent_kind));
+	outbuf__putc(o, '"');
+	member_thread(j, e->thread);
+	member_values(o, site, e->value, e->value_cnt);
+	return end_line(j);
 }
 
 static int on_loss(void *ctx, const struct loss *l)
@@ -379,10 +688,11 @@ static int on_loss(void *ctx, const struct loss *l)
 	member_text(f, "cause", loss_cause__label(l->cause));
 	member_u64(f, "count", l->count);
 	if (l->callsite) {
-		member_callsite(f, l->callsite);
+		spell_callsite(f, l->callsite);
 		member_u64(f, "callsite", l->callsite->id);
 	}
-	member_thread(f, l->thread);
+	if (l->thread)
+		spell_thread(f, l->thread);
 	return end(f);
 }
 
@@ -399,15 +709,47 @@ static int on_trigger(void *ctx, const struct sink_trigger *t)
 	return end(f);
 }
 
-static void free_json(void *ctx)
+static int flush(void *ctx)
 {
 	struct json_view *j = ctx;
+
+	outbuf__flush(&j->out);
+	return j->out.error;
+}
+
+static void free_spans(struct json_view *j)
+{
 	struct open_span *s;
 	u64 i;
 
-	for (i = 0; (s = idmap__next(&j->spans, &i));)
+	for (i = 0; (s = nearmap__next(&j->spans, &i));)
 		free(s);
-	idmap__done(&j->spans);
+	while ((s = j->free_spans)) {
+		j->free_spans = s->next_free;
+		free(s);
+	}
+	nearmap__done(&j->spans);
+}
+
+static void free_json(void *ctx)
+{
+	struct json_view *j = ctx;
+	struct speaker *p;
+	struct site *site;
+
+	flush(j);
+	free_spans(j);
+	while ((site = j->sites)) {
+		j->sites = site->next;
+		free_site(site);
+	}
+	while ((p = j->speakers)) {
+		j->speakers = p->next;
+		free(p->phrase.text);
+		free(p);
+	}
+	idmap__done(&j->site_of);
+	idmap__done(&j->speaker_of);
 	free(j);
 }
 
@@ -417,13 +759,14 @@ int view__json(struct view *v, const struct show *s)
 		.callsite = on_callsite, .process = on_process,	    .process_end = on_process_end, .thread = on_thread,
 		.thread_end = on_thread_end, .span_open = on_open,  .span_enter = on_enter,	   .span_exit = on_exit_span,
 		.span_close = on_close,	 .span_value = on_value,    .span_follows = on_follows,	   .event = on_event,
-		.loss = on_loss,	 .trigger = on_trigger,
+		.loss = on_loss,	 .trigger = on_trigger,	    .span_begin = on_begin,	   .span_end = on_end,
 	};
 	struct json_view *j = calloc(1, sizeof(*j));
 
 	if (!j)
 		return -ENOMEM;
 	j->show = *s;
-	*v = (struct view){ .sink = { &ops, j }, .free = free_json };
+	outbuf__init(&j->out, s->out);
+	*v = (struct view){ .sink = { &ops, j }, .flush = flush, .free = free_json };
 	return 0;
 }

@@ -48,6 +48,12 @@ int cmd__output_error(void)
 	return first_error;
 }
 
+void cmd__output_note(int err)
+{
+	if (!first_error)
+		first_error = err;
+}
+
 void cmd__output_told(void)
 {
 	told = true;

@@ -34,24 +34,50 @@ static void civil(s64 days, int *year, int *month, int *day)
 	*year = yoe + era * 400 + (*month <= 2);
 }
 
-void show__time(FILE *f, s64 unix_ns, int digits)
+/* The second that a time lies in, and what is left of it. */
+static s64 second_of(s64 unix_ns, u32 *ns)
 {
-	s64 sec = unix_ns / (s64)NSEC_PER_SEC, ns = unix_ns % (s64)NSEC_PER_SEC, days;
-	int year, month, day, rest;
+	s64 sec = unix_ns / (s64)NSEC_PER_SEC, rest = unix_ns % (s64)NSEC_PER_SEC;
 
-	if (ns < 0) {
-		ns += NSEC_PER_SEC;
+	if (rest < 0) {
+		rest += NSEC_PER_SEC;
 		sec--;
 	}
-	days = sec / 86400;
-	rest = sec % 86400;
+	*ns = (u32)rest;
+	return sec;
+}
+
+/* "2023-11-14T22:13:20." */
+static u32 spell_second(char dst[32], s64 sec)
+{
+	int year, month, day, rest = (int)(sec % 86400);
+	s64 days = sec / 86400;
+
 	if (rest < 0) {
 		rest += 86400;
 		days--;
 	}
 	civil(days, &year, &month, &day);
-	fprintf(f, "%04d-%02d-%02dT%02d:%02d:%02d.%0*" PRId64 "Z", year, month, day, rest / 3600, rest / 60 % 60, rest % 60,
-		digits, digits == 9 ? ns : ns / 1000);
+	return (u32)snprintf(dst, 32, "%04d-%02d-%02dT%02d:%02d:%02d.", year, month, day, rest / 3600, rest / 60 % 60, rest % 60);
+}
+
+void stamp__spell(struct stamp *s, s64 unix_ns)
+{
+	u32 ns;
+	s64 sec = second_of(unix_ns, &ns);
+
+	s->bytes = spell_second(s->text, sec);
+	s->from_ns = (s64)((u64)unix_ns - ns);
+	s->known = true;
+}
+
+void show__time(FILE *f, s64 unix_ns, int digits)
+{
+	char second[32];
+	u32 ns;
+
+	spell_second(second, second_of(unix_ns, &ns));
+	fprintf(f, "%s%0*uZ", second, digits, digits == 9 ? ns : ns / 1000);
 }
 
 const char *show__level(u8 level)

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "base/outbuf.h"
 #include "model/sink.h"
 
 struct show {
@@ -25,6 +26,7 @@ struct show {
 struct view {
 	struct sink sink;
 	void (*finish)(void *ctx); /* may be NULL */
+	int (*flush)(void *ctx);   /* what has been said goes to the stream; the first error so far (errno). May be NULL */
 	void (*free)(void *ctx);
 };
 
@@ -40,6 +42,22 @@ enum style { STYLE_NONE, STYLE_DIM, STYLE_BOLD, STYLE_FIELD, STYLE_LEVEL /* + en
 void show__style(const struct show *s, int style); /* begin; STYLE_NONE ends */
 /* "2023-11-14T22:13:20.000001Z", with digits 6 or 9 of the second's fraction */
 void show__time(FILE *f, s64 unix_ns, int digits);
+/* The same by the million: the date is spelled once a second. */
+struct stamp {
+	bool known;
+	s64 from_ns;   /* the second's first ns, Unix time */
+	char text[32]; /* "2023-11-14T22:13:20." */
+	u32 bytes;
+};
+void stamp__spell(struct stamp *s, s64 unix_ns);
+/* Of the second's fraction. */
+static inline u32 stamp__ns(struct stamp *s, s64 unix_ns)
+{
+	if (!s->known || (u64)unix_ns - (u64)s->from_ns >= NSEC_PER_SEC)
+		stamp__spell(s, unix_ns);
+	return (u32)((u64)unix_ns - (u64)s->from_ns);
+}
+
 /* "INFO" */
 const char *show__level(u8 level);
 /* "1.5ms" */
