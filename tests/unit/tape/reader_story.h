@@ -27,24 +27,51 @@ static inline void story__defect(void *ctx, const struct tape_defect *d)
 	s->last_offset = d->offset;
 }
 
-/* Read a built tape whole; the text is the caller's. */
-static inline char *read_tape(struct build *b, struct seen *seen, struct tape_totals *totals)
+/* bytes: how much is read at a time; 0: all. */
+static inline char *read_in_steps(struct build *b, struct seen *seen, struct tape_totals *totals, bool whole, u64 bytes)
 {
 	struct tape_reader_ops ops = { .defect = story__defect, .ctx = seen };
 	struct tape_reader *r;
 	struct trace t;
-	struct sink sink = trace__start(&t, ZERO);
+	struct sink sink = whole ? trace__start_whole(&t, ZERO) : trace__start(&t, ZERO);
 	char *text;
+	int more;
 
 	memset(seen, 0, sizeof(*seen));
 	assert_int_equal(tape_reader__open(build__path(b), &ops, &r, NULL), 0);
-	assert_int_equal(tape_reader__run(r, &sink, 0), 0);
+	do
+		more = tape_reader__run(r, &sink, bytes);
+	while (more > 0);
+	assert_int_equal(more, 0);
 	if (totals)
 		tape_reader__totals(r, totals);
 	tape_reader__free(r);
 	text = strdup(trace__text(&t));
 	trace__done(&t);
 	return text;
+}
+
+/*
+ * Read a built tape; the text is the caller's. A record at a time, which knows nothing of the usual begins and ends, and all
+ * at once say the same.
+ */
+static inline char *read_tape(struct build *b, struct seen *seen, struct tape_totals *totals)
+{
+	struct seen seen_once;
+	struct tape_totals once, steps;
+	char *want = read_in_steps(b, seen, &steps, false, 1), *got;
+	int whole;
+
+	for (whole = 0; whole < 2; whole++) {
+		got = read_in_steps(b, &seen_once, &once, whole, 0);
+		assert_string_equal(got, want);
+		assert_memory_equal(&seen_once, seen, sizeof(*seen));
+		assert_memory_equal(&once, &steps, sizeof(once));
+		free(got);
+	}
+	if (totals)
+		*totals = steps;
+	return want;
 }
 
 static inline void reads(struct build *b, const char *want, u64 defects)

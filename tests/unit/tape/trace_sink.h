@@ -173,6 +173,18 @@ static int trace__trigger(void *ctx, const struct sink_trigger *g)
 	return 0;
 }
 
+static int trace__span_begin(void *ctx, const struct span_open *o)
+{
+	trace__span_open(ctx, o);
+	return trace__span_enter(ctx, o->span, o->thread, o->time_ns);
+}
+
+static int trace__span_end(void *ctx, u64 span, struct thread *th, u64 time_ns)
+{
+	trace__span_exit(ctx, span, th, time_ns, SINK_OWN);
+	return trace__span_close(ctx, span, time_ns, time_ns, SINK_OWN);
+}
+
 static const struct sink_ops trace_ops = {
 	.callsite = trace__callsite,
 	.process = trace__process,
@@ -195,6 +207,19 @@ static struct sink trace__start(struct trace *t, u64 zero)
 	*t = (struct trace){ .zero = zero };
 	t->f = open_memstream(&t->text, &t->bytes);
 	return (struct sink){ &trace_ops, t };
+}
+
+/* The same lines, by span_begin and span_end too. */
+static inline struct sink trace__start_whole(struct trace *t, u64 zero)
+{
+	static struct sink_ops ops;
+	struct sink sink = trace__start(t, zero);
+
+	ops = trace_ops;
+	ops.span_begin = trace__span_begin;
+	ops.span_end = trace__span_end;
+	sink.ops = &ops;
+	return sink;
 }
 
 /* The text so far; valid until trace__done. */
