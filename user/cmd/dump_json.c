@@ -188,6 +188,7 @@ static struct speaker *get_speaker(struct json_view *j, const struct thread *t)
 			return NULL;
 		}
 		s->thread = t;
+		thread__hold((struct thread *)t); /* as long as we are: it is the key */
 		s->next = j->speakers;
 		j->speakers = s;
 	}
