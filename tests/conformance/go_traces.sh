@@ -3,7 +3,7 @@
 # go_traces.sh - sourced by run.sh: do the readers of Go take our Go traces, and find in them what the programs did?
 #
 # The referee is tests/conformance/gotrace (golang.org/x/exp/trace, pinned); then `go tool trace` of the Go that is here, and of
-# older ones, if the go command gets them. gotraceui's parser is not in the registry: GOTRACEUI=FOLDER of a checkout asks it, too.
+# older ones, if the go command gets them; and gotraceui's parser, pinned too, or that of a checkout: GOTRACEUI=FOLDER.
 
 GO_SEEDS=${GO_SEEDS:-1000}
 GO_OLDER="go1.22.12 go1.23.12 go1.25.3"
@@ -116,20 +116,14 @@ go_traces__tool() {
 }
 
 go_traces__gotraceui() {
-	local dir=$OUT/go_gotraceui
+	local dir=tests/conformance/gotraceui
 
-	if [ -z "${GOTRACEUI:-}" ]; then
-		go_traces__skip "gotraceui's parser is in no registry (GOTRACEUI=FOLDER of a checkout asks it)"
-		return
+	if [ -n "${GOTRACEUI:-}" ]; then
+		rm -rf "$OUT/go_gotraceui" && cp -r "$dir" "$OUT/go_gotraceui" || return
+		dir=$OUT/go_gotraceui
+		(cd "$dir" && go mod edit -replace "honnef.co/go/gotraceui=$(realpath "$GOTRACEUI")" && timeout 300 go mod tidy) \
+			>"$OUT/go_build.log" 2>&1
 	fi
-	rm -rf "$dir" && mkdir -p "$dir" && cp tests/conformance/gotraceui/main.go "$dir" || return
-	cat >"$dir/go.mod" <<-E
-		module tapebpf/gotraceui-referee
-		go 1.24.0
-		require honnef.co/go/gotraceui v0.0.0
-		replace honnef.co/go/gotraceui => $(realpath "$GOTRACEUI")
-	E
-	(cd "$dir" && timeout 300 go mod tidy) >"$OUT/go_build.log" 2>&1
 	go_traces__build "$dir" "$OUT/gotraceui-referee" || return
 	if find "$OUT/go_random" -name '*.trace' -print0 | xargs -0 timeout 300 "$OUT/gotraceui-referee" >"$OUT/go_judge.log" 2>&1; then
 		pass "gotraceui's parser reads what random programs became"
