@@ -6,9 +6,7 @@
 #ifndef TAPEBPF_CONFIG_H
 #define TAPEBPF_CONFIG_H
 
-#ifndef __VMLINUX_H__
-#include <linux/types.h>
-#endif
+#include "tapebpf/wire.h"
 
 struct config {
 	__u32 follow;	 /* children of targets become targets */
@@ -17,6 +15,7 @@ struct config {
 	__u32 wake_at;	 /* wake the recorder when so many bytes wait in it */
 	__u32 no_cookie;      /* probes carry none: each has a copy of its program with COOKIE_MARK replaced */
 	__u32 forget_at_exit; /* sched_process_exit comes after the hook that drains: drop what that left */
+	__u32 cpus;	 /* possible ones: staged hits say cpus + their CPU in wire_head.cpu */
 };
 
 /* Values of the map "targets". */
@@ -45,6 +44,19 @@ struct config {
 struct binary_key {
 	__u64 dev;
 	__u64 ino;
+};
+
+/* Where hits of one CPU are gathered (stage.bpf.h). Element of the map "stages", by CPU. */
+#define STAGE_BYTES 4096
+#define STAGE_ROOM 192 /* behind it: what the verifier thinks a hit could need */
+struct stage {
+	__u64 busy; /* != 0: somebody adds a hit, or moves them to the ring */
+	__u32 used; /* bytes of whole hits in data */
+	__u32 cnt;
+	__u64 pad[2];
+	/* The ring record: kind WIRE_HITS, time that of the first hit, then struct wire_hit of wire_head.bytes each. */
+	struct wire_head head;
+	__u8 data[STAGE_BYTES + STAGE_ROOM];
 };
 
 /* Per CPU. seq is incremented without atomicity: two programs that preempt each other on one CPU can use a number twice

@@ -82,16 +82,27 @@ __inline void emit__count(struct emit *e, enum wire_counter c)
 	__sync_fetch_and_add(&e->st->counter[c], 1);
 }
 
-/* All of these programs run with migration disabled, so the CPU stays the same until they end. */
-__inline bool emit__init(struct emit *e)
+/* All of these programs run with migration disabled, so the CPU stays the same until they end. The ring: emit__ring(). */
+__inline bool emit__init_state(struct emit *e)
 {
 	__u32 zero = 0;
 
 	e->id = bpf_get_current_pid_tgid();
 	e->cpu = bpf_get_smp_processor_id();
 	e->st = bpf_map_lookup_elem(&cpus, &zero);
+	e->ring = NULL;
+	return e->st;
+}
+
+__inline bool emit__ring(struct emit *e)
+{
 	e->ring = bpf_map_lookup_elem(&rings, &e->cpu);
-	return e->st && e->ring;
+	return e->ring;
+}
+
+__inline bool emit__init(struct emit *e)
+{
+	return emit__init_state(e) && emit__ring(e);
 }
 
 /* bytes must be a compile-time constant. NULL: the ring is full. The caller counts, as only it knows as what. */
@@ -113,17 +124,19 @@ __inline void emit__head(struct emit *e, struct wire_head *h, __u16 kind, __u32 
 	h->tid = e->id;
 }
 
+/* With what flags to hand so many bytes to the ring. */
+__inline __u64 emit__wake(struct emit *e, __u32 bytes)
+{
+	e->st->since += bytes;
+	if (e->st->since < config.wake_step)
+		return BPF_RB_NO_WAKEUP;
+	e->st->since = 0;
+	return bpf_ringbuf_query(e->ring, BPF_RB_AVAIL_DATA) >= config.wake_at ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
 __inline void emit__submit(struct emit *e, void *rec, const __u32 reserved)
 {
-	__u64 flags = BPF_RB_NO_WAKEUP;
-
-	e->st->since += reserved;
-	if (e->st->since >= config.wake_step) {
-		e->st->since = 0;
-		if (bpf_ringbuf_query(e->ring, BPF_RB_AVAIL_DATA) >= config.wake_at)
-			flags = BPF_RB_FORCE_WAKEUP;
-	}
-	bpf_ringbuf_submit(rec, flags);
+	bpf_ringbuf_submit(rec, emit__wake(e, reserved));
 }
 
 /* Every byte of a ring record is written. A read that is bound to fail (no user address) leaves zeros: a memset of

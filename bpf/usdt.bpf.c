@@ -3,10 +3,11 @@
  * usdt.bpf.c - hits of foreign probes. The cookie names a compiled argument spec; fetching an argument is a register
  * of the context (a tree of compares, no call) or a read of exactly as many bytes as the note says.
  *
- * Four programs, so that the common one stays small: scalars only or with texts, plain or sleepable. The recorder
- * attaches the sleepable ones to sites whose arguments can lie on a page that is not present.
+ * Six programs, so that the common one stays small: scalars only or with texts, plain or sleepable. The recorder
+ * attaches the sleepable ones to sites whose arguments can lie on a page that is not present. Those of scalars exist once more, for
+ * kernels on which hits can be gathered (stage.bpf.h).
  */
-#include "emit.bpf.h"
+#include "stage.bpf.h"
 #include "arg.h"
 
 struct {
@@ -146,7 +147,36 @@ __inline int hit__send_class(struct emit *e, __u32 cookie, const __u64 *val, __u
 	return 0;
 }
 
-__inline int on_scalars(struct pt_regs *ctx, const bool sleepable)
+__inline int hit__send(struct emit *e, __u32 cookie, const __u64 *val, __u32 args, __u16 unreadable)
+{
+	if (!emit__ring(e))
+		return WIRE_C_LOST_RING;
+	if (args <= 4)
+		return hit__send_class(e, cookie, val, args, unreadable, 4);
+	if (args <= 8)
+		return hit__send_class(e, cookie, val, args, unreadable, 8);
+	return hit__send_class(e, cookie, val, args, unreadable, 12);
+}
+
+/* false: the stage is taken. */
+__inline bool hit__stage(struct emit *e, __u32 cookie, const __u64 *val, __u32 args, __u16 unreadable)
+{
+	struct stage *s;
+	struct wire_hit *hit = stage__reserve(e, &s, sizeof(*hit) + 8 * WIRE_MAX_ARGS);
+
+	if (!hit)
+		return false;
+	e->seq = e->st->seq++;
+	hit__head(e, hit, cookie, args, 0, unreadable);
+	if (args <= 4)
+		__builtin_memcpy(hit + 1, val, 8 * 4);
+	else
+		__builtin_memcpy(hit + 1, val, 8 * WIRE_MAX_ARGS);
+	stage__commit(e, s, hit, hit->head.bytes);
+	return true;
+}
+
+__inline int on_scalars(struct pt_regs *ctx, const bool sleepable, const bool staged)
 {
 	__u64 cookie = probe__cookie(ctx), val[WIRE_MAX_ARGS] = {};
 	__u32 idx = COOKIE_SPEC(cookie), args;
@@ -155,19 +185,16 @@ __inline int on_scalars(struct pt_regs *ctx, const bool sleepable)
 	struct emit e;
 	int result;
 
-	if (!probe__init(&e, cookie))
+	if (!emit__init_state(&e) || !target__wanted(&e, cookie))
 		return 0;
 	spec = bpf_map_lookup_elem(&specs, &idx);
 	if (!spec || (args = spec->arg_cnt) > WIRE_MAX_ARGS)
 		return 0;
 	emit__count(&e, WIRE_C_EMITTED);
 	args__fetch(ctx, spec, val, &unreadable, sleepable);
-	if (args <= 4)
-		result = hit__send_class(&e, COOKIE_NUMBER(cookie), val, args, unreadable, 4);
-	else if (args <= 8)
-		result = hit__send_class(&e, COOKIE_NUMBER(cookie), val, args, unreadable, 8);
-	else
-		result = hit__send_class(&e, COOKIE_NUMBER(cookie), val, args, unreadable, 12);
+	if (staged && hit__stage(&e, COOKIE_NUMBER(cookie), val, args, unreadable))
+		return 0;
+	result = hit__send(&e, COOKIE_NUMBER(cookie), val, args, unreadable);
 	if (result)
 		emit__count(&e, result);
 	return 0;
@@ -376,13 +403,46 @@ __inline int on_texts(struct pt_regs *ctx, const bool sleepable)
 SEC("uprobe")
 int usdt_scalars(struct pt_regs *ctx)
 {
-	return on_scalars(ctx, false);
+	return on_scalars(ctx, false, false);
 }
 
 SEC("uprobe.s")
 int usdt_scalars_s(struct pt_regs *ctx)
 {
-	return on_scalars(ctx, true);
+	return on_scalars(ctx, true, false);
+}
+
+SEC("uprobe")
+int usdt_staged(struct pt_regs *ctx)
+{
+	return on_scalars(ctx, false, true);
+}
+
+SEC("uprobe.s")
+int usdt_staged_s(struct pt_regs *ctx)
+{
+	return on_scalars(ctx, true, true);
+}
+
+/* The recorder wants what CPU ctx[0] has staged in its ring. 0: it is there; 1: somebody has the stage. */
+SEC("raw_tp")
+int stage_move(__u64 *ctx)
+{
+	struct emit e;
+	struct stage *s;
+
+	if (!emit__init_state(&e))
+		return 1;
+	e.cpu = ctx[0];
+	s = bpf_map_lookup_elem(&stages, &e.cpu);
+	if (!s || !emit__ring(&e))
+		return 0;
+	if (!stage__take(s))
+		return 1;
+	if (s->used)
+		stage__empty(&e, s);
+	stage__give(s);
+	return 0;
 }
 
 SEC("uprobe")

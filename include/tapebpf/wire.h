@@ -283,11 +283,14 @@ enum wire_kind {
 	WIRE_EXEC = 6,	    /* struct wire_life */
 	WIRE_EXIT = 7,	    /* struct wire_life: a thread ended; flags say if the process did */
 	WIRE_RENAME = 8,    /* reserved */
+	WIRE_HITS = 9,	    /* struct wire_head, then whole WIRE_HIT records. Only between kernel and rings.c, which takes it apart */
 };
 
 /*
  * pid, tid: as the initial pid namespace numbers them, of the task that ran the probe.
- * seq: per CPU, counts every attempt to emit, lost ones included: gaps show even if a counter failed. Programs on one
+ * cpu: in the order of time are the records of one number. So hits that were gathered before they came into the CPU's ring
+ * (bpf/stage.bpf.h) have another one: as many higher as there are CPUs.
+ * seq: per CPU (all that comes from it), counts every attempt to emit, lost ones included: gaps show even if a counter failed. Programs on one
  * CPU may interleave, so neighbours can come in swapped order.
  */
 struct wire_head {

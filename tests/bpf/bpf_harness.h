@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <bpf/libbpf.h>
 #include "attach/attach.h"
 #include "base/clock.h"
 #include "elf/elf_file.h"

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* test_hits.c - foreign probes on the real kernel: every form of argument, texts, faults, loss, many sites. */
 #include "bpf_harness.h"
+#include <pthread.h>
+#include <sched.h>
+#include <sys/resource.h>
 
 #if !defined(__x86_64__)
 int main(void)
@@ -435,8 +438,7 @@ static void test_ring_full(void **state)
 	int status;
 	pid_t pid;
 
-	(void)state;
-	run__init(&r, &(struct run_opts){.ring_bytes = 65536});
+	run__init(&r, &(struct run_opts){.ring_bytes = 65536, .disable = *state});
 	pid = run__child(&r, child_many_hits);
 	run__target(&r, pid);
 	waitpid(pid, &status, 0);
@@ -467,12 +469,142 @@ static void test_sequence(void **state)
 	run__wait(&r, pid);
 	assert_int_equal(r.kept.kind[WIRE_HIT], 20000);
 	while ((h = kept_next(&r, &at, &bytes))) {
-		assert_true(h->cpu < 64);
-		next[h->cpu] = MAX(next[h->cpu], h->seq + 1);
-		first[h->cpu]++;
+		u32 cpu = h->cpu % libbpf_num_possible_cpus(); /* gathered hits have numbers beyond, and count along */
+
+		assert_true(cpu < 64);
+		next[cpu] = MAX(next[cpu], h->seq + 1);
+		first[cpu]++;
 	}
 	for (i = 0; i < 64; i++)
 		assert_int_equal(first[i], next[i]);
+	run__done(&r);
+}
+
+/* --- gathered hits ---------------------------------------------------------------------------------------------------------- */
+
+#define CROWD 8
+#define CLOCKS_NS 20000 /* what clocks of two CPUs may differ by: some ns are usual, 1,065 were seen, also without stages */
+#define EACH 20000
+
+/* Hits of a thread count up in argument 1; half of the threads are of real-time priority and go to sleep now and then, to preempt the others
+ * wherever these are. */
+static void *crowd_thread(void *arg)
+{
+	struct sched_param p = {.sched_priority = 1 + (long)arg % 3};
+	struct timespec nap = {.tv_nsec = 1000};
+	long i;
+
+	if ((long)arg % 2)
+		pthread_setschedparam(pthread_self(), (long)arg % 4 == 1 ? SCHED_RR : SCHED_FIFO, &p);
+	else
+		setpriority(PRIO_PROCESS, 0, (long)arg);
+	for (i = 0; i < EACH; i++) {
+		probe_regs((long)arg, i);
+		if ((long)arg % 2 && i % 16 == 0)
+			nanosleep(&nap, NULL);
+	}
+	return NULL;
+}
+
+static int child_crowd(struct run *r)
+{
+	pthread_t t[CROWD];
+	cpu_set_t one;
+	long i;
+
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	sched_setaffinity(0, sizeof(one), &one);
+	for (i = 0; i < CROWD; i++)
+		pthread_create(&t[i], NULL, crowd_thread, (void *)i);
+	for (i = 0; i < CROWD; i++)
+		pthread_join(t[i], NULL);
+	r->shared->emitted = CROWD * EACH;
+	return 0;
+}
+
+/* All threads on one CPU: every hit arrives once, in the order of its thread by what wire_head.cpu groups, none younger than what a drain has
+ * said to be complete. */
+static void test_crowd(void **state)
+{
+	u64 c[WIRE_C_MAX], last_ns[128] = {}, got[CROWD] = {};
+	const struct wire_head *h;
+	size_t at = 0, bytes;
+	bool *seen = calloc(CROWD, EACH);
+	u64 complete = 0;
+	struct run r;
+	pid_t pid;
+
+	run__init(&r, &(struct run_opts){.ring_bytes = 64 << 20, .disable = *state});
+	pid = run__child(&r, child_crowd);
+	run__target(&r, pid);
+	while (!waitpid(pid, NULL, WNOHANG)) {
+		u32 from = r.kept.used;
+		size_t pos = from;
+		u64 drained;
+
+		assert_true(attach__poll(r.a, 0, &drained) >= 0);
+		while ((h = kept_next(&r, &pos, &bytes)))
+			if (h->kind == WIRE_HIT)
+				assert_true(h->time_ns + CLOCKS_NS >= complete);
+		complete = drained;
+	}
+	run__poll(&r);
+	attach__counters(r.a, c);
+	assert_int_equal(c[WIRE_C_EMITTED], CROWD * EACH);
+	assert_int_equal(c[WIRE_C_LOST_RING], 0);
+	assert_int_equal(r.kept.kind[WIRE_HIT], CROWD * EACH);
+	while ((h = kept_next(&r, &at, &bytes))) {
+		if (h->kind != WIRE_HIT)
+			continue;
+		assert_true(h->cpu < 128);
+		if (h->cpu >= libbpf_num_possible_cpus()) {
+			assert_true(h->time_ns >= last_ns[h->cpu]);
+			last_ns[h->cpu] = h->time_ns;
+		}
+		assert_false(seen[val((const void *)h, 0) * EACH + val((const void *)h, 1)]);
+		seen[val((const void *)h, 0) * EACH + val((const void *)h, 1)] = true;
+		got[val((const void *)h, 0)]++;
+	}
+	for (at = 0; at < CROWD; at++)
+		assert_int_equal(got[at], EACH);
+	free(seen);
+	run__done(&r);
+}
+
+/* Few hits, and nobody fills the stage: the next drain has them. */
+static int child_few(struct run *r)
+{
+	probe_regs(1, 2);
+	probe_none();
+	probe_twelve(5);
+	r->shared->ready = 1;
+	while (!r->shared->stop)
+		usleep(100);
+	return 0;
+}
+
+static void test_few_are_there_at_once(void **state)
+{
+	struct run r;
+	pid_t pid;
+
+	(void)state;
+	run__init(&r, &(struct run_opts){});
+	pid = run__child(&r, child_few);
+	run__target(&r, pid);
+	while (!r.shared->ready)
+		usleep(100);
+	run__poll(&r);
+	assert_int_equal(r.kept.kind[WIRE_HIT], 3);
+	assert_int_equal(val(hit(&r, "regs", 0), 1), 2);
+	assert_int_equal(hit(&r, "none", 0)->arg_cnt, 0);
+	assert_int_equal(val(hit(&r, "twelve", 0), 0), 5);
+	assert_int_equal(val(hit(&r, "twelve", 0), 11), 11);
+	if (r.f.stages)
+		assert_true(hit(&r, "none", 0)->head.cpu >= libbpf_num_possible_cpus());
+	r.shared->stop = 1;
+	run__wait(&r, pid);
 	run__done(&r);
 }
 
@@ -508,7 +640,11 @@ int main(void)
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_faults_without_sleep),
 		cmocka_unit_test(test_ring_full),
+		{"test_ring_full without stages", test_ring_full, NULL, NULL, "stages"},
 		cmocka_unit_test(test_sequence),
+		cmocka_unit_test(test_few_are_there_at_once),
+		cmocka_unit_test(test_crowd),
+		{"test_crowd without stages", test_crowd, NULL, NULL, "stages"},
 		cmocka_unit_test(test_wakes_by_fill),
 	};
 	int skip = need_root();

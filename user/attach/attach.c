@@ -69,11 +69,28 @@ static void set_defaults(struct attach *a, const struct attach_opts *o)
 	memcpy(&a->o, o, MIN(o->sz, sizeof(a->o)));
 	a->f = a->o.features;
 	a->o.ring_bytes = ring_bytes(a->o.ring_bytes);
+	/* What is gathered comes into the ring as one record, for which the smallest have no room. */
+	a->stages = a->f->stages && a->o.ring_bytes >= 16 * STAGE_BYTES;
 	if (!a->o.max_text)
 		a->o.max_text = DEFAULT_TEXT_BYTES;
 	a->o.max_text = MIN(a->o.max_text, (u32)CONFIG_TEXT_BYTES);
 	if (!a->o.max_pages)
 		a->o.max_pages = DEFAULT_PAGES;
+}
+
+/* With the rings, which have to be there. */
+static int make_stages(struct attach *a, struct diag *d)
+{
+	struct stages *s;
+	int err;
+
+	if (!a->stages)
+		return 0;
+	err = stages__new(bpf_map__fd(a->skel->maps.stages), bpf_program__fd(a->skel->progs.stage_move), a->cpus, &s);
+	if (err)
+		return diag__set(d, err, "cannot map the memory in which hits are gathered: %s", strerror(-err));
+	rings__stages(a->rings, s);
+	return 0;
 }
 
 static int start(struct attach *a, struct diag *d)
@@ -97,7 +114,9 @@ static int start(struct attach *a, struct diag *d)
 			diag__hint(d, "a smaller --ring-size");
 		return err;
 	}
-	err = load__hooks(a, d);
+	err = make_stages(a, d);
+	if (!err)
+		err = load__hooks(a, d);
 	return err ? err : watch(a);
 }
 

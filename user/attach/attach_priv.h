@@ -23,6 +23,7 @@ struct known_file {
 };
 
 struct attach {
+	bool stages; /* hits are gathered */
 	struct attach_opts o;
 	const struct features *f;
 	struct attach_ops ops;

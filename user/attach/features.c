@@ -103,6 +103,26 @@ static bool has_sleepable(void)
 	return closed(try_load(insn, ARRAY_SIZE(insn), BPF_F_SLEEPABLE, 0));
 }
 
+/* A program that exchanges a word on its stack; run, it says that the word was 0. */
+static bool has_stages(void)
+{
+	const struct bpf_insn insn[] = {
+		INSN(BPF_ST | BPF_MEM | BPF_DW, BPF_REG_10, 0, -8, 0),
+		MOV(BPF_REG_0, 1),
+		INSN(BPF_STX | BPF_ATOMIC | BPF_DW, BPF_REG_10, BPF_REG_0, -8, BPF_XCHG),
+		EXIT,
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, "tape_try", "Dual MIT/GPL", insn, ARRAY_SIZE(insn), NULL), err;
+	u64 ctx[1] = {};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = ctx, .ctx_size_in = sizeof(ctx), .retval = 1);
+
+	if (fd < 0)
+		return false;
+	err = bpf_prog_test_run_opts(fd, &opts);
+	close(fd);
+	return !err && !opts.retval;
+}
+
 static bool has_ringbuf(void)
 {
 	return closed(bpf_map_create(BPF_MAP_TYPE_RINGBUF, "tape_try", 0, 0, sysconf(_SC_PAGESIZE), NULL));
@@ -403,6 +423,8 @@ int features__probe(struct features *f, struct diag *d)
 	f->tracefs = !disabled("tracefs") && tracefs__dir();
 	probe_uprobes(f);
 	f->arm = find_arm_way(f);
+	/* Without cookies each probe has a copy of its program, made of instructions: not worth it for one more. */
+	f->stages = f->uprobe_cookie && !disabled("stages") && has_stages();
 	return 0;
 }
 

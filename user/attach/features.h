@@ -31,6 +31,7 @@ struct features {
 	bool uprobes;
 	bool uprobe_multi, sleepable_uprobe, uprobe_cookie, ringbuf;
 	bool copy_from_user_task;
+	bool stages;	    /* hits can be gathered: atomic exchange in programs, and programs that can be run at will */
 	bool ref_ctr;	    /* reference counters of uprobes */
 	bool perf_mmap2;    /* software perf events for mapped files */
 	bool tracefs;

@@ -157,8 +157,8 @@ static int add_foreign(struct attach *a, struct elf_file *f, const struct attach
 
 	if (err)
 		return err;
-	prog[0][0] = a->skel->progs.usdt_scalars;
-	prog[0][1] = pick(a, a->skel->progs.usdt_scalars, a->skel->progs.usdt_scalars_s);
+	prog[0][0] = a->stages ? a->skel->progs.usdt_staged : a->skel->progs.usdt_scalars;
+	prog[0][1] = pick(a, prog[0][0], a->stages ? a->skel->progs.usdt_staged_s : a->skel->progs.usdt_scalars_s);
 	prog[1][0] = texts ? a->texts->progs.usdt_texts : NULL;
 	prog[1][1] = texts ? pick(a, a->texts->progs.usdt_texts, a->texts->progs.usdt_texts_s) : NULL;
 	for (k = 0; k < 4; k++)

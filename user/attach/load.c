@@ -35,7 +35,9 @@ static void configure(const struct attach *a, struct tapebpf_bpf *skel)
 	c->wake_step = a->o.ring_bytes / 16;
 	c->no_cookie = !a->f->uprobe_cookie;
 	c->forget_at_exit = a->f->exit_hook != EXIT_HOOK_MMAP_LOCK;
+	c->cpus = a->cpus;
 	bpf_map__set_max_entries(skel->maps.rings, a->cpus);
+	bpf_map__set_max_entries(skel->maps.stages, a->cpus);
 	bpf_map__set_max_entries(skel->maps.pages, a->o.max_pages);
 	bpf_map__set_max_entries(skel->maps.orphans, a->o.max_pages);
 }
@@ -45,6 +47,11 @@ static bool sleepable_name(const char *name)
 	size_t n = strlen(name);
 
 	return n > 2 && !strcmp(name + n - 2, "_s");
+}
+
+static bool is_staged_program(const struct bpf_program *p)
+{
+	return !strncmp(bpf_program__name(p), "usdt_staged", 11);
 }
 
 static bool is_text_program(const struct bpf_program *p)
@@ -60,7 +67,7 @@ static void choose_probe(struct attach *a, struct bpf_program *p)
 	bool sleepable = sleepable_name(name);
 	bool load = sleepable == a->f->sleepable_uprobe || idle || (foreign && !sleepable);
 
-	bpf_program__set_autoload(p, load && !is_text_program(p));
+	bpf_program__set_autoload(p, load && !is_text_program(p) && (a->stages || !is_staged_program(p)));
 	if (a->f->uprobe_multi)
 		bpf_program__set_expected_attach_type(p, ATTACH_UPROBE_MULTI);
 }
@@ -117,6 +124,7 @@ static void choose_programs(struct attach *a)
 		else
 			bpf_program__set_autoload(p, false);
 	}
+	bpf_program__set_autoload(a->skel->progs.stage_move, a->stages);
 	hooks(a, hook);
 	for (i = 0; i < HOOKS; i++)
 		if (hook[i])

@@ -10,6 +10,9 @@
  * complete (its program was preempted, or waits for a page) stops its ring: then the ring is complete up to the
  * time of the last reading whose position lies before that record.
  *
+ * Hits that were gathered (bpf/stage.bpf.h) come into the ring as one record, here taken apart, and are moved there before its
+ * producer position is read. Where the stage is taken at that moment, the ring says nothing new about the time.
+ *
  * A drain has to keep the rings in step. One ring after the other means that what a thread left in the second before it
  * came to the CPU of the first arrives a whole ring late: ingest would have to hold as much. So it goes by slices of
  * time: from each ring what is older than the end of the slice.
@@ -43,11 +46,13 @@ struct ring {
 	u64 last_producer;   /* as read at the last drain, at last_ns */
 	u64 last_ns;
 	u64 done_ns;
+	bool staged; /* at this drain: there may be more in the stage */
 };
 
 struct rings {
 	u32 cnt;
 	int epoll_fd;
+	struct stages *stages;
 	struct ring ring[];
 };
 
@@ -155,11 +160,17 @@ void rings__free(struct rings *r)
 
 	if (!r)
 		return;
+	stages__free(r->stages);
 	for (i = 0; i < r->cnt; i++)
 		ring__unmap(&r->ring[i]);
 	if (r->cnt && r->epoll_fd >= 0)
 		close(r->epoll_fd);
 	free(r);
+}
+
+void rings__stages(struct rings *r, struct stages *s)
+{
+	r->stages = s;
 }
 
 int rings__epoll(struct rings *r)
@@ -196,6 +207,36 @@ static const struct wire_head *ring__peek(struct ring *r, u32 *len)
 	return NULL;
 }
 
+/* One ring record of gathered hits. */
+static int hits__each(const struct wire_head *all, u32 len, rings_fn fn, void *ctx)
+{
+	const u8 *at = (const u8 *)(all + 1), *end = (const u8 *)all + MIN(all->bytes, len);
+	int n = 0, err;
+
+	while (end - at >= (ptrdiff_t)sizeof(struct wire_head)) {
+		const struct wire_head *h = (const void *)at;
+
+		if (h->bytes < sizeof(*h) || h->bytes > (size_t)(end - at))
+			return -EBADMSG; /* our own program wrote it */
+		err = fn(ctx, h, h->bytes);
+		if (err < 0)
+			return err;
+		at += h->bytes;
+		n++;
+	}
+	return n;
+}
+
+static int ring__hand_out(const struct wire_head *h, u32 len, rings_fn fn, void *ctx)
+{
+	int err;
+
+	if (h->kind == WIRE_HITS)
+		return hits__each(h, len, fn, ctx);
+	err = fn(ctx, h, h->bytes >= sizeof(*h) && h->bytes <= len ? h->bytes : len);
+	return err < 0 ? err : 1;
+}
+
 /* Hand out what is not younger than `until`. */
 static int ring__slice(struct ring *r, u64 until, rings_fn fn, void *ctx)
 {
@@ -204,13 +245,13 @@ static int ring__slice(struct ring *r, u64 until, rings_fn fn, void *ctx)
 	u32 len;
 
 	while ((h = ring__peek(r, &len)) && h->time_ns <= until) {
-		err = fn(ctx, h, h->bytes >= sizeof(*h) && h->bytes <= len ? h->bytes : len);
+		err = ring__hand_out(h, len, fn, ctx);
 		r->pos += step(len);
 		if (r->pos - r->given >= GIVE_BACK_BYTES)
 			ring__give_back(r);
 		if (err < 0)
 			return err;
-		n++;
+		n += err;
 	}
 	r->next_ns = h ? h->time_ns : ~0ULL;
 	return n;
@@ -226,6 +267,7 @@ static u64 rings__start(struct rings *r)
 		struct ring *ring = &r->ring[i];
 		const struct wire_head *h;
 
+		ring->staged = !stages__move(r->stages, i);
 		ring->target = __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE);
 		h = ring__peek(ring, &len);
 		ring->next_ns = h ? h->time_ns : ~0ULL;
@@ -237,6 +279,8 @@ static u64 rings__start(struct rings *r)
 static void ring__done(struct ring *r, u64 now)
 {
 	ring__give_back(r);
+	if (r->staged)
+		return;
 	if (r->pos >= r->target)
 		r->done_ns = now;
 	else if (r->pos >= r->last_producer)

@@ -3,7 +3,7 @@
 #ifndef TAPEBPF_RINGS_H
 #define TAPEBPF_RINGS_H
 
-#include "base/util.h"
+#include "attach/stage.h"
 
 struct rings;
 
@@ -12,6 +12,9 @@ typedef int (*rings_fn)(void *ctx, const void *rec, size_t bytes);
 /* Make a ring for each possible CPU (of `bytes` bytes, a power of two, for those that are online) and put them into
  * the map of maps. */
 int rings__new(int outer_fd, u32 cpus, size_t bytes, struct rings **out);
+
+/* Hits are gathered before they come into the rings: from now on each drain has them moved first. `s` becomes the rings' own. */
+void rings__stages(struct rings *r, struct stages *s);
 void rings__free(struct rings *r);
 
 /* An epoll descriptor that becomes readable when the kernel side wakes the consumer. */

@@ -112,6 +112,9 @@ static void attaching(struct doctor *doc, const struct features *f)
 		f->sleepable_uprobe ? "is read by waiting for it (sleepable programs)" :
 				      "cannot be waited for: such strings are marked unreadable",
 		"Linux 6.0 or later");
+	finding(doc, f->stages ? OK : NOTE, "plain probes",
+		f->stages ? "are gathered on their CPU before they go into its ring" : "go into the ring one by one, which takes longer",
+		"Linux 5.15 or later");
 	finding(doc, f->perf_mmap2 ? OK : NOTE, "later libraries",
 		f->perf_mmap2 ? "are noticed by mapping events" : "are not noticed",
 		"allow perf events: run as root, or CAP_PERFMON, or lower kernel.perf_event_paranoid");
