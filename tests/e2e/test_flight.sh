@@ -247,6 +247,13 @@ hostile_clients()
 		assert ask(b"snapshot\n", [used]).startswith(b"error "), "not empty"
 		new = os.open("new", os.O_RDWR | os.O_CREAT)
 		assert ask(b"snapshot\nlast_ns x\n", [new]).startswith(b"error "), "not a time"
+		for bad in (b"-5", b"+5", b" 5", b"0", b"99999999999999999999999"):
+		    assert ask(b"snapshot\nlast_ns " + bad + b"\n", [new]).startswith(b"error "), bad
+		for i in range(8):
+		    own = os.open("own%d" % i, os.O_RDWR | os.O_CREAT)
+		    said = ask(b"snapshot\nlast_ns %d\n" % (1000000 * (i + 1)), [own]).decode()
+		    size = int(said.split("\nbytes ")[1].split("\n")[0])
+		    assert size == os.fstat(own).st_size, (size, os.fstat(own).st_size)
 		assert ask(b"snapshot\nformat x\n", [new]).startswith(b"error "), "not a format"
 		ask(b"snapshot\n", [new, used, ro, p[0], p[1], new, new, new])
 		# one that asks and goes, one that says nothing, more than are served
