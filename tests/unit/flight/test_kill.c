@@ -34,10 +34,10 @@ static struct elf_file file = {.path = "/usr/bin/app", .module_addr = LINK, .tap
 static char dir[64];
 
 /* What the recorder has taken, where SIGKILL does not reach. */
-struct told {
+struct progress {
 	u64 ready, taken;
 };
-static struct told *told;
+static struct progress *progress;
 
 static void clocks(struct flight *f)
 {
@@ -63,7 +63,7 @@ static void record(void)
 	clocks(f);
 	sim__init(&page, clock__mono_ns(), 100, 100, 0);
 	flight__begin(f, page.h.id);
-	told->ready = 1;
+	progress->ready = 1;
 	for (;;) {
 		u64 now = clock__mono_ns();
 		u32 bytes;
@@ -73,7 +73,7 @@ static void record(void)
 		sim__end(&page, now);
 		bytes = sim__deliver(&page, &d, WIRE_WHY_FLUSH, 0, 100, 100, clock__mono_ns());
 		flight__rec(f, &d, bytes);
-		__atomic_store_n(&told->taken, n, __ATOMIC_RELEASE);
+		__atomic_store_n(&progress->taken, n, __ATOMIC_RELEASE);
 		sim__reset(&page, clock__mono_ns());
 		if (sim__seq(&page) % 16)
 			continue;
@@ -138,13 +138,13 @@ static void two_hundred_kills(void **state)
 	pid_t pid;
 
 	for (int i = 0; i < KILLS; i++) {
-		*told = (struct told){0};
+		*progress = (struct progress){0};
 		pid = fork();
 		if (!pid)
 			record();
-		while (!__atomic_load_n(&told->ready, __ATOMIC_ACQUIRE) && !waitpid(pid, &status, WNOHANG))
+		while (!__atomic_load_n(&progress->ready, __ATOMIC_ACQUIRE) && !waitpid(pid, &status, WNOHANG))
 			usleep(100);
-		assert_int_equal(told->ready, 1);
+		assert_int_equal(progress->ready, 1);
 		rnd ^= rnd << 13;
 		rnd ^= rnd >> 7;
 		rnd ^= rnd << 17;
@@ -152,7 +152,7 @@ static void two_hundred_kills(void **state)
 		assert_int_equal(kill(pid, SIGKILL), 0);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		assert_true(WIFSIGNALED(status));
-		found = look(told->taken);
+		found = look(progress->taken);
 		most = MAX(most, found.cnt);
 		evicted += found.cnt < found.next;
 		remove_dir();
@@ -166,6 +166,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(two_hundred_kills)};
 
 	snprintf(dir, sizeof(dir), "/tmp/test_kill.%d", getpid());
-	told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	progress = mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
