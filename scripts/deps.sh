@@ -9,8 +9,8 @@
 # bookworm-backports there; its line is derived from what apt fetches Debian from already.
 
 DEPS_BUILD="gcc libc6-dev make clang llvm bpftool libbpf-dev libelf-dev libdw-dev zlib1g-dev uthash-dev"
-# g++ sdt: traced programs; libzstd liblzma libbz2: what a static libdw wants; jq bpftrace: witnesses; qemu ...: tests/kernels
-DEPS_TEST="g++ libc6-dev binutils libcmocka-dev systemtap-sdt-dev libzstd-dev liblzma-dev libbz2-dev jq bpftrace procps
+# g++ sdt: traced programs; jq bpftrace: witnesses; qemu ...: tests/kernels
+DEPS_TEST="g++ libc6-dev binutils libcmocka-dev systemtap-sdt-dev jq bpftrace procps
 	busybox-static cpio gzip xz-utils"
 DEPS_TEST_X86="qemu-system-x86"
 # Without these a part of the tests is skipped, with the reason printed: failing to get them is no error. tape.h's programs are built
