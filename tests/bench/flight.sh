@@ -44,19 +44,33 @@ flight_steady() {
 	rm -f "$out/flight.go"
 }
 
+# snapshot_peak FORMAT: takes one, and adds what the recorder's memory came to meanwhile.
+snapshot_peak() {
+	local asker pss peak=0
+
+	"$tapebpf" snapshot --socket "$out/flight.sock" --format "$1" -o "$out/snap.$1" >/dev/null 2>"$out/snap.err" &
+	asker=$!
+	while kill -0 $asker 2>/dev/null; do
+		pss=$(sed -n 's/^Pss: *\([0-9]*\) kB$/\1/p' /proc/$recorder/smaps_rollup)
+		[ "${pss:-0}" -le $peak ] || peak=$pss
+		sleep 0.02
+	done
+	wait $asker
+	sed -n 's/^emitted .* lost \([0-9]*\)$/flight_flat.lost \1/p' "$out/snap.err" >>"$results"
+	echo "flight_flat.peak_$1_mib $((peak / 1024))" >>"$results"
+	rm -f "$out/snap.$1"
+}
+
 # Two threads flat out, a ring of 64 MiB, snapshots meanwhile.
 flight_flat() {
-	local target i
+	local target
 
 	start_flight -b "$bin/bench_span" --ring-size 16M --size 64M --period 60s || return
 	"$bin/bench_span" flat-out "$seconds" >"$out/flat.out" &
 	target=$!
 	sleep $((seconds / 2))
-	for i in 1 2; do
-		"$tapebpf" snapshot --socket "$out/flight.sock" -o "$out/snap$i.tape" >/dev/null 2>"$out/snap$i.err"
-		sed -n 's/^emitted .* lost \([0-9]*\)$/flight_flat.lost \1/p' "$out/snap$i.err" >>"$results"
-		rm -f "$out/snap$i.tape"
-	done
+	snapshot_peak tape
+	snapshot_peak go
 	echo "flight_flat.take_ms $(calc "$(asked capture_max_ns) / 1000000")" >>"$results"
 	echo "flight_flat.pss_kib $(($(asked pss_bytes) / 1024))" >>"$results"
 	wait $target
@@ -77,6 +91,8 @@ flight_rows() {
 	row "flight: bytes a span in the ring" "$(median flight_bytes_span)" bytes "" "" "<= 22"
 	row "flight: taking 64 MiB, idle" "$(median flight_take_ms)" ms
 	row "flight: taking 64 MiB, two threads flat out" "$(median flight_flat.take_ms)" ms "" "" "<= 20"
+	row "flight: PSS, a snapshot of 64 MiB being written as tape" "$(median flight_flat.peak_tape_mib)" MiB "" "" "<= 176"
+	row "flight: PSS, ... as Go trace" "$(median flight_flat.peak_go_mib)" MiB "" "" "<= 176"
 	row "flight: lost in snapshots meanwhile" "$(median flight_flat.lost)" records "" "" 0
 	row "flight: writing it as a tape, a span" "$(median flight_tape_ns)" ns "" "" "<= 60"
 	row "flight: writing it as a Go trace, a span" "$(median flight_go_ns)" ns "" "" "<= 120"
