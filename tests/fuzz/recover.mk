@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-$(eval $(call FUZZ_TARGET,recover,flight gotrace export expr tape model ingest elf base))
+$(eval $(call FUZZ_TARGET,recover,$(NEEDS_flight)))

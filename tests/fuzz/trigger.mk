@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-$(eval $(call FUZZ_TARGET,trigger,flight expr tape model ingest elf base))
+$(eval $(call FUZZ_TARGET,trigger,$(NEEDS_flight)))
