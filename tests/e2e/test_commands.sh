@@ -53,7 +53,7 @@ narrow_terminal()
 	need_target usdt_flat
 	start_target usdt_flat 1 0
 	script -qec "stty cols 30; '$TAPEBPF' -o n.tape -p $TARGET --duration 2500ms" typescript </dev/null >out || fail "status $?"
-	tr '\r' '\n' <out | sed -n 's/^.\[K\(.* records.*\)/\1/p' >lines
+	tr '\r' '\n' <out | sed -n 's/^.\[K\(.* lost.*\)/\1/p' >lines
 	assert_ge "status lines" 1 "$(wc -l <lines)"
 	assert_eq "status lines that wrap" 0 "$(grep -c '.\{30\}' lines)"
 }
