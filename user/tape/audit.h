@@ -4,6 +4,7 @@
 #define TAPEBPF_AUDIT_H
 
 #include "base/idmap.h"
+#include "model/pool.h"
 #include "tape/tape_audit.h"
 #include "tape/tape_format.h"
 
@@ -42,6 +43,8 @@ struct audit {
 	u64 offset;
 	bool no_memory;
 	struct idmap callsites, threads, spans;
+	struct pool span_pool;
+	struct audit_span *last_span; /* the one that was asked for last: the next record is mostly about it too */
 	u64 callsites_waiting;
 	/* extension records */
 	u32 synthetic;

@@ -203,9 +203,14 @@ static void on_event_value(struct audit *a, const struct tape_raw *raw)
 
 static struct audit_span *need_span(struct audit *a, u64 id, const char *what)
 {
-	struct audit_span *s = idmap__find(&a->spans, id);
+	struct audit_span *s = a->last_span;
 
-	if (!s)
+	if (s && s->id == id)
+		return s;
+	s = idmap__find(&a->spans, id);
+	if (s)
+		a->last_span = s;
+	else
 		AUDIT(a, SPAN, "%s span 0x%llx, which is not open", what, HEX(id));
 	return s;
 }
@@ -224,13 +229,13 @@ static void on_open(struct audit *a, const struct tape_raw *raw)
 	else if (raw->bytes >= sizeof(*x) && kind != TAPE_PARENT_EXPLICIT && x->parent)
 		AUDIT(a, SPAN, "span 0x%llx: a parent id without an explicit parent", HEX(x->span));
 	if (!s) {
-		s = calloc(1, sizeof(*s));
+		s = pool__get(&a->span_pool);
 		if (!s || idmap__put(&a->spans, x->span, s) < 0) {
-			free(s);
 			a->no_memory = true;
 			return;
 		}
 	}
+	a->last_span = s;
 	*s = (struct audit_span){ .id = x->span, .callsite = x->callsite, .offset = raw->offset,
 				  .synthetic = a->is_synthetic };
 	if (a->has_context && a->context_span == x->span && !a->is_synthetic) {
@@ -335,7 +340,8 @@ static void on_close(struct audit *a, const struct tape_raw *raw)
 	if (c)
 		c->closed = true;
 	idmap__remove(&a->spans, x->span);
-	free(s);
+	pool__put(&a->span_pool, s);
+	a->last_span = NULL;
 }
 
 static void on_span_value(struct audit *a, const struct tape_raw *raw)
@@ -409,7 +415,6 @@ static void free_audit(struct audit *a)
 {
 	struct audit_callsite *c;
 	struct audit_thread *t;
-	struct audit_span *s;
 	u64 i;
 
 	for (i = 0; (c = idmap__next(&a->callsites, &i));) {
@@ -420,11 +425,10 @@ static void free_audit(struct audit *a)
 		free(t->stack);
 		free(t);
 	}
-	for (i = 0; (s = idmap__next(&a->spans, &i));)
-		free(s);
 	idmap__done(&a->callsites);
 	idmap__done(&a->threads);
 	idmap__done(&a->spans);
+	pool__done(&a->span_pool);
 	tape_scan__free(a->scan);
 }
 
@@ -450,6 +454,7 @@ int tape_audit__run(const char *path, const struct tape_audit_ops *ops, struct t
 	int got, err;
 
 	memset(res, 0, sizeof(*res));
+	pool__init(&a.span_pool, sizeof(struct audit_span));
 	err = tape_scan__open(path, on_defect, &a, &a.scan, d);
 	if (err)
 		return err;
