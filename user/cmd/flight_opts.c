@@ -101,12 +101,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->generation_ns = parse_time(state, "generation", arg);
 		return 0;
 	case KEY_RING:
-		o->ring_bytes = target_opts__bytes(state, "ring-size", arg, 4096, 1u << 30);
+		o->ring_bytes = target_opts__ring_bytes(state, arg);
 		return 0;
 	case KEY_MAX_SPANS:
-		o->max_spans = target_opts__count(state, "max-spans", arg);
-		if (!o->max_spans)
-			argp_error(state, "--max-spans: want at least 1");
+		o->max_spans = target_opts__max_spans(state, arg);
 		return 0;
 	case KEY_SOCKET:
 		o->socket = arg;
@@ -165,17 +163,7 @@ int flight_opts__parse(struct flight_cmd_opts *o, int argc, char **argv, int *st
 
 	*o = (struct flight_cmd_opts){ .name = "default",
 					.policy = { .sz = sizeof(o->policy), .cooldown_ns = 30 * NSEC_PER_SEC } };
-	if (target_opts__init(&o->target)) {
-		*status = EXIT_FAILED;
-		return -1;
-	}
-	argv[0] = name;
-	argp_err_exit_status = EXIT_USAGE;
-	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, o)) {
-		*status = EXIT_USAGE;
-		return -1;
-	}
-	return 0;
+	return target_opts__parse(&o->target, &argp, name, argc, argv, o, status);
 }
 
 void flight_opts__done(struct flight_cmd_opts *o)

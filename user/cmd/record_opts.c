@@ -115,7 +115,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		parse_chapter(state, o, arg);
 		return 0;
 	case KEY_RING:
-		o->ring_bytes = target_opts__bytes(state, "ring-size", arg, 4096, 1u << 30);
+		o->ring_bytes = target_opts__ring_bytes(state, arg);
 		return 0;
 	case KEY_FAIL:
 		o->fail_on_loss = true;
@@ -125,9 +125,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->json = true;
 		return 0;
 	case KEY_MAX_SPANS:
-		o->max_spans = target_opts__count(state, "max-spans", arg);
-		if (!o->max_spans)
-			argp_error(state, "--max-spans: want at least 1");
+		o->max_spans = target_opts__max_spans(state, arg);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -150,17 +148,7 @@ int record_opts__parse(struct record_opts *o, int argc, char **argv, int *status
 	static char name[] = "tapebpf";
 
 	*o = (struct record_opts){ 0 };
-	if (target_opts__init(&o->target)) {
-		*status = EXIT_FAILED;
-		return -1;
-	}
-	argv[0] = name;
-	argp_err_exit_status = EXIT_USAGE;
-	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, o)) {
-		*status = EXIT_USAGE;
-		return -1;
-	}
-	return 0;
+	return target_opts__parse(&o->target, &argp, name, argc, argv, o, status);
 }
 
 void record_opts__done(struct record_opts *o)

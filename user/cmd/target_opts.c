@@ -2,6 +2,7 @@
 #include "cmd/target_opts.h"
 
 #include "base/units.h"
+#include "cmd/cmd.h"
 #include "cmd/sig_opt.h"
 
 #include <errno.h>
@@ -67,6 +68,20 @@ u64 target_opts__count(struct argp_state *state, const char *what, const char *a
 	return v;
 }
 
+u64 target_opts__ring_bytes(struct argp_state *state, const char *arg)
+{
+	return target_opts__bytes(state, "ring-size", arg, 4096, 1u << 30);
+}
+
+u64 target_opts__max_spans(struct argp_state *state, const char *arg)
+{
+	u64 cnt = target_opts__count(state, "max-spans", arg);
+
+	if (!cnt)
+		argp_error(state, "--max-spans: want at least 1");
+	return cnt;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct target_opts *o = state->input;
@@ -120,4 +135,19 @@ int target_opts__init(struct target_opts *o)
 void target_opts__done(struct target_opts *o)
 {
 	sig_set__free(o->sigs);
+}
+
+int target_opts__parse(struct target_opts *o, const struct argp *argp, char *name, int argc, char **argv, void *input, int *status)
+{
+	if (target_opts__init(o)) {
+		*status = EXIT_FAILED;
+		return -1;
+	}
+	argv[0] = name;
+	argp_err_exit_status = EXIT_USAGE;
+	if (argp_parse(argp, argc, argv, ARGP_IN_ORDER, NULL, input)) {
+		*status = EXIT_USAGE;
+		return -1;
+	}
+	return 0;
 }

@@ -36,5 +36,11 @@ void target_opts__done(struct target_opts *o);
 /* For the parsers of commands: --what ARG, or the usage error. */
 u64 target_opts__bytes(struct argp_state *state, const char *what, const char *arg, u64 min, u64 max);
 u64 target_opts__count(struct argp_state *state, const char *what, const char *arg);
+u64 target_opts__ring_bytes(struct argp_state *state, const char *arg);
+u64 target_opts__max_spans(struct argp_state *state, const char *arg);
+
+/* The whole line of a command called name, into `input`, of which `o` is a part. 0, or -1 and the exit status to end with; either
+ * way target_opts__done() is due. */
+int target_opts__parse(struct target_opts *o, const struct argp *argp, char *name, int argc, char **argv, void *input, int *status);
 
 #endif
