@@ -2,12 +2,12 @@
 #include "expr/filter.h"
 
 #include "base/idmap.h"
+#include "model/pool.h"
 
 #include <errno.h>
 
 /* A span that is not passed on. */
 struct hidden {
-	struct hidden *next_free;
 	u64 shown; /* its nearest ancestor that is, 0: none */
 };
 
@@ -17,7 +17,7 @@ struct filter {
 	struct sink_ops ops;
 	void *to;
 	struct idmap shown, hidden; /* open spans */
-	struct hidden *free;
+	struct pool pool; /* of struct hidden */
 };
 
 #define OUT(f, call, ...) ((f)->ops.call((f)->to, __VA_ARGS__))
@@ -28,6 +28,7 @@ struct filter *filter__new(struct expr *e, const struct judge *j, const struct s
 
 	if (!f)
 		return NULL;
+	pool__init(&f->pool, sizeof(struct hidden));
 	f->expr = e;
 	f->judge = j;
 	f->ops = sink__complete(to->ops);
@@ -37,19 +38,11 @@ struct filter *filter__new(struct expr *e, const struct judge *j, const struct s
 
 void filter__free(struct filter *f)
 {
-	struct hidden *h;
-	u64 i;
-
 	if (!f)
 		return;
-	for (i = 0; (h = idmap__next(&f->hidden, &i));)
-		free(h);
-	while ((h = f->free)) {
-		f->free = h->next_free;
-		free(h);
-	}
 	idmap__done(&f->shown);
 	idmap__done(&f->hidden);
+	pool__done(&f->pool);
 	free(f);
 }
 
@@ -84,16 +77,10 @@ static bool wanted_span(struct filter *f, const struct span_open *o)
 
 static int hide(struct filter *f, u64 span, u64 shown)
 {
-	struct hidden *h = f->free;
+	struct hidden *h = pool__get(&f->pool);
 
-	if (h)
-		f->free = h->next_free;
-	else
-		h = malloc(sizeof(*h));
-	if (!h || idmap__put(&f->hidden, span, h)) {
-		free(h);
+	if (!h || idmap__put(&f->hidden, span, h))
 		return -ENOMEM;
-	}
 	h->shown = shown;
 	return 0;
 }
@@ -155,10 +142,8 @@ static int on_close(void *ctx, u64 span, u64 time_ns, u64 dropped_ns, enum sink_
 	struct filter *f = ctx;
 	struct hidden *h = idmap__remove(&f->hidden, span);
 
-	if (h) {
-		h->next_free = f->free;
-		f->free = h;
-	}
+	if (h)
+		pool__put(&f->pool, h);
 	return idmap__remove(&f->shown, span) ? OUT(f, span_close, span, time_ns, dropped_ns, why) : 0;
 }
 
