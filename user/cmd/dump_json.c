@@ -6,6 +6,7 @@
  * A line is mostly what the lines before it said already: what a callsite and a thread always say is spelled once, the date
  * once a second, and the rest is numbers.
  */
+#include "cmd/json_phrase.h"
 #include "cmd/show.h"
 
 #include <errno.h>
@@ -24,31 +25,6 @@ struct open_span {
 	struct busy busy;
 };
 
-/* Text that is said again and again. */
-struct phrase {
-	char *text;
-	size_t bytes;
-};
-
-struct site {
-	struct site *next;
-	const struct callsite *callsite;
-	struct phrase names;  /* level, target, name */
-	struct phrase number; /* its id */
-	u32 field_cnt;
-	struct phrase field[]; /* "name": */
-};
-
-struct speaker {
-	struct speaker *next;
-	const struct thread *thread;
-	u64 uid;
-	u32 pid; /* may become known without a word about the thread */
-	struct phrase phrase; /* text NULL: to be spelled */
-};
-
-#define NEAR 64
-
 struct json_view {
 	struct show show;
 	struct nearmap spans;
@@ -57,35 +33,17 @@ struct json_view {
 	char second[24]; /* the stamp's second in digits, if it is behind 1970 */
 	u32 second_bytes;
 	s64 second_ns; /* that `second` is of */
-	struct site *sites, *near_site[NEAR];
-	struct speaker *speakers, *near_speaker[NEAR];
-	struct idmap site_of, speaker_of; /* by address */
+	struct phrases phrases;
 	struct outbuf out;
 };
 
 /* --- pieces of lines ------------------------------------------------------------------------------------------- */
-
-static void member_text(FILE *f, const char *name, const char *text)
-{
-	fprintf(f, ",\"%s\":", name);
-	text__json(f, text, strlen(text));
-}
-
-static void member_u64(FILE *f, const char *name, u64 v)
-{
-	fprintf(f, ",\"%s\":%" PRIu64, name, v);
-}
 
 #define MEMBER_U64(o, name, v) \
 	do { \
 		OUTBUF_LIT(o, ",\"" name "\":"); \
 		outbuf__u64(o, v); \
 	} while (0)
-
-static void put_phrase(struct outbuf *o, const struct phrase *p)
-{
-	outbuf__put(o, p->text, p->bytes);
-}
 
 /* Behind a second of four digits or more, numbers of ns are its digits and nine more. */
 static void put_unix_ns(struct json_view *j, s64 unix_ns, u32 ns)
@@ -154,158 +112,6 @@ static void member_why(struct outbuf *o, enum sink_why why)
 	outbuf__putc(o, '"');
 }
 
-/* --- phrases --------------------------------------------------------------------------------------------------- */
-
-static FILE *spell(struct phrase *p)
-{
-	free(p->text);
-	*p = (struct phrase){};
-	return open_memstream(&p->text, &p->bytes);
-}
-
-static void spell_thread(FILE *f, const struct thread *t)
-{
-	member_u64(f, "thread", t->uid);
-	if (t->process->pid)
-		member_u64(f, "pid", t->process->pid);
-	if (t->tid)
-		member_u64(f, "tid", t->tid);
-	if (t->name && t->name[0])
-		member_text(f, "thread_name", t->name);
-}
-
-static struct speaker *get_speaker(struct json_view *j, const struct thread *t)
-{
-	struct speaker **near = &j->near_speaker[t->uid % NEAR], *s = *near;
-
-	if (s && s->thread == t)
-		return s;
-	s = idmap__find(&j->speaker_of, (uintptr_t)t);
-	if (!s) {
-		s = calloc(1, sizeof(*s));
-		if (!s || idmap__put(&j->speaker_of, (uintptr_t)t, s)) {
-			free(s);
-			return NULL;
-		}
-		s->thread = t;
-		thread__hold((struct thread *)t); /* as long as we are: it is the key */
-		s->next = j->speakers;
-		j->speakers = s;
-	}
-	return *near = s;
-}
-
-/* NULL: no memory. */
-static const struct phrase *thread_phrase(struct json_view *j, const struct thread *t)
-{
-	struct speaker *s = get_speaker(j, t);
-	FILE *f;
-
-	if (s && s->phrase.text && s->uid == t->uid && s->pid == t->process->pid)
-		return &s->phrase;
-	f = s ? spell(&s->phrase) : NULL;
-	if (!f)
-		return NULL;
-	s->uid = t->uid;
-	s->pid = t->process->pid;
-	spell_thread(f, t);
-	return fclose(f) ? NULL : &s->phrase;
-}
-
-static void member_thread(struct json_view *j, const struct thread *t)
-{
-	const struct phrase *p = t ? thread_phrase(j, t) : NULL;
-
-	if (p)
-		put_phrase(&j->out, p);
-	else if (t)
-		spell_thread(outbuf__file(&j->out), t);
-}
-
-static void spell_callsite(FILE *f, const struct callsite *c)
-{
-	fprintf(f, ",\"level\":\"%s\"", show__level(c->level));
-	member_text(f, "target", c->target);
-	member_text(f, "name", c->name);
-}
-
-/* Two fields of one name would make an object whose second member hides the first. */
-static void spell_field(FILE *f, const struct callsite *c, u32 field)
-{
-	const char *name = c->field[field].name;
-	char numbered[128];
-	u32 i, same = 1;
-
-	for (i = 0; i < field; i++)
-		same += strcmp(c->field[i].name, name) == 0;
-	if (same == 1) {
-		text__json(f, name, strlen(name));
-	} else {
-		snprintf(numbered, sizeof(numbered), "%.100s#%u", name, same);
-		text__json(f, numbered, strlen(numbered));
-	}
-	fputc(':', f);
-}
-
-static bool spell_site(struct site *s, const struct callsite *c)
-{
-	FILE *f = spell(&s->names);
-	u32 i;
-
-	if (!f)
-		return false;
-	spell_callsite(f, c);
-	if (fclose(f) || !(f = spell(&s->number)))
-		return false;
-	member_u64(f, "callsite", c->id);
-	if (fclose(f))
-		return false;
-	for (i = 0; i < s->field_cnt; i++) {
-		f = spell(&s->field[i]);
-		if (!f)
-			return false;
-		spell_field(f, c, i);
-		if (fclose(f))
-			return false;
-	}
-	return true;
-}
-
-static void free_site(struct site *s)
-{
-	u32 i;
-
-	for (i = 0; i < s->field_cnt; i++)
-		free(s->field[i].text);
-	free(s->names.text);
-	free(s->number.text);
-	free(s);
-}
-
-/* NULL: no memory. */
-static const struct site *get_site(struct json_view *j, const struct callsite *c)
-{
-	struct site **near = &j->near_site[c->id % NEAR], *s = *near;
-
-	if (s && s->callsite == c)
-		return s;
-	s = idmap__find(&j->site_of, (uintptr_t)c);
-	if (!s) {
-		s = calloc(1, sizeof(*s) + c->field_cnt * sizeof(s->field[0]));
-		if (!s)
-			return NULL;
-		s->callsite = c;
-		s->field_cnt = c->field_cnt;
-		if (!spell_site(s, c) || idmap__put(&j->site_of, (uintptr_t)c, s)) {
-			free_site(s);
-			return NULL;
-		}
-		s->next = j->sites;
-		j->sites = s;
-	}
-	return *near = s;
-}
-
 /* --- values ---------------------------------------------------------------------------------------------------- */
 
 static void put_value(struct outbuf *o, const struct value *v)
@@ -350,7 +156,7 @@ static void put_flag(struct outbuf *o, const struct value *v)
 }
 
 /* "name":{"a":1,"b":"x"}, of those values that have one of `flags`; 0: of all. `begin`: up to the first value. */
-static inline void object(struct outbuf *o, const char *begin, size_t begin_bytes, const struct site *s, const struct value *v,
+static inline void object(struct outbuf *o, const char *begin, size_t begin_bytes, const struct site_phrases *s, const struct value *v,
 			  u32 cnt, u8 flags, void (*put)(struct outbuf *o, const struct value *v))
 {
 	u32 i, n = 0;
@@ -362,7 +168,7 @@ static inline void object(struct outbuf *o, const char *begin, size_t begin_byte
 			outbuf__putc(o, ',');
 		else
 			outbuf__put(o, begin, begin_bytes);
-		put_phrase(o, &s->field[v[i].field]);
+		phrase__put(o, &s->field[v[i].field]);
 		put(o, &v[i]);
 	}
 	if (n)
@@ -372,7 +178,7 @@ static inline void object(struct outbuf *o, const char *begin, size_t begin_byte
 #define OBJECT_BEGIN(name) ",\"" name "\":{"
 #define OBJECT(o, name, ...) object(o, OBJECT_BEGIN(name), sizeof(OBJECT_BEGIN(name)) - 1, __VA_ARGS__)
 
-static void member_values(struct outbuf *o, const struct site *s, const struct value *v, u32 cnt)
+static void member_values(struct outbuf *o, const struct site_phrases *s, const struct value *v, u32 cnt)
 {
 	u8 flags = 0;
 	u32 i;
@@ -398,13 +204,13 @@ static int on_callsite(void *ctx, struct callsite *c)
 	u32 i;
 
 	fprintf(f, "{\"type\":\"callsite\",\"callsite\":%" PRIu64 ",\"kind\":\"%s\"", c->id, c->is_span ? "span" : "event");
-	spell_callsite(f, c);
+	json__members_callsite(f, c);
 	if (c->module[0])
-		member_text(f, "module", c->module);
+		json__member_text(f, "module", c->module);
 	if (c->file[0])
-		member_text(f, "file", c->file);
+		json__member_text(f, "file", c->file);
 	if (c->line)
-		member_u64(f, "line", c->line);
+		json__member_u64(f, "line", c->line);
 	if (c->foreign)
 		fputs(",\"foreign\":true", f);
 	fputs(",\"fields\":[", f);
@@ -424,17 +230,17 @@ static int on_process(void *ctx, struct process *p)
 	struct json_view *j = ctx;
 	FILE *f = line(j, "process", p->begin_ns);
 
-	member_u64(f, "process", p->uid);
-	member_u64(f, "pid", p->pid);
+	json__member_u64(f, "process", p->uid);
+	json__member_u64(f, "pid", p->pid);
 	if (p->ns_pid && p->ns_pid != p->pid)
-		member_u64(f, "ns_pid", p->ns_pid);
+		json__member_u64(f, "ns_pid", p->ns_pid);
 	if (p->parent_pid)
-		member_u64(f, "parent_pid", p->parent_pid);
-	member_text(f, "comm", p->comm);
+		json__member_u64(f, "parent_pid", p->parent_pid);
+	json__member_text(f, "comm", p->comm);
 	if (p->exe)
-		member_text(f, "exe", p->exe);
+		json__member_text(f, "exe", p->exe);
 	if (p->cmdline)
-		member_text(f, "cmdline", p->cmdline);
+		json__member_text(f, "cmdline", p->cmdline);
 	return end(f);
 }
 
@@ -442,30 +248,26 @@ static int on_process_end(void *ctx, struct process *p, u64 time_ns, u32 status,
 {
 	FILE *f = line(ctx, "process_end", time_ns);
 
-	member_u64(f, "process", p->uid);
-	member_u64(f, "pid", p->pid);
+	json__member_u64(f, "process", p->uid);
+	json__member_u64(f, "pid", p->pid);
 	if (known && (status & 0x7f))
-		member_u64(f, "signal", status & 0x7f);
+		json__member_u64(f, "signal", status & 0x7f);
 	else if (known)
-		member_u64(f, "exit_code", status >> 8 & 0xff);
+		json__member_u64(f, "exit_code", status >> 8 & 0xff);
 	return end(f);
 }
 
 static int on_thread(void *ctx, struct thread *t)
 {
 	struct json_view *j = ctx;
-	struct speaker *s = get_speaker(j, t);
 	FILE *f = line(j, "thread", t->begin_ns);
 
-	if (s) {
-		free(s->phrase.text);
-		s->phrase.text = NULL;
-	}
-	member_u64(f, "thread", t->uid);
-	member_u64(f, "process", t->process->uid);
-	member_u64(f, "pid", t->process->pid);
-	member_u64(f, "tid", t->tid);
-	member_text(f, "thread_name", t->name);
+	phrases__forget_thread(&j->phrases, t);
+	json__member_u64(f, "thread", t->uid);
+	json__member_u64(f, "process", t->process->uid);
+	json__member_u64(f, "pid", t->process->pid);
+	json__member_u64(f, "tid", t->tid);
+	json__member_text(f, "thread_name", t->name);
 	return end(f);
 }
 
@@ -473,7 +275,7 @@ static int on_thread_end(void *ctx, struct thread *t, u64 time_ns)
 {
 	FILE *f = line(ctx, "thread_end", time_ns);
 
-	spell_thread(f, t);
+	json__members_thread(f, t);
 	return end(f);
 }
 
@@ -503,7 +305,7 @@ static struct open_span *new_span(struct json_view *j, const struct span_open *o
 
 static struct open_span *open_span(struct json_view *j, const struct span_open *o)
 {
-	const struct site *site = get_site(j, o->callsite);
+	const struct site_phrases *site = phrases__site(&j->phrases, o->callsite);
 	struct outbuf *b = &j->out;
 
 	if (!site)
@@ -520,9 +322,9 @@ static struct open_span *open_span(struct json_view *j, const struct span_open *
 	outbuf__putc(b, '"');
 	if (o->lost_parent)
 		fprintf(outbuf__file(b), ",\"lost_parent\":\"0x%" PRIx64 "\"", o->lost_parent);
-	put_phrase(b, &site->names);
-	put_phrase(b, &site->number);
-	member_thread(j, o->thread);
+	phrase__put(b, &site->names);
+	phrase__put(b, &site->number);
+	phrases__put_thread(&j->phrases, &j->out, o->thread);
 	if (o->flags & SPAN_BEFORE)
 		OUTBUF_LIT(b, ",\"before\":true");
 	if (o->flags & SPAN_FIELDS_LOST)
@@ -540,7 +342,7 @@ static void enter_span(struct json_view *j, struct open_span *s, u64 span, struc
 		busy__enter(&s->busy, time_ns);
 	BEGIN(j, "span_enter", time_ns);
 	MEMBER_U64(&j->out, "span", span);
-	member_thread(j, t);
+	phrases__put_thread(&j->phrases, &j->out, t);
 	end_line(j);
 }
 
@@ -550,7 +352,7 @@ static void exit_span(struct json_view *j, struct open_span *s, u64 span, struct
 		busy__exit(&s->busy, time_ns);
 	BEGIN(j, "span_exit", time_ns);
 	MEMBER_U64(&j->out, "span", span);
-	member_thread(j, t);
+	phrases__put_thread(&j->phrases, &j->out, t);
 	member_why(&j->out, why);
 	end_line(j);
 }
@@ -558,15 +360,15 @@ static void exit_span(struct json_view *j, struct open_span *s, u64 span, struct
 static int close_span(struct json_view *j, struct open_span *s, u64 span, u64 time_ns, u64 dropped_ns, enum sink_why why)
 {
 	struct outbuf *o = &j->out;
-	const struct site *site = s ? get_site(j, s->callsite) : NULL;
+	const struct site_phrases *site = s ? phrases__site(&j->phrases, s->callsite) : NULL;
 
 	if (s && !site)
 		return -ENOMEM;
 	BEGIN(j, "span_close", time_ns);
 	MEMBER_U64(o, "span", span);
 	if (s) {
-		put_phrase(o, &site->names);
-		member_thread(j, s->thread);
+		phrase__put(o, &site->names);
+		phrases__put_thread(&j->phrases, &j->out, s->thread);
 		MEMBER_U64(o, "duration_ns", time_ns > s->open_ns ? time_ns - s->open_ns : 0);
 		MEMBER_U64(o, "busy_ns", s->busy.total_ns);
 		MEMBER_U64(o, "entries", s->busy.entries);
@@ -632,13 +434,13 @@ static int on_end(void *ctx, u64 span, struct thread *t, u64 time_ns)
 static int on_value(void *ctx, u64 span, const struct callsite *c, const struct value *v, struct thread *t, u64 time_ns)
 {
 	struct json_view *j = ctx;
-	const struct site *site = get_site(j, c);
+	const struct site_phrases *site = phrases__site(&j->phrases, c);
 
 	if (!site)
 		return -ENOMEM;
 	BEGIN(j, "span_value", time_ns);
 	MEMBER_U64(&j->out, "span", span);
-	member_thread(j, t);
+	phrases__put_thread(&j->phrases, &j->out, t);
 	member_values(&j->out, site, v, 1);
 	return end_line(j);
 }
@@ -650,21 +452,21 @@ static int on_follows(void *ctx, u64 span, u64 follows, struct thread *t, u64 ti
 	BEGIN(j, "span_follows", time_ns);
 	MEMBER_U64(&j->out, "span", span);
 	MEMBER_U64(&j->out, "follows", follows);
-	member_thread(j, t);
+	phrases__put_thread(&j->phrases, &j->out, t);
 	return end_line(j);
 }
 
 static int on_event(void *ctx, const struct event *e)
 {
 	struct json_view *j = ctx;
-	const struct site *site = get_site(j, e->callsite);
+	const struct site_phrases *site = phrases__site(&j->phrases, e->callsite);
 	struct outbuf *o = &j->out;
 
 	if (!site)
 		return -ENOMEM;
 	BEGIN(j, "event", e->time_ns);
-	put_phrase(o, &site->names);
-	put_phrase(o, &site->number);
+	phrase__put(o, &site->names);
+	phrase__put(o, &site->number);
 	OUTBUF_LIT(o, ",\"span\":");
 	if (e->parent)
 		outbuf__u64(o, e->parent);
@@ -673,7 +475,7 @@ static int on_event(void *ctx, const struct event *e)
 	OUTBUF_LIT(o, ",\"parent_kind\":\"");
 	outbuf__puts(o, parent_kind(e->parent_kind));
 	outbuf__putc(o, '"');
-	member_thread(j, e->thread);
+	phrases__put_thread(&j->phrases, &j->out, e->thread);
 	member_values(o, site, e->value, e->value_cnt);
 	return end_line(j);
 }
@@ -685,15 +487,15 @@ static int on_loss(void *ctx, const struct loss *l)
 
 	fprintf(f, ",\"from_ns\":%" PRId64, j->show.unix_ns(j->show.ctx, l->from_ns));
 	if (l->cpu != ~0u)
-		member_u64(f, "cpu", l->cpu);
-	member_text(f, "cause", loss_cause__label(l->cause));
-	member_u64(f, "count", l->count);
+		json__member_u64(f, "cpu", l->cpu);
+	json__member_text(f, "cause", loss_cause__label(l->cause));
+	json__member_u64(f, "count", l->count);
 	if (l->callsite) {
-		spell_callsite(f, l->callsite);
-		member_u64(f, "callsite", l->callsite->id);
+		json__members_callsite(f, l->callsite);
+		json__member_u64(f, "callsite", l->callsite->id);
 	}
 	if (l->thread)
-		spell_thread(f, l->thread);
+		json__members_thread(f, l->thread);
 	return end(f);
 }
 
@@ -701,12 +503,12 @@ static int on_trigger(void *ctx, const struct sink_trigger *t)
 {
 	FILE *f = line(ctx, "trigger", t->time_ns);
 
-	member_text(f, "trigger", t->trigger);
-	member_text(f, "what", t->what);
+	json__member_text(f, "trigger", t->trigger);
+	json__member_text(f, "what", t->what);
 	if (t->pid)
-		member_u64(f, "pid", t->pid);
+		json__member_u64(f, "pid", t->pid);
 	if (t->tid)
-		member_u64(f, "tid", t->tid);
+		json__member_u64(f, "tid", t->tid);
 	return end(f);
 }
 
@@ -735,22 +537,10 @@ static void free_spans(struct json_view *j)
 static void free_json(void *ctx)
 {
 	struct json_view *j = ctx;
-	struct speaker *p;
-	struct site *site;
 
 	flush(j);
 	free_spans(j);
-	while ((site = j->sites)) {
-		j->sites = site->next;
-		free_site(site);
-	}
-	while ((p = j->speakers)) {
-		j->speakers = p->next;
-		free(p->phrase.text);
-		free(p);
-	}
-	idmap__done(&j->site_of);
-	idmap__done(&j->speaker_of);
+	phrases__done(&j->phrases);
 	free(j);
 }
 
