@@ -42,11 +42,9 @@ static void spans(const struct sink *s, u32 value_cnt)
 		o.thread = &thread[i / 64 % THREADS];
 		o.time_ns = ns += 400;
 		v.u = i;
-		s->ops->span_open(s->ctx, &o);
-		s->ops->span_enter(s->ctx, i, o.thread, ns);
+		s->ops->span_begin(s->ctx, &o);
 		ns += 400;
-		s->ops->span_exit(s->ctx, i, o.thread, ns, SINK_OWN);
-		s->ops->span_close(s->ctx, i, ns, ns, SINK_OWN);
+		s->ops->span_end(s->ctx, i, o.thread, ns);
 	}
 }
 

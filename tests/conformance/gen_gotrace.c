@@ -167,7 +167,31 @@ static struct thread_of *some_thread(void)
 
 static const char *const odd[] = { "plain", "\xff\xfe""bad", "line\nbreak", "qu\"ote", "umlaut \xc3\xa4", "", "esc\x1b[31m" };
 
-static int open_span(struct thread_of *t, bool before)
+static u32 place_on(struct span *s, int thread)
+{
+	u32 i;
+
+	for (i = 0; i < s->on_cnt; i++)
+		if (s->on[i].thread == thread)
+			return i;
+	s->on[s->on_cnt].thread = thread;
+	return s->on_cnt++;
+}
+
+/* The model's calls: in one where the sink takes that. */
+static void call_open(const struct span_open *o, bool entered)
+{
+	if (entered && sink.ops->span_begin) {
+		CALL(span_begin, o);
+		return;
+	}
+	CALL(span_open, o);
+	if (entered)
+		CALL(span_enter, o->span, o->thread, o->time_ns);
+}
+
+/* entered: at once, in the same call. */
+static int open_span(struct thread_of *t, bool before, bool entered)
 {
 	struct span *s = &spans[span_cnt], *up = NULL;
 	struct value v[2];
@@ -201,19 +225,17 @@ static int open_span(struct thread_of *t, bool before)
 				.flags = before ? SPAN_BEFORE : 0, .value_cnt = rnd(3), .value = v };
 	if (!o.thread)
 		s->opener = -1;
-	CALL(span_open, &o);
-	return span_cnt - 1;
-}
-
-static u32 place_on(struct span *s, int thread)
-{
-	u32 i;
-
-	for (i = 0; i < s->on_cnt; i++)
-		if (s->on[i].thread == thread)
-			return i;
-	s->on[s->on_cnt].thread = thread;
-	return s->on_cnt++;
+	entered = entered && o.thread && t->depth < MAX_STACK;
+	call_open(&o, entered);
+	if (!entered)
+		return span_cnt - 1;
+	s->entries = s->open_entries = 1;
+	s->enter_ns = ns;
+	s->on[place_on(s, s->opener)].entries++;
+	s->on[place_on(s, s->opener)].open++;
+	t->stack[t->depth] = span_cnt - 1;
+	t->since[t->depth++] = ns;
+	return -1; /* nothing more to be done with it at once */
 }
 
 static void enter(struct thread_of *t, int span)
@@ -255,7 +277,18 @@ static void leave(struct thread_of *t, u32 at, enum sink_why why)
 	memmove(&t->stack[at], &t->stack[at + 1], (t->depth - at - 1) * sizeof(t->stack[0]));
 	memmove(&t->since[at], &t->since[at + 1], (t->depth - at - 1) * sizeof(t->since[0]));
 	t->depth--;
+	if (why != SINK_OWN || s->entries != 1 || chance(40)) {
+		CALL(span_exit, s->id, &t->t, ns, why);
+		return;
+	}
+	s->closed = true;
+	s->close_ns = ns;
+	if (sink.ops->span_end) {
+		CALL(span_end, s->id, &t->t, ns);
+		return;
+	}
 	CALL(span_exit, s->id, &t->t, ns, why);
+	CALL(span_close, s->id, ns, ns, why);
 }
 
 static void close_span(int span, struct thread_of *t, enum sink_why why)
@@ -339,7 +372,7 @@ static void step(void)
 		return;
 	}
 	if (what < 35) {
-		s = open_span(t, false);
+		s = open_span(t, false, chance(50));
 		if (s >= 0 && chance(85))
 			enter(t, s);
 	} else if (what < 60) {
@@ -447,7 +480,7 @@ static void live(u32 steps)
 	begin_thread();
 	for (i = 0; i < 3; i++)
 		if (chance(30)) {
-			int s = open_span(&threads[0], true);
+			int s = open_span(&threads[0], true, false);
 
 			/* drawn from the beginning on: its time before that is not in the truth */
 			enter(&threads[0], s);

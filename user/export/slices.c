@@ -23,10 +23,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/idmap.h"
+#include "base/nearmap.h"
 #include "model/pool.h"
 
 #define MAX_SPLIT 256
+#define NEAR_LANES 16
 
 struct entry {
 	struct slice_span *span;
@@ -46,9 +47,11 @@ struct slices {
 	const struct slices_ops *ops;
 	void *ctx;
 	struct slices_opts opts;
-	struct idmap spans, threads;
+	struct nearmap spans;
+	struct idmap threads;
+	struct lane *near[NEAR_LANES]; /* by the low bits of thread->uid, some of threads */
 	struct pool pool;
-	struct lane *first, **last, *near;
+	struct lane *first, **last;
 	u64 max_ns;
 	struct slices_stats st;
 };
@@ -64,18 +67,19 @@ static int first_error(int a, int b)
 
 struct slice_span *slices__find(struct slices *s, u64 span)
 {
-	return idmap__find(&s->spans, span);
+	return nearmap__find(&s->spans, span);
 }
 
-void slices__put(struct slices *s, struct slice_span *span)
+void slices__put_last(struct slices *s, struct slice_span *span)
 {
 	struct slice_span *parent;
 
 	/* a loop: chains of parents may be long */
-	for (; span && !--span->refs; span = parent) {
+	do {
 		parent = span->parent;
 		pool__put(&s->pool, span);
-	}
+		span = parent;
+	} while (span && !--span->refs);
 }
 
 static struct lane *new_lane(struct slices *s, struct thread *t)
@@ -94,24 +98,28 @@ static struct lane *new_lane(struct slices *s, struct thread *t)
 	return l;
 }
 
-/* NULL: no memory. */
-static struct lane *lane_of(struct slices *s, struct thread *t)
+static struct lane *far_lane(struct slices *s, struct thread *t)
 {
-	struct lane *l = s->near;
+	struct lane *l = idmap__find(&s->threads, t->uid);
 
-	if (l && l->pub.thread == t)
-		return l;
-	l = idmap__find(&s->threads, t->uid);
 	if (!l)
 		l = new_lane(s, t);
-	s->near = l;
+	s->near[t->uid % NEAR_LANES] = l;
 	return l;
 }
 
-/* The thread's time never goes back. */
-static u64 lane_time(struct slices *s, struct lane *l, u64 ns)
+/* NULL: no memory. */
+static inline struct lane *lane_of(struct slices *s, struct thread *t)
 {
-	if (ns < l->pub.last_ns) {
+	struct lane *l = s->near[t->uid % NEAR_LANES];
+
+	return l && l->pub.thread == t ? l : far_lane(s, t);
+}
+
+/* The thread's time never goes back. */
+static inline u64 lane_time(struct slices *s, struct lane *l, u64 ns)
+{
+	if (__builtin_expect(ns < l->pub.last_ns, 0)) {
 		s->st.moved++;
 		ns = l->pub.last_ns;
 	}
@@ -122,17 +130,22 @@ static u64 lane_time(struct slices *s, struct lane *l, u64 ns)
 
 /* --- the stack ------------------------------------------------------------------------------------------------ */
 
-static int push(struct slices *s, struct lane *l, struct slice_span *span)
+static int more_entries(struct lane *l)
 {
-	if (l->cnt == l->cap) {
-		u32 cap = l->cap ? l->cap * 2 : 8;
-		struct entry *grown = realloc(l->entry, cap * sizeof(*grown));
+	u32 cap = l->cap ? l->cap * 2 : 8;
+	struct entry *grown = realloc(l->entry, cap * sizeof(*grown));
 
-		if (!grown)
-			return -ENOMEM;
-		l->entry = grown;
-		l->cap = cap;
-	}
+	if (!grown)
+		return -ENOMEM;
+	l->entry = grown;
+	l->cap = cap;
+	return 0;
+}
+
+static inline int push(struct slices *s, struct lane *l, struct slice_span *span)
+{
+	if (__builtin_expect(l->cnt == l->cap, 0) && more_entries(l))
+		return -ENOMEM;
 	l->entry[l->cnt++] = (struct entry){ .span = span };
 	slices__hold(span);
 	span->open_entries++;
@@ -241,6 +254,27 @@ static int on_thread_end(void *ctx, struct thread *t, u64 ns)
 	return first_error(err, TELL(s, thread_end, &l->pub, ns));
 }
 
+/* NULL: no memory. */
+static inline struct slice_span *new_span(struct slices *s, const struct span_open *o, struct lane *l)
+{
+	struct slice_span *span = pool__get(&s->pool), *parent = NULL;
+
+	if (!span)
+		return NULL;
+	if (nearmap__add(&s->spans, o->span, span)) {
+		pool__put(&s->pool, span);
+		return NULL;
+	}
+	if (o->parent && o->parent != o->span)
+		parent = slices__find(s, o->parent);
+	if (parent)
+		slices__hold(parent);
+	*span = (struct slice_span){ .span = o->span, .parent = parent, .callsite = o->callsite, .open_ns = o->time_ns,
+				     .opener = l ? &l->pub : NULL, .refs = 1, .flags = o->flags };
+	memset(span->user, 0, s->opts.span_bytes);
+	return span;
+}
+
 static int on_open(void *ctx, const struct span_open *o)
 {
 	struct slices *s = ctx;
@@ -249,29 +283,12 @@ static int on_open(void *ctx, const struct span_open *o)
 
 	if (o->thread && !l)
 		return -ENOMEM;
-	if (idmap__find(&s->spans, o->span)) {
+	if (slices__find(s, o->span)) {
 		s->st.unmatched++;
 		return 0;
 	}
-	span = pool__get(&s->pool);
-	if (!span)
-		return -ENOMEM;
-	memset(span, 0, sizeof(*span) + s->opts.span_bytes);
-	span->span = o->span;
-	span->callsite = o->callsite;
-	span->open_ns = o->time_ns;
-	span->opener = l ? &l->pub : NULL;
-	span->flags = o->flags;
-	span->refs = 1;
-	if (idmap__put(&s->spans, o->span, span)) {
-		pool__put(&s->pool, span);
-		return -ENOMEM;
-	}
-	if (o->parent && o->parent != o->span)
-		span->parent = slices__find(s, o->parent);
-	if (span->parent)
-		slices__hold(span->parent);
-	return TELL(s, open, span, o);
+	span = new_span(s, o, l);
+	return span ? TELL(s, open, span, o) : -ENOMEM;
 }
 
 static int make_async(struct slices *s, struct slice_span *span, u64 ns)
@@ -351,12 +368,72 @@ static int close_span(struct slices *s, struct slice_span *span, u64 ns, u64 dro
 static int on_close(void *ctx, u64 id, u64 ns, u64 dropped_ns, enum sink_why why)
 {
 	struct slices *s = ctx;
-	struct slice_span *span = idmap__remove(&s->spans, id);
+	struct slice_span *span = slices__find(s, id);
 
-	if (span)
-		return close_span(s, span, ns, dropped_ns, why);
-	s->st.unmatched++;
-	return 0;
+	if (!span) {
+		s->st.unmatched++;
+		return 0;
+	}
+	nearmap__remove(&s->spans, id);
+	return close_span(s, span, ns, dropped_ns, why);
+}
+
+/* --- most spans: opened and entered in one call, left and closed in one ----------------------------------------- */
+
+static int on_span_begin(void *ctx, const struct span_open *o)
+{
+	struct slices *s = ctx;
+	struct lane *l = o->thread ? lane_of(s, o->thread) : NULL;
+	struct slice_span *span;
+	int err;
+	u64 ns;
+
+	if (!l || !s->ops->open_begin || slices__find(s, o->span)) {
+		err = on_open(s, o);
+		return first_error(err, on_enter(s, o->span, o->thread, o->time_ns));
+	}
+	span = new_span(s, o, l);
+	if (!span)
+		return -ENOMEM;
+	if (push(s, l, span)) {
+		nearmap__remove(&s->spans, o->span);
+		slices__put(s, span);
+		return -ENOMEM;
+	}
+	ns = lane_time(s, l, o->time_ns);
+	return s->ops->open_begin(s->ctx, &l->pub, span, o, ns);
+}
+
+/* The thread's innermost slice, and all that there ever was of its span. */
+static inline bool is_plain_top(const struct lane *l, u64 id)
+{
+	const struct slice_span *span;
+
+	if (!l->cnt || l->entry[l->cnt - 1].gone || (l->cnt > 1 && l->entry[l->cnt - 2].gone))
+		return false;
+	span = l->entry[l->cnt - 1].span;
+	return span->span == id && span->entries == 1 && !span->async;
+}
+
+static int on_span_end(void *ctx, u64 id, struct thread *t, u64 ns)
+{
+	struct slices *s = ctx;
+	struct lane *l = t ? lane_of(s, t) : NULL;
+	struct slice_span *span;
+	int err;
+
+	if (!l || !s->ops->end_close || !is_plain_top(l, id)) {
+		err = on_exit_span(s, id, t, ns, SINK_OWN);
+		return first_error(err, on_close(s, id, ns, ns, SINK_OWN));
+	}
+	span = l->entry[--l->cnt].span;
+	span->open_entries = 0;
+	span->refs--; /* the entry's; that of the open span is left */
+	span->closed = true;
+	nearmap__remove(&s->spans, id);
+	err = s->ops->end_close(s->ctx, &l->pub, span, lane_time(s, l, ns));
+	slices__put(s, span);
+	return err;
 }
 
 /* What a call about a span may name: the span must be open (else the call is counted, and no error), the thread can be unknown. */
@@ -433,7 +510,7 @@ struct sink slices__sink(struct slices *s)
 		.thread_end = on_thread_end, .span_open = on_open,	    .span_enter = on_enter,
 		.span_exit = on_exit_span,   .span_close = on_close,	    .span_value = on_value,
 		.span_follows = on_follows,  .event = on_event,		    .loss = on_loss,
-		.trigger = on_trigger,
+		.trigger = on_trigger,	     .span_begin = on_span_begin,   .span_end = on_span_end,
 	};
 
 	return (struct sink){ &ops, s };
@@ -451,19 +528,19 @@ static int by_number(const void *a, const void *b)
 /* Children before their parents, as closes go; numbers are given in the order of opening. */
 static int close_all(struct slices *s)
 {
-	u32 cnt = s->spans.cnt, n = 0;
+	u32 cnt = nearmap__cnt(&s->spans), n = 0;
 	struct slice_span **all = malloc((cnt + 1) * sizeof(*all)), *span;
 	int err = 0;
 	u64 i = 0;
 
 	if (!all)
 		return -ENOMEM;
-	while (n < cnt && (span = idmap__next(&s->spans, &i)))
+	while (n < cnt && (span = nearmap__next(&s->spans, &i)))
 		all[n++] = span;
 	qsort(all, n, sizeof(*all), by_number);
 	while (n) {
 		span = all[--n];
-		idmap__remove(&s->spans, span->span);
+		nearmap__remove(&s->spans, span->span);
 		err = first_error(err, close_span(s, span, s->max_ns, s->max_ns, SINK_CUT));
 	}
 	free(all);
@@ -506,7 +583,7 @@ void slices__free(struct slices *s)
 		free(l->entry);
 		free(l);
 	}
-	idmap__done(&s->spans);
+	nearmap__done(&s->spans);
 	idmap__done(&s->threads);
 	pool__done(&s->pool);
 	free(s);

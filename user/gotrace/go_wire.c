@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define EVENT_MAX   64 /* bytes: a number, a time difference, four arguments */
+#define EVENT_MAX   64 /* bytes: a number, a time difference, arguments (GO_MAX_ARG_BYTES) */
 #define FIRST_BITS  8
 #define TICKS_A_SEC 1000000000ULL /* raw times are ns */
 
@@ -38,16 +38,6 @@ static inline bool room(struct go_wire *w, struct go_bytes *b, size_t more)
 	return false;
 }
 
-static inline u8 *varint(u8 *at, u64 v)
-{
-	while (v >= 0x80) {
-		*at++ = (u8)(v | 0x80);
-		v >>= 7;
-	}
-	*at++ = (u8)v;
-	return at;
-}
-
 static void put_bytes(struct go_wire *w, struct go_bytes *b, const void *bytes, size_t cnt)
 {
 	if (!cnt || !room(w, b, cnt))
@@ -59,7 +49,7 @@ static void put_bytes(struct go_wire *w, struct go_bytes *b, const void *bytes, 
 static void put_varint(struct go_wire *w, struct go_bytes *b, u64 v)
 {
 	if (room(w, b, 10))
-		b->cnt = varint(b->at + b->cnt, v) - b->at;
+		b->cnt = go_varint(b->at + b->cnt, v) - b->at;
 }
 
 static void put_batch(struct go_wire *w, struct go_bytes *dst, u64 m, u64 time, const void *payload, size_t cnt)
@@ -201,18 +191,15 @@ u64 go_wire__stack(struct go_wire *w, u64 pc, const char *func, size_t func_byte
 static void finish_batch(struct go_wire *w, struct go_stream *s)
 {
 	put_batch(w, &w->events, s->m, s->start, s->payload.at, s->payload.cnt);
-	s->payload.cnt = 0;
+	s->payload.cnt = s->limit = 0;
 }
 
-void go_wire__event(struct go_wire *w, struct go_stream *s, u64 time, enum go_event type, const u64 *arg, u32 arg_cnt)
+bool go_stream__prepare(struct go_wire *w, struct go_stream *s, u64 time)
 {
-	u8 *at;
-	u32 i;
-
 	if (s->payload.cnt > GO_MAX_BATCH - EVENT_MAX)
 		finish_batch(w, s);
 	if (!room(w, &s->payload, EVENT_MAX))
-		return;
+		return false;
 	if (!s->payload.cnt)
 		s->start = s->last = time;
 	if (!s->listed) {
@@ -221,13 +208,20 @@ void go_wire__event(struct go_wire *w, struct go_stream *s, u64 time, enum go_ev
 		*w->last = s;
 		w->last = &s->next;
 	}
-	at = s->payload.at + s->payload.cnt;
-	*at++ = (u8)type;
-	at = varint(at, time - s->last);
+	s->limit = MIN(s->payload.cap, GO_MAX_BATCH) - EVENT_MAX + 1;
+	return true;
+}
+
+void go_wire__event(struct go_wire *w, struct go_stream *s, u64 time, enum go_event type, const u64 *arg, u32 arg_cnt)
+{
+	u8 *at = go_event__begin(w, s, time, type);
+	u32 i;
+
+	if (!at)
+		return;
 	for (i = 0; i < arg_cnt; i++)
-		at = varint(at, arg[i]);
-	s->payload.cnt = at - s->payload.at;
-	s->last = time;
+		at = go_varint(at, arg[i]);
+	go_event__end(s, at);
 }
 
 void go_stream__flush(struct go_wire *w, struct go_stream *s)
@@ -240,6 +234,7 @@ void go_stream__done(struct go_stream *s)
 {
 	free(s->payload.at);
 	s->payload = (struct go_bytes){ 0 };
+	s->limit = 0;
 }
 
 /* --- the whole generation ------------------------------------------------------------------------------------------ */
@@ -249,7 +244,7 @@ static void put_frequency(struct go_wire *w, u64 time)
 	u8 payload[16], *end;
 
 	payload[0] = GO_FREQUENCY;
-	end = varint(payload + 1, TICKS_A_SEC);
+	end = go_varint(payload + 1, TICKS_A_SEC);
 	put_batch(w, &w->out, GO_NONE, time, payload, end - payload);
 }
 
@@ -262,12 +257,12 @@ static void put_sync(struct go_wire *w, u64 time, const struct go_clock *clock)
 
 	*at++ = GO_SYNC;
 	*at++ = GO_FREQUENCY;
-	at = varint(at, TICKS_A_SEC);
+	at = go_varint(at, TICKS_A_SEC);
 	*at++ = GO_CLOCK_SNAPSHOT;
-	at = varint(at, 1);
-	at = varint(at, MAX(clock->mono_ns, 1));
-	at = varint(at, real / NSEC_PER_SEC);
-	at = varint(at, real % NSEC_PER_SEC);
+	at = go_varint(at, 1);
+	at = go_varint(at, MAX(clock->mono_ns, 1));
+	at = go_varint(at, real / NSEC_PER_SEC);
+	at = go_varint(at, real % NSEC_PER_SEC);
 	put_batch(w, &w->out, GO_NONE, time - 1, payload, at - payload);
 }
 
@@ -346,7 +341,7 @@ static void next_generation(struct go_wire *w)
 
 	for (s = w->first; s; s = s->next) {
 		s->listed = false;
-		s->payload.cnt = 0;
+		s->payload.cnt = s->limit = 0;
 	}
 	w->first = NULL;
 	w->last = &w->first;

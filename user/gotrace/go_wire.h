@@ -13,6 +13,7 @@
 
 #define GO_HEADER_BYTES 16
 #define GO_NONE		(~0ULL)	      /* no thread, no proc */
+#define GO_MAX_VARINT	10	      /* bytes */
 #define GO_MAX_TEXT	1024	      /* bytes of a string */
 #define GO_MAX_BATCH	65536	      /* bytes of a batch's payload */
 #define GO_MAX_TIME	(1ULL << 53)  /* readers compute in double precision */
@@ -58,6 +59,7 @@ struct go_stream {
 	u64 m;
 	u64 start, last; /* raw times of the batch's first and last event */
 	struct go_bytes payload;
+	size_t limit; /* an event fits without further ado where payload.cnt is below it */
 	struct go_stream *next; /* of those with events, in order of the first */
 	bool listed;
 };
@@ -102,7 +104,43 @@ u64 go_wire__string(struct go_wire *w, const char *s, size_t bytes);
 u64 go_wire__stack(struct go_wire *w, u64 pc, const char *func, size_t func_bytes, const char *file,
 		   size_t file_bytes, u64 line);
 
-/* An event. Raw times of a stream must not go back. */
+static inline u8 *go_varint(u8 *at, u64 v)
+{
+	while (v >= 0x80) {
+		*at++ = (u8)(v | 0x80);
+		v >>= 7;
+	}
+	*at++ = (u8)v;
+	return at;
+}
+
+/* Room for an event in the stream's batch, a new one if need be. false: no memory, which is remembered. */
+bool go_stream__prepare(struct go_wire *w, struct go_stream *s, u64 time);
+
+/*
+ * An event in three steps, for the most frequent ones: its type and time; GO_MAX_ARG_BYTES at most by the caller; its end. NULL: no
+ * memory, which is remembered. Raw times of a stream must not go back.
+ */
+#define GO_MAX_ARG_BYTES 48
+static inline u8 *go_event__begin(struct go_wire *w, struct go_stream *s, u64 time, enum go_event type)
+{
+	u8 *at;
+
+	if (__builtin_expect(s->payload.cnt >= s->limit, 0) && !go_stream__prepare(w, s, time))
+		return NULL;
+	at = s->payload.at + s->payload.cnt;
+	*at++ = (u8)type;
+	at = go_varint(at, time - s->last);
+	s->last = time;
+	return at;
+}
+
+static inline void go_event__end(struct go_stream *s, const u8 *at)
+{
+	s->payload.cnt = at - s->payload.at;
+}
+
+/* The same at once. */
 void go_wire__event(struct go_wire *w, struct go_stream *s, u64 time, enum go_event type, const u64 *arg, u32 arg_cnt);
 
 #define GO_EVENT(w, s, time, type, ...)                                                              \

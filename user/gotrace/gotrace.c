@@ -44,15 +44,19 @@
 
 /* --- order -------------------------------------------------------------------------------------------------------- */
 
-/* Stable: two sorted parts of a, split at mid, using tmp. */
+/* Stable: two sorted parts of a, split at mid; tmp has room for the second. */
 static void merge(struct item *a, u32 mid, u32 cnt, struct item *tmp)
 {
-	u32 i = 0, k = mid, n = 0;
+	u32 i = mid, k = cnt - mid, n = cnt;
 
-	memcpy(tmp, a, mid * sizeof(*a));
-	while (i < mid && k < cnt)
-		a[n++] = a[k].time_ns < tmp[i].time_ns ? a[k++] : tmp[i++];
-	memcpy(a + n, tmp + i, (mid - i) * sizeof(*a));
+	memcpy(tmp, a + mid, k * sizeof(*a));
+	while (i && k) {
+		if (tmp[k - 1].time_ns < a[i - 1].time_ns)
+			a[--n] = a[--i];
+		else
+			a[--n] = tmp[--k];
+	}
+	memcpy(a, tmp, k * sizeof(*a));
 }
 
 static void sort(struct item *a, u32 cnt, struct item *tmp)
@@ -67,16 +71,36 @@ static void sort(struct item *a, u32 cnt, struct item *tmp)
 		merge(a, mid, cnt, tmp);
 }
 
-/* Take out the items that come after a later one, sort those, and merge them in again. Equal times stay as they came. */
-static void order(struct gotrace *g)
+static u32 count_displaced(const struct gotrace *g)
 {
-	struct item *a = g->item, *out = g->spare;
-	u32 i, in = 0, cnt = 0;
+	u32 i, cnt = 0;
 	u64 max = 0;
 
-	if (!g->displaced)
-		return;
 	for (i = 0; i < g->item_cnt; i++) {
+		cnt += g->item[i].time_ns < max;
+		max = MAX(max, g->item[i].time_ns);
+	}
+	return cnt;
+}
+
+/* Take out the items that come after a later one, sort those, and merge them in again. Equal times stay as they came. */
+static int order(struct gotrace *g)
+{
+	u32 i, in = 0, cnt = g->displaced ? count_displaced(g) : 0;
+	struct item *a = g->item, *out = g->spare;
+	u64 max = 0;
+
+	g->displaced = false;
+	if (!cnt)
+		return 0;
+	if (cnt > g->spare_cap) {
+		out = realloc(g->spare, cnt * sizeof(*out));
+		if (!out)
+			return -ENOMEM;
+		g->spare = out;
+		g->spare_cap = cnt;
+	}
+	for (i = cnt = 0; i < g->item_cnt; i++) {
 		if (a[i].time_ns < max) {
 			out[cnt++] = a[i];
 		} else {
@@ -87,7 +111,7 @@ static void order(struct gotrace *g)
 	memcpy(a + in, out, cnt * sizeof(*a));
 	sort(a + in, cnt, out);
 	merge(a, in, g->item_cnt, out);
-	g->displaced = false;
+	return 0;
 }
 
 /* --- the cut ------------------------------------------------------------------------------------------------------ */
@@ -98,6 +122,8 @@ static int keep_texts(struct gotrace *g)
 	struct go_bytes old = g->texts;
 	u32 i;
 
+	if (old.cnt == sizeof(struct text_head))
+		return 0;
 	g->texts = g->texts_next;
 	g->texts_next = old;
 	g->texts.cnt = sizeof(struct text_head); /* offset 0 is none */
@@ -179,29 +205,58 @@ static int force_pending(struct gotrace *g, u64 t)
 	return err;
 }
 
+/* How many there are up to time t. */
+static u32 count_until(const struct gotrace *g, u64 t)
+{
+	u32 low = 0, high = g->item_cnt, mid;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (g->item[mid].time_ns <= t)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+void gotrace__first(struct gotrace *g, u64 ns)
+{
+	u64 end = ns + g->opts.generation_ns + g->opts.late_ns;
+
+	g->first_ns = ns;
+	g->due_ns = end > ns ? end : ~0ULL;
+}
+
+/* The first cnt items have been encoded. */
+static int drop_items(struct gotrace *g, u32 cnt)
+{
+	u32 i;
+
+	g->item_cnt -= cnt;
+	g->items_gone += cnt;
+	memmove(g->item, g->item + cnt, g->item_cnt * sizeof(*g->item));
+	for (i = 0; i < g->item_cnt && g->item[i].flags & ITEM_EARLY; i++)
+		;
+	gotrace__first(g, i < g->item_cnt ? g->item[i].time_ns : ~0ULL);
+	g->max_ns = g->item_cnt ? g->item[g->item_cnt - 1].time_ns : 0;
+	return keep_texts(g);
+}
+
 /* Write the items up to time t. */
 static int cut_at(struct gotrace *g, u64 t)
 {
-	u32 cnt, i;
+	u32 cnt = count_until(g, t);
 	int err;
 
-	for (cnt = 0; cnt < g->item_cnt && g->item[cnt].time_ns <= t; cnt++)
-		;
 	if (!cnt)
 		return 0;
 	if (!g->started)
 		start(g);
 	gotrace__begin_generation(g, g->item[0].time_ns);
-	for (i = 0; i < cnt; i++)
-		gotrace__encode(g, &g->item[i]);
+	gotrace__encode(g, g->item, cnt);
 	g->cut_ns = t;
-	memmove(g->item, g->item + cnt, (g->item_cnt - cnt) * sizeof(*g->item));
-	g->item_cnt -= cnt;
-	for (i = 0; i < g->item_cnt && g->item[i].flags & ITEM_EARLY; i++)
-		;
-	g->first_ns = i < g->item_cnt ? g->item[i].time_ns : ~0ULL;
-	g->max_ns = g->item_cnt ? g->item[g->item_cnt - 1].time_ns : 0;
-	err = keep_texts(g);
+	err = drop_items(g, cnt);
 	return err ? err : write_generation(g);
 }
 
@@ -209,77 +264,48 @@ static int cut(struct gotrace *g, u64 t)
 {
 	int err = force_pending(g, t);
 
-	if (err)
-		return err;
-	order(g);
-	return cut_at(g, t);
+	if (!err)
+		err = order(g);
+	return err ? err : cut_at(g, t);
 }
 
 /* Room is short: at least half of what waits must go, and as far as that allows what may still be joined by late calls stays. */
 static int cut_full(struct gotrace *g)
 {
+	int err = order(g);
 	u64 t, late;
-	int err;
 
-	order(g);
+	if (err)
+		return err;
 	t = g->item[g->item_cnt / 2].time_ns;
 	late = g->item[g->item_cnt - 1].time_ns;
 	late = late > g->opts.late_ns ? late - g->opts.late_ns : 0;
-	err = cut(g, MAX(t, late));
-	return err;
+	return cut(g, MAX(t, late));
 }
 
 /* --- items -------------------------------------------------------------------------------------------------------- */
 
-static int more_items(struct gotrace *g)
+int gotrace__more_items(struct gotrace *g)
 {
 	u32 cap = g->item_cap ? g->item_cap * 2 : MIN_ITEMS;
-	struct item *item = realloc(g->item, cap * sizeof(*item)), *spare;
+	struct item *item = realloc(g->item, cap * sizeof(*item));
 
-	if (item)
-		g->item = item;
-	spare = item ? realloc(g->spare, cap * sizeof(*spare)) : NULL;
-	if (!spare)
+	if (!item)
 		return -ENOMEM;
-	g->spare = spare;
+	g->item = item;
 	g->item_cap = cap;
 	return 0;
 }
 
-/* What a new item at time ns makes necessary first. */
-static int make_room(struct gotrace *g, u64 ns)
+int gotrace__make_room(struct gotrace *g, u64 ns)
 {
-	u64 end = g->first_ns + g->opts.generation_ns + g->opts.late_ns;
-
-	if (g->item_cnt && end > g->first_ns && ns >= end)
+	if (!g->item_cnt)
+		return 0;
+	if (ns >= g->due_ns && g->due_ns != ~0ULL)
 		return cut(g, ns - g->opts.late_ns);
-	if (g->item_cnt >= g->item_max || (g->item_cnt && g->texts.cnt >= g->opts.held_bytes))
+	if (g->item_cnt >= g->item_max || g->texts.cnt >= g->opts.held_bytes)
 		return cut_full(g);
 	return 0;
-}
-
-int gotrace__append(struct gotrace *g, const struct item *i)
-{
-	if (g->item_cnt == g->item_cap && more_items(g))
-		return g->err = -ENOMEM;
-	if (i->time_ns < g->max_ns)
-		g->displaced = true;
-	else
-		g->max_ns = i->time_ns;
-	/* what was there before may be hours old; a generation's length counts from what happens */
-	if (!(i->flags & ITEM_EARLY))
-		g->first_ns = MIN(g->first_ns, i->time_ns);
-	g->last_ns = MAX(g->last_ns, i->time_ns);
-	g->item[g->item_cnt++] = *i;
-	return 0;
-}
-
-int gotrace__add(struct gotrace *g, const struct item *i)
-{
-	/* the beginning of a task can be told in the middle of a cut, and with another item right behind */
-	if (!g->err && i->kind != ITEM_TASK_BEGIN)
-		g->err = make_room(g, i->time_ns);
-	return g->err ? g->err : gotrace__append(g, i);
 }
 
 char *gotrace__text(struct gotrace *g, struct gsite *site, u64 ns)
@@ -289,7 +315,7 @@ char *gotrace__text(struct gotrace *g, struct gsite *site, u64 ns)
 
 	/* a cut moves texts, so it comes before this one */
 	if (!g->err)
-		g->err = make_room(g, ns);
+		g->err = gotrace__make_room(g, ns);
 	need = g->texts.cnt + sizeof(struct text_head) + GO_MAX_TEXT + sizeof(void *);
 
 	if (g->texts.cap < need) {
@@ -337,7 +363,7 @@ struct gotrace *gotrace__new(const struct gotrace_opts *o, gotrace_write_fn writ
 	g->opts.late_ns = g->opts.late_ns ? g->opts.late_ns : DEFAULT_LATE;
 	g->write = write;
 	g->ctx = ctx;
-	g->first_ns = ~0ULL;
+	gotrace__first(g, ~0ULL);
 	g->texts.cnt = sizeof(struct text_head);
 	g->item_max = MAX(g->opts.held_bytes / sizeof(struct item), MIN_ITEMS);
 	g->procs_last = &g->procs;

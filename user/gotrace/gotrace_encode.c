@@ -30,7 +30,7 @@ void gotrace__start(struct gotrace *g, u64 first_ns, u32 threads)
 	g->clock = first_ns - g->shift_ns - MIN(SAFE_START / 2, BIRTH_NS * ((u64)threads + 2));
 }
 
-static u64 raw_time(struct gotrace *g, u64 ns)
+static inline u64 raw_time(struct gotrace *g, u64 ns)
 {
 	if (ns < g->start_ns)
 		return 0;
@@ -41,18 +41,18 @@ static u64 raw_time(struct gotrace *g, u64 ns)
 }
 
 /* The time of the next event: ns, or just behind the last one. */
-static u64 tick(struct gotrace *g, u64 raw)
+static inline u64 tick(struct gotrace *g, u64 raw)
 {
 	g->clock = MAX(raw, g->clock + 1);
 	return g->clock;
 }
 
 /* Early items take what time there is before the first event. */
-static u64 item_time(struct gotrace *g, const struct item *i)
+static inline u64 item_time(struct gotrace *g, const struct item *i)
 {
-	if (i->time_ns <= g->start_ns && i->flags & ITEM_EARLY)
+	if (__builtin_expect(i->time_ns <= g->start_ns, 0) && i->flags & ITEM_EARLY)
 		return 0;
-	if (g->wire.gen > 1 && i->time_ns < g->cut_ns && !(i->flags & ITEM_EARLY) && i->kind != ITEM_TASK_BEGIN)
+	if (__builtin_expect(i->time_ns < g->cut_ns, 0) && !(i->flags & ITEM_EARLY) && i->kind != ITEM_TASK_BEGIN)
 		g->st.late++;
 	return MAX(raw_time(g, i->time_ns), g->start_ns - g->shift_ns);
 }
@@ -229,11 +229,20 @@ static struct gthread *born(struct gotrace *g, struct slice_thread *t, u64 raw)
 	return th;
 }
 
-static void end_top_region(struct gotrace *g, struct gthread *th, u64 raw)
+static inline void end_top_region(struct gotrace *g, struct gthread *th, u64 raw)
 {
 	struct region *r = &th->region[--th->region_cnt];
+	u8 *at;
 
-	GO_EVENT(&g->wire, &th->stream, tick(g, raw), GO_REGION_END, r->task, gsite__text(g, r->site), 0);
+	gsite__text(g, r->site);
+	at = go_event__begin(&g->wire, &th->stream, tick(g, raw), GO_REGION_END);
+	if (!at)
+		return;
+	at = go_varint(at, r->task);
+	memcpy(at, r->site->ref, GO_MAX_VARINT);
+	at += r->site->text_ref_bytes;
+	*at++ = 0; /* no stack */
+	go_event__end(&th->stream, at);
 }
 
 /* Ends a goroutine, and what the end of the recording had left open on it. */
@@ -382,7 +391,7 @@ static void end_task(struct gotrace *g, const struct item *i, u64 raw)
 /* --- regions and logs ----------------------------------------------------------------------------------------------- */
 
 /* Regions that only the end of the recording had ended, and something follows all the same. */
-static void settle(struct gotrace *g, struct gthread *th, u64 raw)
+static inline void settle(struct gotrace *g, struct gthread *th, u64 raw)
 {
 	while (th->region_cnt && th->region[th->region_cnt - 1].left)
 		end_top_region(g, th, raw);
@@ -393,31 +402,59 @@ static u64 task_of(const struct gthread *th)
 	return th->region_cnt ? th->region[th->region_cnt - 1].task : th->proc->root;
 }
 
+static bool more_regions(struct gotrace *g, struct gthread *th)
+{
+	u32 cap = th->region_cap ? th->region_cap * 2 : 8;
+	struct region *r = realloc(th->region, cap * sizeof(*r));
+
+	if (!r) {
+		g->wire.err = -ENOMEM;
+		return false;
+	}
+	th->region = r;
+	th->region_cap = cap;
+	return true;
+}
+
+static inline void put_region(struct gotrace *g, struct gthread *th, struct gsite *site, u64 task, u64 raw)
+{
+	u8 *at;
+
+	if (__builtin_expect(th->region_cnt == th->region_cap, 0) && !more_regions(g, th))
+		return;
+	th->region[th->region_cnt++] = (struct region){ .task = task, .site = site };
+	g->st.regions++;
+	gsite__text(g, site);
+	gsite__stack(g, site);
+	at = go_event__begin(&g->wire, &th->stream, tick(g, raw), GO_REGION_BEGIN);
+	if (!at)
+		return;
+	at = go_varint(at, task);
+	memcpy(at, site->ref, sizeof(site->ref));
+	go_event__end(&th->stream, at + site->ref_bytes);
+}
+
 static void begin_region(struct gotrace *g, const struct item *i, u64 raw)
 {
 	struct gthread *th = born(g, i->thread, raw);
-	struct gsite *site = gspan(i->span)->site;
 	u64 task;
 
 	settle(g, th, raw);
 	task = is_task(i->span) ? begin_task(g, i->span, th, raw) : task_of(th);
-	if (th->region_cnt == th->region_cap) {
-		u32 cap = th->region_cap ? th->region_cap * 2 : 8;
-		struct region *r = realloc(th->region, cap * sizeof(*r));
-
-		if (!r) {
-			g->wire.err = -ENOMEM;
-			return;
-		}
-		th->region = r;
-		th->region_cap = cap;
-	}
-	th->region[th->region_cnt++] = (struct region){ .task = task, .site = site };
-	g->st.regions++;
-	GO_EVENT(&g->wire, &th->stream, tick(g, raw), GO_REGION_BEGIN, task, gsite__text(g, site), gsite__stack(g, site));
+	put_region(g, th, gspan(i->span)->site, task, raw);
 }
 
-static void end_region(struct gotrace *g, const struct item *i, u64 raw)
+static inline void begin_plain(struct gotrace *g, const struct item *i, u64 raw)
+{
+	struct gthread *th = i->thread->user;
+
+	if (__builtin_expect(!th->born, 0))
+		born(g, i->thread, raw);
+	settle(g, th, raw);
+	put_region(g, th, i->site, task_of(th), raw);
+}
+
+static inline void end_region(struct gotrace *g, const struct item *i, u64 raw)
 {
 	struct gthread *th = i->thread->user;
 
@@ -521,16 +558,11 @@ static void thread_or_process(struct gotrace *g, const struct item *i, u64 raw)
 	}
 }
 
-void gotrace__encode(struct gotrace *g, const struct item *i)
+static void encode_span(struct gotrace *g, const struct item *i, u64 raw)
 {
-	u64 raw = item_time(g, i);
-
 	switch (i->kind) {
 	case ITEM_BEGIN:
 		begin_region(g, i, raw);
-		break;
-	case ITEM_END:
-		end_region(g, i, raw);
 		break;
 	case ITEM_TASK_BEGIN:
 		if (gspan(i->span)->state == TASK_NONE)
@@ -548,4 +580,20 @@ void gotrace__encode(struct gotrace *g, const struct item *i)
 	}
 	if (i->span && (i->thread || i->kind != ITEM_LOG))
 		slices__put(g->slices, i->span);
+}
+
+void gotrace__encode(struct gotrace *g, const struct item *i, u32 cnt)
+{
+	const struct item *end = i + cnt;
+
+	for (; i < end; i++) {
+		u64 raw = item_time(g, i);
+
+		if (i->kind == ITEM_PLAIN)
+			begin_plain(g, i, raw);
+		else if (i->kind == ITEM_END)
+			end_region(g, i, raw);
+		else
+			encode_span(g, i, raw);
+	}
 }

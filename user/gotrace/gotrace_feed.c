@@ -95,18 +95,23 @@ static int on_process_end(void *ctx, struct process *process, u64 ns, u32 status
 	return err ? err : add_proc(g, p, ITEM_PROC_END, ns, 0);
 }
 
-static struct gthread *thread_of(struct gotrace *g, struct slice_thread *t)
+static struct gthread *new_thread(struct gotrace *g, struct slice_thread *t)
 {
 	struct gthread *th = t->user;
 
-	if (th->proc)
-		return th;
 	th->proc = gotrace__proc(g, t->thread->process);
 	if (!th->proc)
 		return NULL;
 	th->all = g->threads;
 	g->threads = th;
 	return th;
+}
+
+static inline struct gthread *thread_of(struct gotrace *g, struct slice_thread *t)
+{
+	struct gthread *th = t->user;
+
+	return __builtin_expect(th->proc != NULL, 1) ? th : new_thread(g, t);
 }
 
 static int on_thread(void *ctx, struct slice_thread *t)
@@ -299,6 +304,16 @@ static bool goes_before(struct gotrace *g, const struct item *begin)
 	       last->thread == begin->thread && last->time_ns <= begin->time_ns;
 }
 
+static inline int add_begin(struct gotrace *g, const struct item *i)
+{
+	int err;
+
+	slices__hold(i->span);
+	err = gotrace__add(g, i);
+	gspan(i->span)->item = g->items_gone + g->item_cnt - 1;
+	return err;
+}
+
 static int on_begin(void *ctx, struct slice_thread *t, struct slice_span *s, u64 ns, u32 slice_flags)
 {
 	struct gotrace *g = ctx;
@@ -307,14 +322,44 @@ static int on_begin(void *ctx, struct slice_thread *t, struct slice_span *s, u64
 	if (!thread_of(g, t))
 		return -ENOMEM;
 	stop_waiting(g, s);
-	slices__hold(s);
 	if (!goes_before(g, &i))
-		return gotrace__add(g, &i);
+		return add_begin(g, &i);
 	/* in place of the log, which comes behind it, at the same time */
+	slices__hold(s);
 	log = g->item[g->item_cnt - 1];
 	log.time_ns = ns;
 	g->item[g->item_cnt - 1] = i;
+	gspan(s)->item = g->items_gone + g->item_cnt - 1;
 	return gotrace__append(g, &log);
+}
+
+/* It ends what is innermost then. */
+static inline int add_end(struct gotrace *g, struct slice_thread *t, u64 ns, u8 flags)
+{
+	struct item i = { .time_ns = ns, .thread = t, .kind = ITEM_END, .flags = flags };
+
+	return thread_of(g, t) ? gotrace__add(g, &i) : -ENOMEM;
+}
+
+/*
+ * The span is closed, and as it is no task it will not become one: what waits of it, a begin and the fields of its opening, can do
+ * without it. Otherwise a generation's spans would be in memory besides its items. What is not found where it was put (a
+ * late call has moved it) keeps its hold until it is written.
+ */
+static inline void let_go(struct gotrace *g, struct slice_span *s)
+{
+	u64 at = gspan(s)->item - g->items_gone;
+	struct item *i = g->item + at;
+
+	if (at >= g->item_cnt || i->kind != ITEM_BEGIN || i->span != s)
+		return;
+	i->kind = ITEM_PLAIN;
+	i->site = gspan(s)->site;
+	s->refs--;
+	if (++at < g->item_cnt && (++i)->kind == ITEM_LOG && i->thread && i->span == s) {
+		i->span = NULL;
+		s->refs--;
+	}
 }
 
 static int on_end(void *ctx, struct slice_thread *t, struct slice_span *s, u64 ns, enum sink_why why, u32 slice_flags)
@@ -323,7 +368,7 @@ static int on_end(void *ctx, struct slice_thread *t, struct slice_span *s, u64 n
 	bool left = why == SINK_CUT && !(slice_flags & SLICE_SPLIT);
 
 	g->left_open |= left;
-	return add_span(g, s, t, ITEM_END, ns, left ? ITEM_LEFT : 0);
+	return add_end(g, t, ns, left ? ITEM_LEFT : 0);
 }
 
 static int on_close(void *ctx, struct slice_span *s, u64 ns, u64 dropped_ns, enum sink_why why)
@@ -331,12 +376,39 @@ static int on_close(void *ctx, struct slice_span *s, u64 ns, u64 dropped_ns, enu
 	struct gotrace *g = ctx;
 
 	stop_waiting(g, s);
-	if (!is_task(s))
+	if (!is_task(s)) {
+		let_go(g, s);
 		return 0;
+	}
 	if (why != SINK_CUT)
 		return add_span(g, s, s->opener, ITEM_TASK_END, ns, 0);
 	g->left_open = true;
 	return 0;
+}
+
+static int on_open_begin(void *ctx, struct slice_thread *t, struct slice_span *s, const struct span_open *o, u64 ns)
+{
+	struct gotrace *g = ctx;
+	struct item i = { .time_ns = ns, .thread = t, .span = s, .kind = ITEM_BEGIN };
+	int err;
+
+	if (o->value_cnt || o->lost_parent || o->flags) {
+		err = on_open(g, s, o);
+		return err ? err : on_begin(g, t, s, ns, 0);
+	}
+	gspan(s)->site = gotrace__site(g, o->callsite);
+	return gspan(s)->site && thread_of(g, t) ? add_begin(g, &i) : -ENOMEM;
+}
+
+static int on_end_close(void *ctx, struct slice_thread *t, struct slice_span *s, u64 ns)
+{
+	struct gotrace *g = ctx;
+	int err = add_end(g, t, ns, 0);
+
+	if (__builtin_expect(is_task(s), 0))
+		return err ? err : on_close(g, s, ns, ns, SINK_OWN);
+	let_go(g, s);
+	return err;
 }
 
 static int on_value(void *ctx, struct slice_span *s, const struct callsite *c, const struct value *v, struct slice_thread *t,
@@ -409,5 +481,5 @@ const struct slices_ops gotrace_feed_ops = {
 	.process = on_process, .process_end = on_process_end, .thread = on_thread, .thread_end = on_thread_end,
 	.open = on_open,       .async = on_async,	      .begin = on_begin,   .end = on_end,
 	.close = on_close,     .value = on_value,	      .follows = on_follows, .event = on_event,
-	.loss = on_loss,       .trigger = on_trigger,
+	.loss = on_loss,       .trigger = on_trigger,	      .open_begin = on_open_begin, .end_close = on_end_close,
 };

@@ -54,6 +54,7 @@ static struct gsite *make_site(struct gotrace *g, const char *a, const char *b, 
 	s->func = keep(g, func ? func : "", "", "(unknown)", &s->func_bytes);
 	s->file = keep(g, c && c->file ? c->file : "", "", "", &s->file_bytes);
 	s->line = c ? c->line : 0;
+	s->callsite = c ? c->id : 0;
 	s->pc = c ? CALLSITE_PC + c->id : 0;
 	if (s->text && s->func && s->file)
 		return s;
@@ -61,18 +62,19 @@ static struct gsite *make_site(struct gotrace *g, const char *a, const char *b, 
 	return NULL;
 }
 
-struct gsite *gotrace__site(struct gotrace *g, const struct callsite *c)
+struct gsite *gotrace__far_site(struct gotrace *g, const struct callsite *c)
 {
 	struct gsite *s = idmap__find(&g->sites, c->id);
 	const char *level = c->level < ARRAY_SIZE(level_name) ? level_name[c->level] : "?";
 
-	if (s)
-		return s;
-	s = c->is_span ? make_site(g, c->name, "", c) : make_site(g, level, c->target, c);
-	if (s && idmap__put(&g->sites, c->id, s)) {
-		free_site(s);
-		return NULL;
+	if (!s) {
+		s = c->is_span ? make_site(g, c->name, "", c) : make_site(g, level, c->target, c);
+		if (s && idmap__put(&g->sites, c->id, s)) {
+			free_site(s);
+			s = NULL;
+		}
 	}
+	g->near_site[c->id % NEAR_SITES] = s;
 	return s;
 }
 
@@ -106,22 +108,19 @@ void gotrace__free_sites(struct gotrace *g)
 	idmap__done(&g->name_pcs);
 }
 
-u64 gsite__text(struct gotrace *g, struct gsite *s)
+void gsite__resolve_text(struct gotrace *g, struct gsite *s)
 {
-	if (s->text_gen != g->wire.gen) {
-		s->text_id = go_wire__string(&g->wire, s->text, s->text_bytes);
-		s->text_gen = g->wire.gen;
-	}
-	return s->text_id;
+	s->text_id = go_wire__string(&g->wire, s->text, s->text_bytes);
+	s->text_gen = g->wire.gen;
+	s->text_ref_bytes = go_varint(s->ref, s->text_id) - s->ref;
 }
 
-u64 gsite__stack(struct gotrace *g, struct gsite *s)
+void gsite__resolve_stack(struct gotrace *g, struct gsite *s)
 {
-	if (s->stack_gen != g->wire.gen) {
-		s->stack_id = go_wire__stack(&g->wire, s->pc, s->func, s->func_bytes, s->file, s->file_bytes, s->line);
-		s->stack_gen = g->wire.gen;
-	}
-	return s->stack_id;
+	gsite__text(g, s);
+	s->stack_id = go_wire__stack(&g->wire, s->pc, s->func, s->func_bytes, s->file, s->file_bytes, s->line);
+	s->stack_gen = g->wire.gen;
+	s->ref_bytes = go_varint(s->ref + s->text_ref_bytes, s->stack_id) - s->ref;
 }
 
 /* The same name, the same pc, in the whole file. Kept by hash: 64 bits do not meet by chance among thread names. */

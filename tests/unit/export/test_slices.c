@@ -89,6 +89,38 @@ static const struct slices_ops ops = {
 	.thread_end = on_thread_end, .async = on_async, .begin = on_begin, .end = on_end, .close = on_close, .event = on_event,
 };
 
+static int on_open_begin(void *ctx, struct slice_thread *t, struct slice_span *s, const struct span_open *o, u64 ns)
+{
+	assert_int_equal(s->span, o->span);
+	say_thread(t);
+	say("[%c %" PRIu64 " ", letter(s->span), ns);
+	return 0;
+}
+
+static int on_end_close(void *ctx, struct slice_thread *t, struct slice_span *s, u64 ns)
+{
+	say_thread(t);
+	say("%c] %" PRIu64 " ", letter(s->span), ns);
+	return 0;
+}
+
+static const struct slices_ops whole_ops = {
+	.thread_end = on_thread_end, .async = on_async, .begin = on_begin, .end = on_end, .close = on_close, .event = on_event,
+	.open_begin = on_open_begin, .end_close = on_end_close,
+};
+
+static void begin_whole(char span, int t, u64 ns)
+{
+	struct span_open o = { .span = span - 'A' + 1, .callsite = &site, .time_ns = ns, .thread = t ? &thread[t] : NULL };
+
+	assert_int_equal(in.ops->span_begin(in.ctx, &o), 0);
+}
+
+static void end_whole(char span, int t, u64 ns)
+{
+	assert_int_equal(in.ops->span_end(in.ctx, span - 'A' + 1, &thread[t], ns), 0);
+}
+
 static void open_span(char span, int t, u64 ns)
 {
 	struct span_open o = { .span = span - 'A' + 1, .callsite = &site, .time_ns = ns, .thread = t ? &thread[t] : NULL };
@@ -131,6 +163,16 @@ static int set_up(void **state)
 	said_cnt = 0;
 	said[0] = 0;
 	return 0;
+}
+
+static void use_whole_ops(void)
+{
+	struct slices_opts o = { .thread_bytes = 8, .span_bytes = 24 };
+
+	slices__free(stage);
+	stage = slices__new(&whole_ops, NULL, &o);
+	assert_non_null(stage);
+	in = slices__sink(stage);
 }
 
 static int tear_down(void **state)
@@ -437,6 +479,57 @@ static void random_programs_keep_their_times(void **state)
 	slices__free(s);
 }
 
+static void calls_for_both_ends_say_what_the_single_ones_do(void **state)
+{
+	begin_whole('A', 1, 10);
+	begin_whole('B', 1, 20);
+	end_whole('B', 1, 30);
+	end_whole('A', 1, 40);
+	expect("(A 10 (B 20 B) 30 /B 30 A) 40 /A 40 ");
+}
+
+static void plain_spans_are_one_call_at_each_end(void **state)
+{
+	use_whole_ops();
+	begin_whole('A', 1, 10);
+	begin_whole('B', 1, 20);
+	end_whole('B', 1, 30);
+	begin_whole('C', 2, 30);
+	end_whole('A', 1, 40);
+	end_whole('C', 2, 20); /* a thread's time never goes back */
+	expect("[A 10 [B 20 B] 30 2:[C 30 A] 40 2:C] 30 ");
+	assert_null(slices__find(stage, 1));
+	assert_int_equal(stats().slices, 3);
+	assert_int_equal(stats().moved, 1);
+	assert_int_equal(stats().unmatched, 0);
+}
+
+static void what_is_not_plain_is_told_in_single_calls(void **state)
+{
+	use_whole_ops();
+	/* not on top */
+	begin_whole('A', 1, 10);
+	begin_whole('B', 1, 20);
+	end_whole('A', 1, 30);
+	end_whole('B', 1, 40);
+	expect("[A 10 [B 20 B)~ 30 A) 30 ~(B 30 /A 30 B] 40 ");
+	/* entered once more */
+	begin_whole('C', 1, 50);
+	enter('C', 2, 60);
+	leave('C', 2, 70);
+	end_whole('C', 1, 80);
+	expect("[C 50 C* 60 2:(C 60 2:C) 70 C) 80 /C 80 ");
+	/* by a thread that is not known, and open already */
+	begin_whole('D', 0, 90);
+	begin_whole('E', 1, 90);
+	begin_whole('E', 1, 95);
+	end_whole('E', 2, 96);
+	expect("[E 90 E* 95 (E 95 E) 96 E) 96 /E 96 ");
+	assert_int_equal(stats().unmatched, 3);
+	close_span('D', 99);
+	expect("D* 99 /D 99 ");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -458,6 +551,9 @@ int main(void)
 		TEST(a_held_span_stays),
 		TEST(deep_stacks_are_not_split_for_ever),
 		TEST(random_programs_keep_their_times),
+		TEST(calls_for_both_ends_say_what_the_single_ones_do),
+		TEST(plain_spans_are_one_call_at_each_end),
+		TEST(what_is_not_plain_is_told_in_single_calls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
