@@ -30,7 +30,7 @@ BPF_ARCH := $(if $(filter aarch64,$(ARCH)),arm64,x86)
 .DEFAULT_GOAL := all
 
 # The rooms, in the one direction that arrows may run (see tests/unit/rooms.sh).
-ROOMS := base elf ingest model expr attach tape export gotrace flight fold cmd
+ROOMS := base elf ingest model expr attach tape export gotrace flight fold session cmd
 # What a room's archive needs behind it when a unit test of that room is linked.
 NEEDS_base := base
 NEEDS_elf := elf base
@@ -43,7 +43,8 @@ NEEDS_export := export model elf ingest base
 NEEDS_gotrace := gotrace export model elf ingest base
 NEEDS_flight := flight gotrace export expr tape model ingest elf base
 NEEDS_fold := fold export model elf ingest base
-NEEDS_cmd := cmd fold flight gotrace export tape attach expr model ingest elf base
+NEEDS_session := session flight gotrace export tape attach expr model ingest elf base
+NEEDS_cmd := cmd session fold flight gotrace export tape attach expr model ingest elf base
 
 room_objs = $(patsubst %.c,$(B)/%.o,$(filter-out user/cmd/main.c,$(wildcard user/$(1)/*.c)))
 

@@ -4,7 +4,7 @@
  * writing it costs a span. Prints "NAME VALUE" lines. FILE: where the snapshot goes, removed afterwards.
  */
 #include "base/clock.h"
-#include "cmd/snapshot_write.h"
+#include "session/snapshot_write.h"
 #include "flight/flight.h"
 #include "ingest/page_sim.h"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-$(B)/tests/bench/bench_flight: tests/bench/bench_flight.c tests/unit/ingest/page_sim.h $(foreach r,$(NEEDS_cmd),$(B)/lib/$(r).a)
+$(B)/tests/bench/bench_flight: tests/bench/bench_flight.c tests/unit/ingest/page_sim.h $(foreach r,$(NEEDS_session),$(B)/lib/$(r).a)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(CPPFLAGS) -Itests/unit -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS) -lpthread
 

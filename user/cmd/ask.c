@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/ask.h"
 
-#include "cmd/control.h"
+#include "session/control.h"
 
 enum { KEY_NAME = 0x2000, KEY_SOCKET };
 

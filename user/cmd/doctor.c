@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/doctor_probe.h"
-#include "cmd/session.h"
+#include "session/session.h"
 
 #include <argp.h>
 #include <errno.h>

@@ -3,13 +3,13 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "cmd/cmd.h"
-#include "cmd/control.h"
+#include "session/control.h"
 #include "cmd/flight_opts.h"
 #include "cmd/flight_report.h"
 #include "cmd/flight_triggers.h"
 #include "cmd/foreground.h"
-#include "cmd/session.h"
-#include "cmd/snapshots.h"
+#include "session/session.h"
+#include "session/snapshots.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 #ifndef TAPEBPF_FLIGHT_OPTS_H
 #define TAPEBPF_FLIGHT_OPTS_H
 
-#include "cmd/snapshot_write.h"
+#include "session/snapshot_write.h"
 #include "cmd/target_opts.h"
 #include "flight/policy.h"
 

@@ -4,7 +4,7 @@
 #define TAPEBPF_FLIGHT_REPORT_H
 
 #include "cmd/flight_triggers.h"
-#include "cmd/snapshots.h"
+#include "session/snapshots.h"
 
 /* One line for people. Returns dst. */
 char *flight_report__snapshot(const struct snapshot_result *r, char *dst, size_t bytes);

@@ -5,7 +5,7 @@
 #include "base/units.h"
 #include "cmd/ask.h"
 #include "cmd/cmd.h"
-#include "cmd/control.h"
+#include "session/control.h"
 
 #include <argp.h>
 #include <ctype.h>

@@ -3,7 +3,7 @@
 #ifndef TAPEBPF_FLIGHT_TRIGGERS_H
 #define TAPEBPF_FLIGHT_TRIGGERS_H
 
-#include "cmd/snapshots.h"
+#include "session/snapshots.h"
 
 #include <stdio.h>
 #include "flight/policy.h"

@@ -7,7 +7,7 @@
 #define TAPEBPF_FOREGROUND_H
 
 #include "cmd/child.h"
-#include "cmd/session.h"
+#include "session/session.h"
 #include "cmd/target_opts.h"
 
 /* Start the command, if there is one (it must not inherit what is set up for the recorder: call this first), catch signals, raise

@@ -5,10 +5,10 @@
 #include "cmd/cmd.h"
 #include "cmd/foreground.h"
 #include "cmd/record_opts.h"
-#include "cmd/rotation.h"
-#include "cmd/session.h"
+#include "session/rotation.h"
+#include "session/session.h"
 #include "cmd/status.h"
-#include "cmd/tapes.h"
+#include "session/tapes.h"
 #include "tape/tape_writer.h"
 
 #include <errno.h>

@@ -7,7 +7,7 @@
 #include "cmd/cmd.h"
 #include "cmd/flight_report.h"
 #include "cmd/sig_opt.h"
-#include "cmd/snapshot_write.h"
+#include "session/snapshot_write.h"
 
 #include <argp.h>
 #include <errno.h>

@@ -11,8 +11,8 @@
 #include "base/units.h"
 #include "cmd/ask.h"
 #include "cmd/cmd.h"
-#include "cmd/control.h"
-#include "cmd/snapshot_write.h"
+#include "session/control.h"
+#include "session/snapshot_write.h"
 #include "tape/tape_file.h"
 
 #include <argp.h>

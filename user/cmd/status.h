@@ -4,9 +4,9 @@
 #define TAPEBPF_STATUS_H
 
 #include "cmd/child.h"
-#include "cmd/rotation.h"
-#include "cmd/session.h"
-#include "cmd/tapes.h"
+#include "session/rotation.h"
+#include "session/session.h"
+#include "session/tapes.h"
 
 struct status {
 	bool line;    /* a status line on standard error */

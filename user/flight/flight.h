@@ -2,7 +2,7 @@
 /*
  * flight.h - the recorder's side of a flight recording: ring records in, snapshots out. Essay in flight.c.
  *
- * Knows no BPF: whoever drains the rings (user/cmd/session.c) hands records over as they came. Not thread-safe; a snapshot may be read
+ * Knows no BPF: whoever drains the rings (user/session/session.c) hands records over as they came. Not thread-safe; a snapshot may be read
  * by another thread.
  */
 #ifndef TAPEBPF_FLIGHT_FLIGHT_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cmd/snapshot_write.h"
+#include "session/snapshot_write.h"
 
 #include "gotrace/gotrace.h"
 #include "tape/tape_file.h"

@@ -9,8 +9,8 @@
 #ifndef TAPEBPF_ROTATION_H
 #define TAPEBPF_ROTATION_H
 
-#include "cmd/session.h"
-#include "cmd/tapes.h"
+#include "session/session.h"
+#include "session/tapes.h"
 
 struct rotation;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cmd/control.h"
+#include "session/control.h"
 
 #include "base/clock.h"
 

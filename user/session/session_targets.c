@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* session_targets.c - who is recorded: files, processes, binaries, children. The order of things is told in session.c. */
-#include "cmd/session_priv.h"
+#include "session/session_priv.h"
 
 #include "base/procfs.h"
 

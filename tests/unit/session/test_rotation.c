@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "cmd/rotation.h"
+#include "session/rotation.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cmd/session_files.h"
+#include "session/session_files.h"
 
 #include "flight/snapshot.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "cmd/snapshots.h"
+#include "session/snapshots.h"
 
-#include "cmd/snapshot_write.h"
+#include "session/snapshot_write.h"
 #include "tape/tape_file.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cmd/rotation.h"
+#include "session/rotation.h"
 
 #include "model/window.h"
 

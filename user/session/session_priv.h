@@ -3,8 +3,8 @@
 #ifndef TAPEBPF_SESSION_PRIV_H
 #define TAPEBPF_SESSION_PRIV_H
 
-#include "cmd/session.h"
-#include "cmd/session_files.h"
+#include "session/session.h"
+#include "session/session_files.h"
 #include "elf/sig_check.h"
 
 struct session {

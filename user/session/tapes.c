@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "cmd/tapes.h"
+#include "session/tapes.h"
 
 #include "tape/tape_sink.h"
 #include "tape/tape_writer.h"

@@ -8,8 +8,8 @@
 #ifndef TAPEBPF_SNAPSHOTS_H
 #define TAPEBPF_SNAPSHOTS_H
 
-#include "cmd/session.h"
-#include "cmd/snapshot_write.h"
+#include "session/session.h"
+#include "session/snapshot_write.h"
 
 struct snapshots;
 

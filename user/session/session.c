@@ -15,7 +15,7 @@
  * Files are told apart by device and inode of an open descriptor, and the kernel is handed /proc/self/fd/N as their name:
  * so a binary that was replaced, deleted, or lies in another mount namespace is attached by its very inode.
  */
-#include "cmd/session_priv.h"
+#include "session/session_priv.h"
 
 #include "base/procfs.h"
 
