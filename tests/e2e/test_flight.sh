@@ -164,6 +164,34 @@ at_once()
 	wait_record
 }
 
+# Equal requests again: that the disk of the first one is full is not the second one's trouble.
+at_once_on_a_full_disk()
+{
+	need_root
+	small_disk full 1m
+	start_target th_flat 2 0 truth 20
+	start_flight -p "$TARGET" --size 8M --no-final
+	sleep 0.5
+	kill -STOP "$FLIGHT" # both are read in one round, the first one first
+	snapshot full/a.tape &
+	pa=$!
+	sleep 0.3
+	snapshot b.tape &
+	pb=$!
+	sleep 0.3
+	kill -CONT "$FLIGHT"
+	wait $pa && fail "first: the disk is full"
+	assert_match "said so" 'No space' a.tape.err
+	wait $pb || fail "second: $(cat b.tape.err)"
+	assert_verified b.tape
+	assert_eq "files left on the full disk" 0 "$(find full -type f | wc -l)"
+	"$TAPEBPF" status --socket sock --json >status
+	assert_match "each is counted" '"snapshots_taken":1,"snapshots_failed":1,"snapshots_waiting":0,' status
+	must_snapshot c.tape
+	kill -TERM "$TARGET"
+	wait_record
+}
+
 second_recorder()
 {
 	need_root
@@ -283,7 +311,7 @@ hostile_clients()
 usage()
 {
 	need_root
-	for args in '--size 1k' '--size x' '--period 0' '--period x' '--generation -1s' '--max-spans 0' '--nonsense'; do
+	for args in '--size 1k' '--size x' '--period 0' '--period x' '--generation -1s' '--max-spans 0' '--max-snapshots 0' '--dir=' '--nonsense'; do
 		# shellcheck disable=SC2086
 		"$TAPEBPF" flight $args -p $$ 2>err
 		assert_eq "status of $args" 2 $?
@@ -308,6 +336,7 @@ run_test by_signal
 run_test command_to_its_end
 run_test to_stdout
 run_test at_once
+run_test at_once_on_a_full_disk
 run_test second_recorder
 run_test target_unwritable
 run_test hostile_clients

@@ -356,6 +356,7 @@ static int finish(struct flight_cmd *f, struct diag *d)
 
 	if (err)
 		diag__set(d, err, "cannot finish the recording: %s", strerror(-err));
+	control__poll(f->control, clock__mono_ns()); /* whoever has asked before the end is answered */
 	snapshots__finish(f->snapshots);
 	/* of the same time: what a trigger still waited for is the last one */
 	if (!flight_triggers__last(f->triggers) && !f->opts.no_final)

@@ -69,6 +69,16 @@ static u64 parse_wait(struct argp_state *state, const char *what, const char *ar
 	return ns;
 }
 
+/* None at all would be a trigger that does nothing; within, 0 is any number. */
+static u64 parse_number(struct argp_state *state, const char *arg)
+{
+	u64 n = target_opts__count(state, "max-snapshots", arg);
+
+	if (!n)
+		argp_error(state, "--max-snapshots: want at least 1");
+	return n;
+}
+
 static void parse_policy(int key, char *arg, struct argp_state *state, struct flight_cmd_opts *o)
 {
 	if (key == KEY_POST)
@@ -76,7 +86,7 @@ static void parse_policy(int key, char *arg, struct argp_state *state, struct fl
 	else if (key == KEY_COOLDOWN)
 		o->policy.cooldown_ns = parse_wait(state, "cooldown", arg);
 	else if (key == KEY_MAX_SNAPSHOTS)
-		o->policy.max_snapshots = target_opts__count(state, "max-snapshots", arg);
+		o->policy.max_snapshots = parse_number(state, arg);
 	else if (key == KEY_KEEP_TOTAL)
 		o->policy.keep_total_bytes = target_opts__bytes(state, "keep-total", arg, 1, 1ULL << 50);
 	else
@@ -116,6 +126,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->output_dir = arg;
 		return 0;
 	case KEY_RING_DIR:
+		if (!*arg)
+			argp_error(state, "--dir: want a folder");
 		o->ring_dir = arg;
 		return 0;
 	case KEY_NO_FINAL:

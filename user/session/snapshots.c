@@ -130,39 +130,42 @@ static int start_thread(struct snapshots *s, void *(*run)(void *ctx))
 
 /* --- what was written is handed out ------------------------------------------------------------------------------ */
 
-static void tell(struct job *j)
+static void tell(const struct job *j, struct asker *a)
 {
-	struct asker *a, *tmp;
+	struct snapshot_result r = j->w.res;
 
-	LL_FOREACH_SAFE(j->askers, a, tmp) {
-		struct snapshot_result r = j->w.res;
+	r.path = a->fd >= 0 ? NULL : j->w.path;
+	if (!r.err && a->copy_err)
+		r.err = diag__set(&r.diag, a->copy_err, "copying the snapshot: %s", strerror(-a->copy_err));
+	if (a->done)
+		a->done(a->ctx, &r);
+	if (a->fd >= 0)
+		close(a->fd);
+	free(a);
+}
 
-		r.path = a->fd >= 0 ? NULL : j->w.path;
-		if (!r.err && a->copy_err)
-			r.err = diag__set(&r.diag, a->copy_err, "copying the snapshot: %s", strerror(-a->copy_err));
-		if (a->done)
-			a->done(a->ctx, &r);
-		if (a->fd >= 0)
-			close(a->fd);
-		free(a);
-	}
-	j->askers = NULL;
+static void say_why(struct job *j)
+{
+	if (!j->w.res.diag.text[0])
+		diag__set(&j->w.res.diag, j->w.res.err, "cannot take a snapshot: %s", strerror(-j->w.res.err));
 }
 
 static void job__done(struct snapshots *s, struct job *j)
 {
+	struct asker *a, *tmp;
+
 	if (j->w.fd >= 0)
 		close(j->w.fd);
 	if (j->w.res.err) {
 		s->st.failed++;
-		if (!j->w.res.diag.text[0])
-			diag__set(&j->w.res.diag, j->w.res.err, "cannot take a snapshot: %s", strerror(-j->w.res.err));
+		say_why(j);
 	} else {
 		s->st.taken++;
 	}
 	if (j->w.snap)
 		flight__release(session__flight(s->o.session), j->w.snap);
-	tell(j);
+	LL_FOREACH_SAFE(j->askers, a, tmp)
+		tell(j, a);
 	free(j->texts);
 	free(j);
 }
@@ -188,6 +191,48 @@ static bool start_copying(struct snapshots *s, struct job *j)
 	return !err;
 }
 
+/*
+ * The first one's disk may be full: that is nobody else's trouble. It is told, and so is whoever waits for a file in the same folder;
+ * then the same snapshot is written to the file of the next. false: there is none.
+ */
+static bool next_asker(struct snapshots *s, struct job *j)
+{
+	struct asker *const first = j->askers;
+	struct asker *a, *tmp;
+
+	if (j->copying || !j->w.res.err)
+		return false;
+	LL_FOREACH(first->next, a)
+		if (a->fd >= 0 && a->done)
+			break;
+	if (!a)
+		return false;
+	s->st.failed++;
+	say_why(j);
+	LL_FOREACH_SAFE(j->askers, a, tmp) {
+		if (a != first && a->fd >= 0 && a->done)
+			continue;
+		LL_DELETE(j->askers, a);
+		tell(j, a);
+	}
+	return true;
+}
+
+static bool write_again(struct snapshots *s, struct job *j)
+{
+	const struct snapshot_result was = j->w.res;
+
+	if (!next_asker(s, j))
+		return false;
+	if (j->w.fd >= 0)
+		close(j->w.fd);
+	j->w.res = (struct snapshot_result){ .capture_ns = was.capture_ns, .raw_bytes = was.raw_bytes };
+	j->w.path[0] = '\0';
+	j->w.fd = fcntl(j->askers->fd, F_DUPFD_CLOEXEC, 0);
+	j->w.res.err = j->w.fd < 0 ? -errno : start_thread(s, write_thread);
+	return !j->w.res.err;
+}
+
 static void reap(struct snapshots *s)
 {
 	struct job *j = s->writing;
@@ -198,7 +243,7 @@ static void reap(struct snapshots *s)
 		/* nothing in it: the thread could not write */
 	}
 	s->finished = false;
-	if (start_copying(s, j))
+	if (start_copying(s, j) || write_again(s, j))
 		return;
 	s->writing = NULL;
 	job__done(s, j);
