@@ -169,8 +169,10 @@ static void batch(struct flight *f, const struct wire_batch *w, u32 bytes)
 	if (t && bytes >= sizeof(*w) + WIRE_DATA && h->flags & WIRE_PAGE_NAMED)
 		take_names(f, t, w, bytes);
 	before = f->sheets.st.records;
-	if (sheets__batch(&f->sheets, w, bytes))
+	if (sheets__batch(&f->sheets, w, bytes)) {
 		append(f, w, bytes);
+		sheets__stored(&f->sheets);
+	}
 	if (t)
 		t->records += f->sheets.st.records - before;
 }

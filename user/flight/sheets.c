@@ -220,7 +220,7 @@ static void flushed(struct sheets *s, struct sheet *sh, const struct claim *c, u
 	if (!sh->partial)
 		return;
 	if (!claim__of((const void *)sh->partial->rec, sh->partial->bytes, &p) || p.seq == c->seq)
-		drop_partial(s, sh);
+		s->covered = sh;
 	else if (is_old(sh, &p)) /* its own flush has not come */
 		to_ring(s, sh, ns);
 }
@@ -251,6 +251,13 @@ bool sheets__batch(struct sheets *s, const struct wire_batch *b, u32 bytes)
 	if (b->why == WIRE_WHY_GONE)
 		sh->dead_ns = b->head.time_ns;
 	return true;
+}
+
+void sheets__stored(struct sheets *s)
+{
+	if (s->covered)
+		drop_partial(s, s->covered);
+	s->covered = NULL;
 }
 
 void sheets__adopt(struct sheets *s, const struct wire_batch *b, u32 bytes)

@@ -70,13 +70,18 @@ struct sheets {
 	/* The page's partial is another one, or gone (NULL). May be NULL. */
 	void (*changed)(void *ctx, struct sheet *sh);
 	void *changed_ctx;
+	struct sheet *covered; /* its partial is gone once the delivery that covers it is stored */
 };
 
 void sheets__init(struct sheets *s, void (*keep)(void *ctx, const struct wire_batch *b, u32 bytes, u64 ns), void *ctx);
 void sheets__done(struct sheets *s);
 
-/* A delivery, `bytes` long as its head says, of whatever kind. true: it is to be stored; false: it is an idle read, kept here. */
+/*
+ * A delivery, `bytes` long as its head says, of whatever kind. true: it is to be stored, and then sheets__stored to be called; false: it is an
+ * idle read, kept here. An image outlives its recorder (`changed`), and so must what covers it: it is let go of behind that.
+ */
 bool sheets__batch(struct sheets *s, const struct wire_batch *b, u32 bytes);
+void sheets__stored(struct sheets *s);
 /* A page as it was found at late attach. */
 void sheets__adopt(struct sheets *s, const struct wire_batch *b, u32 bytes);
 void sheets__announce(struct sheets *s, const struct wire_announce *a);

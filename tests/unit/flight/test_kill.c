@@ -70,6 +70,10 @@ static void record(void)
 
 		while (sim__event(&page, n, now))
 			n++;
+		/* what is read from outside is safe from then on, also while its flush takes its place */
+		bytes = sim__deliver(&page, &d, WIRE_WHY_IDLE, 0, 100, 100, now);
+		flight__rec(f, &d, bytes);
+		__atomic_store_n(&progress->taken, n, __ATOMIC_RELEASE);
 		sim__end(&page, now);
 		bytes = sim__deliver(&page, &d, WIRE_WHY_FLUSH, 0, 100, 100, clock__mono_ns());
 		flight__rec(f, &d, bytes);
