@@ -93,6 +93,34 @@ killed_both()
 	done
 }
 
+# The recorder sleeps until its rings are full; a target goes on, and is killed. Once the recorder says that its rings are empty, what they had no
+# room for has been written down as well.
+refused()
+{
+	need_root
+	i=0
+	while [ $i -lt 10 ]; do
+		i=$((i + 1))
+		rm -rf ring truth ./*.tape
+		start_flight -b "$TARGETS/th_flat" --dir ring --size 64M --period 60s --ring-size 64K --no-final
+		start_target th_flat 1 0 truth 2000
+		sleep 0.2
+		kill -STOP "$FLIGHT"
+		sleep "$(milliseconds $((20 + $(random 100 $i))))"
+		kill -9 "$TARGET"
+		wait_target
+		kill -CONT "$FLIGHT"
+		wait_until 10 drained || fail "round $i: the ring is not empty"
+		kill -9 "$FLIGHT"
+		wait "$FLIGHT"
+		recover ring -o a.tape
+		steps a.tape
+		"$TARGETS/truth_check" -w truth s.json >check.out
+		missing=$(awk '/^slot / { print $20 + $10 - $16 }' check.out)
+		assert_ge "round $i: records lost, of $missing that are missing" "$missing" "$(recovered_lost)"
+	done
+}
+
 # An end in order leaves nothing behind; leftovers of a killed one are told of, and found.
 in_order()
 {
@@ -196,6 +224,6 @@ damaged()
 	done
 }
 
-for t in killed_recorder killed_both in_order elsewhere disk_full damaged; do
+for t in killed_recorder killed_both refused in_order elsewhere disk_full damaged; do
 	run_test $t
 done

@@ -172,9 +172,11 @@ static void request_info(struct flight_cmd *f, struct client *c)
 static void request_status(struct flight_cmd *f, struct client *c)
 {
 	size_t bytes = 0;
-	char *text = flight_report__status(f->session, f->snapshots, f->triggers, f->start_ns, &bytes);
 	struct diag d;
+	char *text;
 
+	session__look(f->session); /* what fails is told by the next round */
+	text = flight_report__status(f->session, f->snapshots, f->triggers, f->start_ns, &bytes);
 	if (text) {
 		control__answer(c, text, bytes);
 	} else {

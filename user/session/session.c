@@ -26,6 +26,7 @@
 
 #define IDLE_NS (200 * NSEC_PER_MSEC)
 #define LOSS_NS NSEC_PER_SEC
+#define LOOK_NS (20 * NSEC_PER_MSEC)
 
 /* --- callbacks of the rooms below ------------------------------------------------------------------------- */
 
@@ -173,6 +174,35 @@ static int idle_round(struct session *s, u64 *drained_ns)
 	return attach__marks(s->attach, on_mark, s);
 }
 
+/*
+ * What the kernel refuses is known to it alone until a round asks, and goes with a recorder that is killed. So a flight recording asks as soon as
+ * there is something to be asked for, and not when it is time for the next idle read: then no more is missing untold than what
+ * was refused in the last moment.
+ */
+static int look_for_refused(struct session *s, u64 *drained_ns, u64 now_ns)
+{
+	static const u8 which[] = { WIRE_C_LOST_RING, WIRE_C_LOST_READ, WIRE_C_LOST_SIZE, WIRE_C_BATCH_LOST_RING, WIRE_C_BATCH_LOST_READ };
+	u64 counter[WIRE_C_MAX], refused = 0;
+	int err;
+
+	attach__counters(s->attach, counter);
+	for (size_t i = 0; i < ARRAY_SIZE(which); i++)
+		refused += counter[which[i]];
+	if (refused == s->refused)
+		return 0;
+	s->refused = refused;
+	s->looked_ns = now_ns;
+	err = idle_round(s, drained_ns);
+	return err < 0 ? err : tell_losses(s, clock__mono_ns());
+}
+
+int session__look(struct session *s)
+{
+	u64 drained_ns;
+
+	return s->flight && s->running && !s->stopped ? look_for_refused(s, &drained_ns, clock__mono_ns()) : 0;
+}
+
 int session__run(struct session *s, int timeout_ms)
 {
 	u64 drained_ns = 0, now;
@@ -191,6 +221,8 @@ int session__run(struct session *s, int timeout_ms)
 		s->next_idle_ns = now + IDLE_NS;
 		err = idle_round(s, &drained_ns);
 	}
+	if (err >= 0 && s->flight && now >= s->looked_ns + LOOK_NS)
+		err = look_for_refused(s, &drained_ns, now);
 	if (err >= 0 && now >= s->next_loss_ns) {
 		s->next_loss_ns = now + LOSS_NS;
 		err = tell_losses(s, now);

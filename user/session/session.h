@@ -64,6 +64,9 @@ struct flight *session__flight(struct session *s);
 /* The sinks have heard of everything up to this time: what comes with an earlier one is late. 0: of nothing yet. */
 u64 session__stream_ns(const struct session *s);
 
+/* A flight recording hears of what the kernel has refused by now. */
+int session__look(struct session *s);
+
 /* Tell the sinks of all losses that are known by now, so that they and the totals agree. */
 int session__tell_losses(struct session *s);
 
