@@ -4,11 +4,11 @@
  * per record of the program; asserts nothing. For counts that do not depend on the machine's mood:
  *	valgrind --tool=callgrind --toggle-collect=go build/tests/bench/bench_recorder FILE
  *
- *	bench_recorder FILE [one|two|two-short|hits|hits-short|triggers|triggers-none|window|all [ROUNDS]]
+ *	bench_recorder FILE [one|two|two-short|hits|hits-short|triggers|triggers-none|triggers-fields|window|all [ROUNDS]]
  *		FILE: the tape, overwritten (on the disk that counts)
  *
- * triggers: the same records decoded for triggers of `flight` instead, where the spans are those that a trigger watches, and
- * where they are none of them. window: to the tape through the window that rotation wants.
+ * triggers: the same records decoded for triggers of `flight` instead, where the spans are those that a trigger watches for lasting long,
+ * where they are none of them, and where the trigger has to see a field of each. window: to the tape through the window that rotation wants.
  */
 #include "../unit/ingest/page_sim.h"
 #include "flight/trigger.h"
@@ -40,7 +40,7 @@ struct bench {
 static u32 rounds = 200;
 
 /* What stands behind the model. */
-enum target { TO_TAPE, TO_WINDOW, TO_TRIGGERS, TO_OTHER_TRIGGERS };
+enum target { TO_TAPE, TO_WINDOW, TO_TRIGGERS, TO_OTHER_TRIGGERS, TO_FIELD_TRIGGERS };
 
 static int on_rec(void *ctx, const struct rec *r)
 {
@@ -53,6 +53,23 @@ static u64 module_link(void *ctx, u32 module)
 {
 	return LINK;
 }
+
+static u64 wanted_ns(void *ctx, u32 module, u64 site_addr, u8 kind)
+{
+	return model__wanted_ns(((struct bench *)ctx)->m, module, site_addr, kind);
+}
+
+static bool skip_room(void *ctx, const struct rec_page *p, struct skip_room *room)
+{
+	return model__skip_room(((struct bench *)ctx)->m, p, room);
+}
+
+static void skipped(void *ctx, const struct ingest_skipped *s)
+{
+	model__skipped(((struct bench *)ctx)->m, s);
+}
+
+static const struct ingest_skip_ops skip_ops = { .wanted_ns = wanted_ns, .room = skip_room, .skipped = skipped };
 
 static u64 cpu_ns(void)
 {
@@ -130,12 +147,13 @@ static void on_fired(void *ctx, const struct trigger_fired *f)
 }
 
 /* None of them fires: what is measured is the looking. */
-static struct trigger_set *triggers(bool watched)
+static struct trigger_set *triggers(enum target to)
 {
+	const char *span = to == TO_TRIGGERS ? "span:work>1h" : to == TO_FIELD_TRIGGERS ? "span:(i==0)" : "span:other>50ms";
 	struct trigger_set *s = trigger_set__new(on_fired, NULL);
 	struct expr_error e;
 
-	if (!s || trigger_set__add(s, watched ? "span:work>1h" : "span:other>50ms", &e) || trigger_set__add(s, "event:level>=error", &e))
+	if (!s || trigger_set__add(s, span, &e) || trigger_set__add(s, "event:level>=error", &e))
 		exit(1);
 	return s;
 }
@@ -167,11 +185,13 @@ static void run(const char *name, const char *path, void (*round)(struct bench *
 			exit(1);
 		k = window__sink(win);
 	} else if (to != TO_TAPE) {
-		set = triggers(to == TO_TRIGGERS);
+		set = triggers(to);
 		k = trigger_set__sink(set);
 	}
-	b->in = ingest__new(&ops, &io);
 	b->m = model__new(&k, 1, NULL);
+	if (model__may_skip(b->m))
+		ops.skip = &skip_ops;
+	b->in = ingest__new(&ops, &io);
 	b->now = NSEC_PER_SEC;
 	b->threads = threads;
 	model__add_file(b->m, &f, 0, 0);
@@ -219,5 +239,7 @@ int main(int argc, char **argv)
 		run("spans, all watched", argv[1], spans, 2, 1000, TO_TRIGGERS);
 	if (all || !strcmp(what, "triggers-none"))
 		run("spans, none watched", argv[1], spans, 2, 1000, TO_OTHER_TRIGGERS);
+	if (all || !strcmp(what, "triggers-fields"))
+		run("spans, all looked into", argv[1], spans, 2, 1000, TO_FIELD_TRIGGERS);
 	return 0;
 }

@@ -120,6 +120,8 @@ static void put_self(FILE *f, struct session *s, u64 now_ns, u64 start_ns)
 	put(f, "unread_pages", t.unread_pages);
 	put(f, "untracked_pages", t.untracked);
 	put(f, "life_records_lost", t.life_lost);
+	put(f, "decoded_records", t.ingest.received + t.ingest.hits + t.ingest.immediates);
+	put(f, "left_out_records", t.ingest.skipped);
 	put(f, "targets", session__targets(s));
 }
 

@@ -210,9 +210,12 @@ static void text_triggers(const char *t)
 	if (!strstr(t, "\ntrigger "))
 		return;
 	printf("triggers  %" PRIu64 " fired: %" PRIu64 " snapshots, %" PRIu64 " joined one that was due, %" PRIu64 " within the cooldown, %" PRIu64
-	       " beyond the number%s\n",
+	       " beyond the number\n",
 	       ask__number(t, "triggers_fired"), ask__number(t, "triggers_taken"), ask__number(t, "triggers_joined"), ask__number(t, "triggers_cooldown"),
-	       ask__number(t, "triggers_enough"), ask__number(t, "triggers_decode") ? "; records are decoded for them" : "");
+	       ask__number(t, "triggers_enough"));
+	if (ask__number(t, "triggers_decode"))
+		printf("          %" PRIu64 " records decoded for them, of which %" PRIu64 " could be left out unseen\n",
+		       ask__number(t, "decoded_records"), ask__number(t, "left_out_records"));
 	while ((line = strstr(line, "\ntrigger "))) {
 		end = strchr(++line, '\n');
 		if (!end || sscanf(line, "trigger %" SCNu64 " %n", &fired, &at) != 1)

@@ -274,6 +274,27 @@ static int on_event(void *ctx, const struct event *e)
 	return 0;
 }
 
+/*
+ * A span that is over before any of its triggers could have fired is of no interest. `open` fires at ticks, at stream times: so none lies
+ * in it at which it has been open for longer.
+ */
+static u64 on_wanted_ns(void *ctx, const struct callsite *c)
+{
+	struct trigger_set *s = ctx;
+	const struct watch_site *site = site_of(s, c);
+	u64 least = ~0ULL, bits;
+
+	if (!site || site->events)
+		return 0;
+	for (bits = site->spans | site->opens; bits; bits &= bits - 1) {
+		const struct trigger *t = &s->trigger[__builtin_ctzll(bits)];
+		u64 from = t->bounded ? t->bound_ns + !t->or_equal : 0;
+
+		least = MIN(least, from);
+	}
+	return least;
+}
+
 static int on_begin(void *ctx, const struct span_open *o)
 {
 	on_open(ctx, o);
@@ -299,6 +320,7 @@ struct sink trigger_set__sink(struct trigger_set *s)
 		.event = on_event,
 		.span_begin = on_begin,
 		.span_end = on_end,
+		.wanted_ns = on_wanted_ns,
 	};
 
 	return (struct sink){.ops = &ops, .ctx = s};

@@ -197,6 +197,7 @@ void batch__clock(struct batch *b, const struct batch_clock *clk)
 	b->d_max = d_max < 0x1p52 ? (u64)d_max : 1ULL << 52;
 	b->line_d = 0;
 	b->clk = b->clock && clock__agrees(b, clk) ? clk : NULL;
+	b->steady = !b->clk || clock__oldest(clk) <= b->ticks0;
 }
 
 static void line__set(struct batch *b, u64 ticks, u64 ns, u64 d, double ratio)

@@ -52,6 +52,7 @@ struct batch {
 	u32 too_deep;
 	u16 flags; /* WIRE_PAGE_PRE_CUT */
 	u8 clock;
+	bool steady; /* one clock holds for all of it */
 	/* The batch's own line: ns0 + (ticks - ticks0) * ratio, at most max_ns. Beyond d_max it would be more than that. */
 	u64 ticks0, ns0, d_max, max_ns;
 	double ratio;

@@ -18,6 +18,33 @@
 
 struct ingest;
 
+/* Where on a page whole spans may be left out just now. */
+struct skip_room {
+	bool spans;   /* they may */
+	bool bounded; /* such as are too short to be wanted, too */
+	u32 depth;    /* from this one on nothing is open on the page */
+};
+
+/* What has been left out. */
+struct ingest_skipped {
+	const struct rec_page *page;
+	u64 spans, events;
+	u64 last_ns; /* time of the last record */
+};
+
+/*
+ * Records that nobody would miss may be left out before anybody sees them: events that nobody wants, and spans that nobody wants, from
+ * their BEGIN to their END in one batch, with all that is inside (skip.c). Left out or not, they count as received.
+ */
+struct ingest_skip_ops {
+	/* Spans of this callsite (kind WIRE_R_BEGIN) are wanted that are open for so long at least, or events (WIRE_R_EVENT):
+	 * 0: all, or the callsite is not known, or no such one; ~0: none. Asked once: the answer must not become less. */
+	u64 (*wanted_ns)(void *ctx, u32 module, u64 site_addr, u8 kind);
+	/* false: nothing of this page may be left out now, not even events. */
+	bool (*room)(void *ctx, const struct rec_page *p, struct skip_room *room);
+	void (*skipped)(void *ctx, const struct ingest_skipped *s);
+};
+
 struct ingest_ops {
 	/* Called for every record in time order (as far as the hold-back reaches; per page and thread always). Returns 0 or
 	 * negative errno, which stops the push that caused it. */
@@ -27,6 +54,7 @@ struct ingest_ops {
 	/* Module number of the module at this run-time address in this process; -1: unknown. Asked for refs of other
 	 * modules; answered from the pages seen so far if NULL. */
 	int (*module_at)(void *ctx, u32 pid, u64 module_addr);
+	const struct ingest_skip_ops *skip; /* NULL: leave out nothing. Has to stay */
 	void *ctx;
 };
 
@@ -94,6 +122,7 @@ struct ingest_stats {
 	u64 bad_singles; /* of those that came, not passed on: they did not decode, or there was no memory. Told as REC_LOSS,
 			  * but not in lost[], which is about emitted */
 	u64 pauses;	 /* PAUSE records received: numbered, but not records of the program; not in emitted or received */
+	u64 skipped;	 /* of the received: left out (ingest_skip_ops) */
 	u64 batches, batch_bytes;
 	u64 duplicates;	 /* bytes of records that came again and were dropped */
 	u64 malformed;	 /* ring records, or batches cut */

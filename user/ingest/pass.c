@@ -364,7 +364,10 @@ static int page__records(struct ingest *in, struct page *p, u64 until, u64 rank,
 	p->running = false;
 	do {
 		if (batch__is_usual(p->cur.head)) {
-			err = page__run(in, p, limit, imm_at);
+			if (!in->ops.skip)
+				err = page__run(in, p, limit, imm_at);
+			else if (!skip__some(in, p, imm_at))
+				err = page__run(in, p, limit, MIN(imm_at, p->cur.number + 1));
 			continue;
 		}
 		err = page__unusual(in, p);
@@ -513,6 +516,7 @@ int pass__until(struct ingest *in, u64 time_ns)
 	int err = 0;
 
 	in->short_of_memory = false;
+	in->limit_ns = time_ns;
 	while (!err && in->merge.cnt && in->merge.heap->time_ns <= time_ns)
 		err = pass__top(in, time_ns);
 	return err;
@@ -528,6 +532,7 @@ int pass__bound(struct ingest *in)
 	if (err || in->st.held_bytes - in->early_bytes <= in->held_max)
 		return err;
 	in->short_of_memory = true;
+	in->limit_ns = ~0ULL;
 	while (!err && in->merge.cnt && !pass__enough(in))
 		err = pass__top(in, ~0ULL);
 	return err;

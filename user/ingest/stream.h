@@ -6,6 +6,7 @@
  *   stream.c  deliveries made whole: rules 1 to 4 of the batch path. Essay there
  *   singles.c foreign hits and lives of threads
  *   pass.c    from what is held to ops->rec, in time order
+ *   skip.c    what may be left out before
  *   ingest.c  the public calls
  */
 #ifndef TAPEBPF_INGEST_STREAM_H
@@ -116,6 +117,16 @@ struct cpu_source {
 
 struct single_chunk; /* singles.c */
 
+/* What was said of a callsite: skip.c. */
+struct skip_site {
+	u64 module_addr;
+	u64 least_ns;
+	u32 module, callsite;
+	u8 kind; /* 0: none */
+};
+
+#define SKIP_SITES 128
+
 struct ingest {
 	struct ingest_ops ops;
 	u64 hold_ns, since_ns;
@@ -141,12 +152,14 @@ struct ingest {
 	u64 drained_ns;	  /* the latest that the caller told */
 	u64 watermark_ns; /* what is older is passed on */
 	u64 passed_ns;	  /* time of the latest record passed on */
+	u64 limit_ns;	  /* up to which records are being passed on */
 	bool short_of_memory; /* pass on until no more than held_low is held */
 	size_t held_low;
 	struct single_chunk *chunk; /* that is being filled */
 	struct single_chunk *free_chunks;
 	struct ingest_stats st;
 	struct rec r;
+	struct skip_site skip_site[SKIP_SITES]; /* by callsite */
 	struct batch_entry entries[BATCH_MAX_RECS];
 };
 
@@ -222,6 +235,11 @@ static inline bool pass__enough(const struct ingest *in)
 {
 	return __builtin_expect(in->short_of_memory, 0) && in->st.held_bytes - in->early_bytes <= in->held_low;
 }
+
+/* --- skip.c --- */
+/* The record at the page's cursor, whose time is p->src.time_ns, is usual, and what has to be said before it has been said. false: it has
+ * to be passed on; else the cursor stands behind what was left out, p->more and p->src.time_ns say of it what they do elsewhere. */
+bool skip__some(struct ingest *in, struct page *p, u64 imm_at);
 
 /* --- singles.c --- */
 void singles__free_all(struct ingest *in);

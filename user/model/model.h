@@ -10,7 +10,7 @@
 #include "base/codes.h"
 #include "elf/elf_file.h"
 #include "elf/sig.h"
-#include "ingest/rec.h"
+#include "ingest/ingest.h"
 #include "model/sink.h"
 
 struct model;
@@ -52,6 +52,16 @@ int model__process(struct model *m, u32 pid, u64 time_ns);
 
 /* ingest's callback. Every program record is either stored or counted under one cause. */
 int model__rec(struct model *m, const struct rec *r);
+
+/*
+ * What may be left out of the stream (ingest_skip_ops), as far as the sinks and what is open say. model__may_skip: is there any use in
+ * asking? wanted_ns: see sink_ops; 0 too if there is no such callsite of that kind.
+ */
+bool model__may_skip(const struct model *m);
+u64 model__wanted_ns(struct model *m, u32 module, u64 site_addr, u8 kind);
+bool model__skip_room(const struct model *m, const struct rec_page *p, struct skip_room *room);
+/* They are stored, in all sums. */
+void model__skipped(struct model *m, const struct ingest_skipped *s);
 
 /* The recording ends: close everything that is open, at time_ns, marked SINK_CUT. */
 int model__cut(struct model *m, u64 time_ns);

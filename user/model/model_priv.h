@@ -12,6 +12,7 @@
  *	registry.c   spans: references, parents, close
  *	ops.c        the records of tape.h
  *	whole.c      the usual ones of them, straight
+ *	skip_room.c  which ones nobody would miss
  *	resync.c     the stack after a gap
  *	pairs.c      foreign probes that begin and end spans
  *	fanout.c     calls to the sinks, loss records
@@ -84,6 +85,7 @@ struct task {
 	struct lane stray; /* for records without a page */
 	struct task *next, **pprev; /* of the process */
 	u64 last_ns;	   /* time of the last call about this thread */
+	u64 skipped_ns;	   /* time of the last record that was left out: task__catch_up */
 	u32 foreign_cnt;   /* entries of foreign spans */
 	char *name;
 	bool dead;
@@ -214,6 +216,7 @@ struct callsites {
 	struct probe **probe; /* all, to free */
 	u32 probe_cnt;
 	struct pair *pairs; /* uthash */
+	bool paired;	    /* some pair has both */
 	struct callsite_def *defs; /* uthash: all definitions */
 	u64 next_id;
 	struct callsite *unknown; /* "(opened before recording)" */
@@ -328,6 +331,16 @@ u32 values__hit(struct model *m, struct probe_site *s, const struct wire_hit *h,
 /* One value. 1: taken, 0: unset, negative: malformed. */
 int values__one(struct value *v, u16 field, u8 type, const u8 *payload, u32 bytes);
 
+/*
+ * What is left out goes ahead of the merge: its time is the thread's from the next record of a page on. (A hit can come before that, and
+ * is not to be moved.) So times are the same as if it had been passed on, even those of records that come late.
+ */
+static inline void task__catch_up(struct task *t)
+{
+	if (t->skipped_ns > t->last_ns)
+		t->last_ns = t->skipped_ns;
+}
+
 /* tasks.c */
 int tasks__process(struct model *m, u32 pid, u64 ns);
 struct task *tasks__first_record(struct model *m, const struct rec *r, struct lane **lane);
@@ -338,6 +351,7 @@ static inline struct task *tasks__of_page(struct model *m, const struct rec *r, 
 	if (__builtin_expect(!l || !l->seen, 0))
 		return tasks__first_record(m, r, lane);
 	*lane = l;
+	task__catch_up(l->task);
 	return l->task;
 }
 struct task *tasks__of_tid(struct model *m, u32 pid, u32 tid, u64 ns);
@@ -425,6 +439,9 @@ static inline struct span *span__shown(struct span *s)
  * well. */
 void span__end_task(struct model *m, struct task *t, u64 ns, enum sink_why why, bool end);
 void span__end_proc(struct model *m, struct proc *p, u64 ns, enum sink_why why);
+
+/* skip_room.c: see sink_ops.wanted_ns; of all sinks. */
+u64 wanted__ns(const struct model *m, const struct callsite *c);
 
 /* whole.c: the record has been dealt with, and is stored unless m->err says otherwise. false: nothing has been done. */
 bool whole__rec(struct model *m, const struct rec *r);

@@ -107,6 +107,7 @@ static int find_pair(struct model *m, struct probe *p)
 		p->pair->end = p->pair->end ?: p;
 	else
 		p->pair->begin = p->pair->begin ?: p;
+	m->cs.paired |= p->pair->begin && p->pair->end;
 	return 0;
 }
 

@@ -93,5 +93,6 @@ struct sink_ops sink__complete(const struct sink_ops *o)
 		.trigger = o->trigger ?: skip_trigger,
 		.span_begin = o->span_begin, /* NULL says something */
 		.span_end = o->span_end,
+		.wanted_ns = o->wanted_ns,
 	};
 }

@@ -185,6 +185,12 @@ struct sink_ops {
 	 */
 	int (*span_begin)(void *ctx, const struct span_open *o);
 	int (*span_end)(void *ctx, u64 span, struct thread *t, u64 time_ns);
+	/*
+	 * Not a call of the stream: asked once a callsite. Whatever is said of its spans that are open for less than this, and of
+	 * its events, changes nothing that this sink does; 0: it wants all, ~0: none. If all sinks have an answer, such spans and events
+	 * may be left out of the stream. NULL: it wants all.
+	 */
+	u64 (*wanted_ns)(void *ctx, const struct callsite *c);
 };
 
 /* A sink with the context its calls get. */

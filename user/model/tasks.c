@@ -405,7 +405,7 @@ static bool has_later_records(const struct proc *p, u64 ns)
 	const struct task *t;
 
 	for (t = p->tasks; t; t = t->next)
-		if (!t->dead && !t->ghost && t->last_ns > ns)
+		if (!t->dead && !t->ghost && MAX(t->last_ns, t->skipped_ns) > ns)
 			return true;
 	return false;
 }

@@ -170,5 +170,6 @@ bool whole__rec(struct model *m, const struct rec *r)
 
 	if (!l || !l->seen)
 		return false;
+	task__catch_up(l->task);
 	return r->kind == WIRE_R_END ? end(m, r, l) : r->kind == WIRE_R_BEGIN && begin(m, r, l);
 }

@@ -55,6 +55,31 @@ static int on_rec(void *ctx, const struct rec *r)
 	return model__rec(s->model, r);
 }
 
+/* Triggers want few records: what none of them would miss is left out. */
+
+static u64 on_wanted_ns(void *ctx, u32 module, u64 site_addr, u8 kind)
+{
+	struct session *s = ctx;
+
+	return model__wanted_ns(s->model, module, site_addr, kind);
+}
+
+static bool on_skip_room(void *ctx, const struct rec_page *p, struct skip_room *room)
+{
+	struct session *s = ctx;
+
+	return model__skip_room(s->model, p, room);
+}
+
+static void on_skipped(void *ctx, const struct ingest_skipped *skipped)
+{
+	struct session *s = ctx;
+
+	model__skipped(s->model, skipped);
+}
+
+static const struct ingest_skip_ops skip_ops = { .wanted_ns = on_wanted_ns, .room = on_skip_room, .skipped = on_skipped };
+
 static u64 on_module_link(void *ctx, u32 module)
 {
 	struct session *s = ctx;
@@ -349,8 +374,10 @@ static int session__init(struct session *s, struct diag *d)
 	if (err)
 		return err;
 	s->files = session_files__new();
-	s->ingest = ingest__new(&iops, &io);
 	s->model = model__new(o->sinks, o->sink_cnt, &mo);
+	if (s->model && model__may_skip(s->model))
+		iops.skip = &skip_ops;
+	s->ingest = ingest__new(&iops, &io);
 	s->sigs = sig_check__new(o->sigs);
 	s->decode = o->sink_cnt > 0;
 	if (!s->files || !s->ingest || !s->model || !s->sigs || init_flight(s))

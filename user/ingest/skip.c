@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * skip.c - records that nobody would miss, left out before the merge.
+ *
+ * The problem. Triggers want to see a few callsites of a program, and to see them right every record of every thread has to go through
+ * the merge and the model: a span that nobody wants is a parent, holds its parent open, takes away what stands above it, moves its
+ * thread's time. A record costs 40 ns so, and nearly all of them are for nothing.
+ *
+ * The design. What can be left out without any trace is not a record but a whole: a run of records of one page that leaves the thread's
+ * stack as it was, and touches nothing else meanwhile. That is an event that nobody wants, and
+ *
+ *	BEGIN .. END of a span that nobody wants, with nothing but the like inside
+ *
+ * if both are in the same batch. It is found by walking over the bytes of the batch, ahead of the merge: what it leaves out has no
+ * time at which it would have to happen. Each condition here is there because the model would do something else without it:
+ *   - the END bears the depth of the BEGIN, and depths rise strictly: nothing is abandoned inside;
+ *   - no entry of this page stands at the first BEGIN's depth or deeper (the model says so): nothing is abandoned by it;
+ *   - nothing of this thread comes between: no immediate record of the page, and no record of another page of the thread. The
+ *     latter bounds the time, as does the time up to which all that was emitted has come (held.time_ns is the time after
+ *     which no record of a batch can be);
+ *   - the parent is the thread's current span, and that one, which has a child during the run and so cannot close, could not close in
+ *     that time anyway (the model says so: it was begun by a BEGIN that has no number, so only an END of this thread ends it);
+ *   - a span can be named from elsewhere only if it has a NUMBER, which is a record and ends the run.
+ * Plain probes' hits do not matter for spans that nobody wants: a span begun inside by a hit, and still open behind the END, holds
+ * the span's parent as it would have held the span. It does hold the span open, though, so where there are pairs of plain probes,
+ * spans that are wanted from some duration on are not left out for being shorter.
+ *
+ * Records that come late (a batch that waited for one that was lost, a flood that was passed on early) find the thread's time where they
+ * would have found it, as the model catches up (task__catch_up). But for one thing: a late exit of a span on another thread than that which
+ * had entered it bears the time of the other's last record that was passed on.
+ *
+ * What is left out counts as any other record, here and in the model (skipped()).
+ *
+ * Rejected. Leaving out single records and keeping count of the depth: a span whose BEGIN has been left out is no parent for what its page, or
+ * another, opens inside; and with the parent's life go the times of closes. Leaving out after the merge: the merge is a third of the cost.
+ */
+#include "ingest/stream.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define MAX_NEST 16 /* a BEGIN whose END is not to be found costs a walk over what follows, but each record is walked over so often at most */
+
+struct skip_open {
+	u64 least_ns; /* wanted from this duration on; ~0: never, or no duration in this batch is as long */
+	u64 begin_ns;
+	u32 depth;
+};
+
+/* A walk ahead of the page's cursor. */
+struct walk {
+	struct ingest *in;
+	struct page *p;
+	struct batch_cursor c;
+	struct skip_room room;
+	u64 limit_ns; /* nothing later may be left out */
+	u64 imm_at;
+	u64 most_ns;  /* no duration in the batch is as long */
+	bool timed;   /* each record's time has to be known */
+	u32 level;
+	u64 t;	      /* of the record at c, where timed */
+	u64 early, late, spans;
+	struct skip_open open[MAX_NEST];
+	/* up to where it is settled */
+	struct {
+		struct batch_cursor c;
+		int more;
+		u64 ticks, t; /* of the last record */
+		u64 early, late, spans;
+	} done;
+};
+
+static u64 ask(struct ingest *in, const struct page *p, u32 callsite, u8 kind)
+{
+	u64 addr = p->link + (s32)(callsite - (u32)p->pub.module_addr);
+	u64 least = in->ops.skip->wanted_ns(in->ops.ctx, p->pub.module, addr, kind);
+
+	in->skip_site[callsite / 16 % SKIP_SITES] =
+		(struct skip_site){ .module_addr = p->pub.module_addr, .module = p->pub.module, .callsite = callsite,
+				    .kind = kind, .least_ns = least };
+	return least;
+}
+
+static inline u64 least_ns(struct ingest *in, const struct page *p, u32 callsite, u8 kind)
+{
+	const struct skip_site *s = &in->skip_site[callsite / 16 % SKIP_SITES];
+
+	if (__builtin_expect(s->callsite == callsite && s->module == p->pub.module &&
+			     s->module_addr == p->pub.module_addr && s->kind == kind, 1))
+		return s->least_ns;
+	return ask(in, p, callsite, kind);
+}
+
+static inline u32 callsite_at(const struct walk *w)
+{
+	return batch__get32(w->p->b.data + w->c.off + sizeof(struct wire_rec));
+}
+
+/* Each: can the record at the cursor be part of a run? */
+
+static inline bool take_begin(struct walk *w)
+{
+	u32 depth = WIRE_HEAD_DEPTH(w->c.head), level = w->level;
+	u64 least;
+
+	if (WIRE_HEAD_PARENT(w->c.head) != WIRE_PARENT_CURRENT || level == MAX_NEST)
+		return false;
+	if (level ? depth <= w->open[level - 1].depth : !w->room.spans || depth < w->room.depth)
+		return false;
+	least = least_ns(w->in, w->p, callsite_at(w), WIRE_R_BEGIN);
+	if (!least || (least != ~0ULL && !w->room.bounded))
+		return false;
+	w->open[level].depth = depth;
+	w->open[level].least_ns = ~0ULL;
+	if (__builtin_expect(least <= w->most_ns, 0)) {
+		w->open[level].least_ns = least;
+		w->open[level].begin_ns = batch__ns(&w->p->b, w->c.ticks);
+	}
+	w->level++;
+	return true;
+}
+
+static inline bool take_end(struct walk *w)
+{
+	const struct skip_open *o = &w->open[w->level - 1];
+
+	if (!w->level || o->depth != WIRE_HEAD_DEPTH(w->c.head))
+		return false;
+	if (__builtin_expect(o->least_ns != ~0ULL, 0) &&
+	    (s64)(batch__ns(&w->p->b, w->c.ticks) - o->begin_ns) >= (s64)o->least_ns)
+		return false;
+	w->level--;
+	w->spans++;
+	return true;
+}
+
+static inline bool take(struct walk *w)
+{
+	u32 kind = WIRE_HEAD_KIND(w->c.head);
+
+	if (kind == WIRE_R_END)
+		return take_end(w);
+	if (!batch__is_usual(w->c.head))
+		return false;
+	if (kind == WIRE_R_BEGIN)
+		return take_begin(w);
+	return least_ns(w->in, w->p, callsite_at(w), WIRE_R_EVENT) == ~0ULL;
+}
+
+static bool in_time(struct walk *w)
+{
+	w->t = MAX(batch__ns(&w->p->b, w->c.ticks), w->t);
+	w->early += w->t > w->in->watermark_ns;
+	w->late += w->t < w->in->passed_ns;
+	return w->t <= w->limit_ns;
+}
+
+static inline void settle(struct walk *w, u64 ticks, int more)
+{
+	w->done.c = w->c;
+	w->done.more = more;
+	w->done.ticks = ticks;
+	w->done.spans = w->spans;
+	w->done.t = w->t;
+	w->done.early = w->early;
+	w->done.late = w->late;
+}
+
+static inline void walk(struct walk *w)
+{
+	int more = 1;
+	u64 ticks;
+
+	while (more == 1 && w->c.number < w->imm_at) {
+		if (!take(w) || (__builtin_expect(w->timed, 0) && !in_time(w)))
+			break;
+		ticks = w->c.ticks;
+		w->c.off += w->c.size;
+		w->c.left--;
+		w->c.number++;
+		more = batch__load_quick(&w->p->b, &w->c);
+		if (!w->level)
+			settle(w, ticks, more);
+	}
+}
+
+/* Of another page of the thread a record may come at this time. */
+static u64 next_of_thread(const struct page *p)
+{
+	u64 t = ~0ULL;
+	struct page *q;
+
+	for (q = p->owner ? p->owner->pages : NULL; q; q = q->own_next)
+		if (q != p && q->src.slot)
+			t = MIN(t, q->src.time_ns);
+	return t;
+}
+
+/*
+ * No record of a batch is later than its delivery. If that is early enough, no record's time has to be known, but for the last
+ * one's; unless some of them come before their time and others do not, or the clock is not the same for all of them.
+ */
+static void set_limits(struct walk *w)
+{
+	const struct held *h = w->p->queue;
+	u64 first = w->p->src.time_ns, next = next_of_thread(w->p);
+
+	w->t = first;
+	w->limit_ns = MIN(w->in->limit_ns, next - 1);
+	w->timed = h->time_ns > w->limit_ns || !w->p->b.steady || first < w->in->passed_ns ||
+		   (h->time_ns > w->in->watermark_ns && first <= w->in->watermark_ns);
+	w->most_ns = h->time_ns > first ? h->time_ns - first : 0;
+}
+
+/* The page's cursor goes where the walk is settled. */
+static void take_over(struct walk *w, u64 from)
+{
+	struct ingest *in = w->in;
+	struct page *p = w->p;
+	u64 n = w->done.c.number - from;
+	struct ingest_skipped s = { .page = &p->pub, .spans = w->done.spans, .events = n - 2 * w->done.spans };
+
+	if (!w->timed) {
+		w->done.t = MAX(batch__ns(&p->b, w->done.ticks), w->t);
+		w->done.early = w->t > in->watermark_ns ? n : 0;
+	}
+	p->cur = w->done.c;
+	p->more = w->done.more == BATCH_PAUSE ? batch__pause(&p->b, &p->cur) : w->done.more;
+	p->last_ns = p->src.time_ns = s.last_ns = w->done.t;
+	if (p->more > 0)
+		p->src.time_ns = MAX(batch__ns(&p->b, p->cur.ticks), p->last_ns);
+	in->st.received += n;
+	in->st.skipped += n;
+	in->st.early += w->done.early;
+	in->st.late += w->done.late;
+	in->ops.skip->skipped(in->ops.ctx, &s);
+}
+
+bool skip__some(struct ingest *in, struct page *p, u64 imm_at)
+{
+	struct walk w;
+	u64 from = p->cur.number;
+	u32 kind = WIRE_HEAD_KIND(p->cur.head);
+
+	/* nearly always all that has to be asked, where records are wanted */
+	if (kind == WIRE_R_END || !least_ns(in, p, batch__get32(p->b.data + p->cur.off + sizeof(struct wire_rec)), (u8)kind))
+		return false;
+	if (!in->ops.skip->room(in->ops.ctx, &p->pub, &w.room))
+		return false;
+	w.in = in;
+	w.p = p;
+	w.c = p->cur;
+	w.imm_at = imm_at;
+	w.level = 0;
+	w.early = w.late = w.spans = 0;
+	w.done.c.number = from;
+	set_limits(&w);
+	walk(&w);
+	if (w.done.c.number == from)
+		return false;
+	take_over(&w, from);
+	return true;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* skip_room.c - what ingest may leave out because no sink would miss it. Why these conditions: ingest/skip.c. */
+#include "model/model_priv.h"
+
+bool model__may_skip(const struct model *m)
+{
+	u32 i;
+
+	for (i = 0; i < m->sink_cnt; i++)
+		if (!m->sink[i].ops->wanted_ns)
+			return false;
+	return m->sink_cnt > 0;
+}
+
+u64 wanted__ns(const struct model *m, const struct callsite *c)
+{
+	u64 least = ~0ULL;
+	u32 i;
+
+	for (i = 0; i < m->sink_cnt && least; i++)
+		least = m->sink[i].ops->wanted_ns ? MIN(least, m->sink[i].ops->wanted_ns(m->sink[i].ctx, c)) : 0;
+	return least;
+}
+
+u64 model__wanted_ns(struct model *m, u32 module, u64 site_addr, u8 kind)
+{
+	const struct callsite *c = callsites__find(m, module, site_addr);
+
+	return c && c->is_span == (kind == WIRE_R_BEGIN) ? wanted__ns(m, c) : 0;
+}
+
+/* Of a span begun on this thread that only an END on this thread can end, or nothing: a child does not keep it. */
+static bool is_safe_parent(const struct task *t)
+{
+	const struct entry *e = t->top;
+
+	if (!e)
+		return true;
+	return e->kind == ENTRY_SCOPED && e->lane != &t->stray && !e->dup && e->span && e->span->cause == STORED && !e->span->raw;
+}
+
+/* What ops__abandon would find on this page. */
+static u32 free_depth(const struct task *t, const struct lane *lane)
+{
+	const struct entry *e;
+
+	if (!lane->entry_cnt)
+		return 0;
+	for (e = t->top; e; e = e->down)
+		if (e->lane == lane)
+			return e->depth + 1u;
+	return 0;
+}
+
+bool model__skip_room(const struct model *m, const struct rec_page *p, struct skip_room *room)
+{
+	const struct lane *lane = p->user;
+	const struct task *t = lane ? lane->task : NULL;
+
+	if (!t || !lane->seen || lane->resyncing || t->dead)
+		return false;
+	/* where spans are refused for want of room, each one counts; half of it is far from that */
+	room->spans = is_safe_parent(t) && m->st.spans_open <= m->opts.max_spans / 2;
+	room->bounded = !m->cs.paired;
+	room->depth = room->spans ? free_depth(t, lane) : 0;
+	return true;
+}
+
+void model__skipped(struct model *m, const struct ingest_skipped *s)
+{
+	struct lane *lane = s->page->user;
+
+	m->st.stored += 2 * s->spans + s->events;
+	m->st.spans_opened += s->spans;
+	m->st.spans_closed += s->spans;
+	m->st.entries += s->spans;
+	m->st.events += s->events;
+	lane->task->skipped_ns = MAX(lane->task->skipped_ns, s->last_ns);
+}
