@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #define RETRY_NS NSEC_PER_SEC
@@ -107,6 +108,7 @@ static int begin(struct rotation *r, struct tapes *tapes, u64 ns)
 	struct sink sink;
 
 	r->tapes = tapes;
+	r->opts.tapes.part.no += r->opts.tapes.part.no != 0;
 	sink = tapes__sink(tapes);
 	set_link(r);
 	return window__begin(r->window, &sink, ns);
@@ -127,6 +129,10 @@ int rotation__open(const struct rotation_opts *o, const struct clock_pair *now, 
 	r->next_ns = o->ns ? now->mono_ns + o->ns : UINT64_MAX;
 	if (!r->path || !r->link || !r->window)
 		err = diag__set(d, -ENOMEM, "not enough memory");
+	/* without a name of their own the tapes are as good, only that spans are not joined when they are read together */
+	if (getrandom(r->opts.tapes.part.recording, sizeof(r->opts.tapes.part.recording), GRND_NONBLOCK) ==
+	    sizeof(r->opts.tapes.part.recording))
+		r->opts.tapes.part.no = 1;
 	err = err ? err : check_link(r, d);
 	err = err ? err : open_next(r, now, &tapes, d);
 	err = err ? err : begin(r, tapes, now->mono_ns);
@@ -178,7 +184,8 @@ struct rotation_part rotation__rest(const struct rotation *r, u64 emitted, u64 s
 static struct clock_pair turn_time(const struct rotation *r, const struct session *s)
 {
 	struct clock_pair p;
-	u64 ns = MAX(session__stream_ns(s), window__last_ns(r->window));
+	/* later than all in the old tape: what the new one repeats of it is known by its time (tape_merge.c) */
+	u64 ns = MAX(session__stream_ns(s), window__last_ns(r->window) + 1);
 
 	clock__pair(&p);
 	p.real_ns -= (s64)(p.mono_ns - ns);

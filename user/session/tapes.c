@@ -57,7 +57,7 @@ static int tape__open(struct tapes *t, const char *path, const struct process *o
 	err = tape_writer__open(path, &wo, &tape->writer, d);
 	if (err)
 		return err;
-	tape->sink = tape_sink__new(tape->writer, only);
+	tape->sink = tape_sink__new_part(tape->writer, only, t->opts.split ? NULL : &t->opts.part);
 	tape->path = strdup(tape_writer__path(tape->writer));
 	if (!tape->sink || !tape->path) {
 		tape_sink__free(tape->sink);

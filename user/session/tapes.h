@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 #include "model/sink.h"
+#include "tape/tape_sink.h"
 
 struct tapes;
 
@@ -15,6 +16,7 @@ struct tapes_opts {
 	const char *path; /* as asked for; with split the pid goes in before the ending */
 	u32 chapter_bytes;
 	bool force, split;
+	struct tape_part part; /* not with split: which of its tapes goes on where is not said */
 };
 
 /* Without split the file is created here, so that a bad path is told before anything is attached. */

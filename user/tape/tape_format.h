@@ -187,8 +187,13 @@ struct tape_x_generation {
 	u8 uuid[16];
 	u32 flags;     /* compatible: ignore what you do not know */
 	u32 incompat; /* refuse to interpret extensions if a bit is set that you do not know */
+	/* of a recording on several tapes; absent: on this one alone */
+	u8 recording[16]; /* the same in all of them, in which numbers mean the same */
+	u64 part;	  /* from 1 */
+	u64 mono_ns;	  /* CLOCK_MONOTONIC at time 0 */
 } TAPE_PACKED;
 #define TAPE_X_VERSION 1
+#define TAPE_X_GENERATION_MIN 55
 
 /* One a clock (CLOCK_REALTIME 0, CLOCK_MONOTONIC 1, CLOCK_BOOTTIME 7), three with the same `time`. */
 struct tape_x_clock {
@@ -377,6 +382,7 @@ struct tape_x_callsite {
 	/* types */
 } TAPE_PACKED;
 
+_Static_assert(sizeof(struct tape_x_generation) == TAPE_X_GENERATION_MIN + 32, "generation");
 _Static_assert(sizeof(struct tape_x_span) == TAPE_X_SPAN_MIN + 10, "span context");
 
 #endif

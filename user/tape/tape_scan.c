@@ -54,7 +54,7 @@ struct tape_scan {
 	KIND(TAPE_SPAN_CLOSE, "span_close", sizeof(struct tape_span_end)) \
 	KIND(TAPE_SPAN_VALUE, "span_value", sizeof(struct tape_value)) \
 	KIND(TAPE_SPAN_FOLLOWS, "span_follows", sizeof(struct tape_span_follows)) \
-	KIND(TAPE_X_GENERATION, "generation", sizeof(struct tape_x_generation)) \
+	KIND(TAPE_X_GENERATION, "generation", TAPE_X_GENERATION_MIN) \
 	KIND(TAPE_X_CLOCK, "clock", sizeof(struct tape_x_clock)) \
 	KIND(TAPE_X_PROCESS, "process", sizeof(struct tape_x_process)) \
 	KIND(TAPE_X_THREAD, "thread", sizeof(struct tape_x_thread)) \

@@ -494,9 +494,10 @@ struct sink tape_sink__sink(struct tape_sink *s)
 
 /* --- start ----------------------------------------------------------------------------------------------- */
 
-static void put_generation(struct tape_sink *s)
+static void put_generation(struct tape_sink *s, const struct tape_part *part)
 {
-	struct tape_x_generation *x = tape_group__add(&s->group, TAPE_X_GENERATION, sizeof(*x));
+	u32 bytes = part ? sizeof(struct tape_x_generation) : TAPE_X_GENERATION_MIN;
+	struct tape_x_generation *x = tape_group__add(&s->group, TAPE_X_GENERATION, bytes);
 
 	if (!x)
 		return;
@@ -510,10 +511,20 @@ static void put_generation(struct tape_sink *s)
 		x->uuid[6] = (x->uuid[6] & 0x0f) | 0x40; /* RFC 9562: version 4 */
 		x->uuid[8] = (x->uuid[8] & 0x3f) | 0x80;
 	}
+	if (part) {
+		memcpy(x->recording, part->recording, sizeof(x->recording));
+		x->part = part->no;
+		x->mono_ns = s->base_ns;
+	}
 	tape_sink__emit(s);
 }
 
 struct tape_sink *tape_sink__new(struct tape_writer *w, const struct process *only)
+{
+	return tape_sink__new_part(w, only, NULL);
+}
+
+struct tape_sink *tape_sink__new_part(struct tape_writer *w, const struct process *only, const struct tape_part *part)
 {
 	struct tape_sink *s = calloc(1, sizeof(*s));
 
@@ -532,7 +543,7 @@ struct tape_sink *tape_sink__new(struct tape_writer *w, const struct process *on
 		errno = ENOMEM;
 		return NULL;
 	}
-	put_generation(s);
+	put_generation(s, part && part->no ? part : NULL);
 	return s;
 }
 

@@ -10,6 +10,13 @@ struct tape_sink;
 
 /* The writer stays the caller's and must outlive the sink. only: NULL, or record only this process (--split). */
 struct tape_sink *tape_sink__new(struct tape_writer *w, const struct process *only);
+
+/* Which tape of a recording on several: the sinks of all of them are fed by one window, one after the other. */
+struct tape_part {
+	u8 recording[16]; /* random */
+	u64 no;		  /* from 1; 0: it is on one tape alone */
+};
+struct tape_sink *tape_sink__new_part(struct tape_writer *w, const struct process *only, const struct tape_part *part);
 void tape_sink__free(struct tape_sink *s);
 struct sink tape_sink__sink(struct tape_sink *s);
 
