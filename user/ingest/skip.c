@@ -122,9 +122,12 @@ static inline bool take_begin(struct walk *w)
 
 static inline bool take_end(struct walk *w)
 {
-	const struct skip_open *o = &w->open[w->level - 1];
+	const struct skip_open *o;
 
-	if (!w->level || o->depth != WIRE_HEAD_DEPTH(w->c.head))
+	if (!w->level)
+		return false;
+	o = &w->open[w->level - 1];
+	if (o->depth != WIRE_HEAD_DEPTH(w->c.head))
 		return false;
 	if (__builtin_expect(o->least_ns != ~0ULL, 0) &&
 	    (s64)(batch__ns(&w->p->b, w->c.ticks) - o->begin_ns) >= (s64)o->least_ns)
