@@ -49,6 +49,13 @@ static int on_rec(void *ctx, const struct rec *r)
 	return model__rec(b->m, r);
 }
 
+static bool on_leaf(void *ctx, const struct rec *begin, u64 end_ns)
+{
+	struct bench *b = ctx;
+
+	return model__leaf(b->m, begin, end_ns);
+}
+
 static u64 module_link(void *ctx, u32 module)
 {
 	return LINK;
@@ -163,7 +170,7 @@ static void run(const char *name, const char *path, void (*round)(struct bench *
 {
 	struct bench *b = calloc(1, sizeof(*b));
 	struct tape_writer_opts wo = { .sz = sizeof(wo), .base_mono_ns = 1, .force = true };
-	struct ingest_ops ops = { .rec = on_rec, .module_link = module_link, .ctx = b };
+	struct ingest_ops ops = { .rec = on_rec, .leaf = on_leaf, .module_link = module_link, .ctx = b };
 	struct ingest_opts io = { .sz = sizeof(io), .hold_ns = hold_ns };
 	struct elf_file f = { .site_cnt = 1, .site = &probe, .tape_site_cnt = 1, .tape_site = &site, .module_addr = LINK };
 	struct trigger_set *set = NULL;

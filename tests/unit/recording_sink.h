@@ -41,7 +41,7 @@ struct recording {
 	char *text; /* NUL-terminated; NULL until the first call */
 	size_t bytes, room;
 	bool quiet;
-	bool whole; /* offer span_begin and span_end as well: the lines are the same */
+	bool whole; /* offer span_begin, span_end and span_leaf as well: the lines are the same */
 	int fail;
 };
 
@@ -291,6 +291,17 @@ static inline int recording__end(void *ctx, u64 span, struct thread *t, u64 ns)
 	return recording__close(ctx, span, ns, ns, SINK_OWN);
 }
 
+static inline bool recording__leaf(void *ctx, const struct span_open *o, u64 end_ns)
+{
+	const struct recording *r = ctx;
+
+	if (r->fail)
+		return false;
+	recording__begin(ctx, o);
+	recording__end(ctx, o->span, o->thread, end_ns);
+	return true;
+}
+
 static inline struct sink recording__sink(struct recording *r)
 {
 	static struct sink_ops whole;
@@ -314,6 +325,7 @@ static inline struct sink recording__sink(struct recording *r)
 	whole = ops;
 	whole.span_begin = recording__begin;
 	whole.span_end = recording__end;
+	whole.span_leaf = recording__leaf;
 	return (struct sink){.ops = r->whole ? &whole : &ops, .ctx = r};
 }
 

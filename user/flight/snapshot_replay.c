@@ -56,6 +56,14 @@ static int on_rec(void *ctx, const struct rec *r)
 	return model__rec(p->m, r);
 }
 
+static bool on_leaf(void *ctx, const struct rec *begin, u64 end_ns)
+{
+	struct replay *p = ctx;
+
+	p->now_ns = end_ns;
+	return model__leaf(p->m, begin, end_ns);
+}
+
 static u64 on_module_link(void *ctx, u32 module)
 {
 	const struct replay *p = ctx;
@@ -415,7 +423,7 @@ u64 replay__from_ns(const struct snapshot *s, const struct replay_opts *o)
 
 static int setup(struct replay *p)
 {
-	struct ingest_ops iops = { .rec = on_rec, .module_link = on_module_link, .ctx = p };
+	struct ingest_ops iops = { .rec = on_rec, .leaf = on_leaf, .module_link = on_module_link, .ctx = p };
 	struct ingest_opts io = { .sz = sizeof(io), .held_bytes = SIZE_MAX / 4, .early_bytes = SIZE_MAX / 4,
 				 .hold_ns = HOLD_NS, .borrow = true };
 	struct model_opts mo = { .sz = sizeof(mo), .max_spans = p->o.max_spans, .no_pairs = p->o.no_pairs, .sigs = p->o.sigs,

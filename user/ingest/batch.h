@@ -165,6 +165,13 @@ static inline bool batch__is_usual(u32 head)
 	       WIRE_HEAD_SIZE(head) >= sizeof(struct wire_rec) + 4;
 }
 
+/* Is `next` the end of what `head` begins? */
+static inline bool batch__is_leaf(u32 head, u32 next)
+{
+	return WIRE_HEAD_KIND(head) == WIRE_R_BEGIN && WIRE_HEAD_KIND(next) == WIRE_R_END &&
+	       WIRE_HEAD_DEPTH(head) == WIRE_HEAD_DEPTH(next);
+}
+
 /* As batch__parse, of a record that is usual and has passed batch__load. Returns the callsite. */
 static inline u32 batch__usual(const u8 *rec, u32 head, struct rec *r)
 {

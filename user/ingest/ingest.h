@@ -49,6 +49,12 @@ struct ingest_ops {
 	/* Called for every record in time order (as far as the hold-back reaches; per page and thread always). Returns 0 or
 	 * negative errno, which stops the push that caused it. */
 	int (*rec)(void *ctx, const struct rec *r);
+	/*
+	 * A BEGIN, and the END of the same depth that is the page's and the stream's next record, at end_ns: both in one call. true:
+	 * they have been taken. false: nothing has been done with them, and they come by `rec`, one after the other. May be
+	 * NULL.
+	 */
+	bool (*leaf)(void *ctx, const struct rec *begin, u64 end_ns);
 	/* Link address of the wire_module of a module number; 0: unknown (its records are lost: LOSS_BAD). */
 	u64 (*module_link)(void *ctx, u32 module);
 	/* Module number of the module at this run-time address in this process; -1: unknown. Asked for refs of other

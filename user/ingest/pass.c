@@ -306,6 +306,26 @@ static int page__unusual(struct ingest *in, struct page *p)
 	return err == -EBADMSG ? -EIO : err;
 }
 
+/* To the next record; *t becomes its time. What batch__next returns. */
+static inline int page__step(struct page *p, struct batch_cursor *c, u64 *t)
+{
+	struct batch_cursor jump;
+	int more;
+
+	c->off += c->size;
+	c->left--;
+	c->number++;
+	more = batch__load_quick(&p->b, c);
+	if (__builtin_expect(more == BATCH_PAUSE, 0)) {
+		jump = *c; /* so that c itself needs no address */
+		more = batch__pause(&p->b, &jump);
+		*c = jump;
+	}
+	if (more > 0)
+		*t = MAX(batch__ns(&p->b, c->ticks), *t);
+	return more;
+}
+
 /*
  * Records of the usual kinds, from the cursor on, while they come before the time `limit` and the number `imm_at`; the first one
  * goes in any case. p->more > 0 afterwards: p->src has the time of the record at the cursor, which is unusual or too late.
@@ -313,38 +333,38 @@ static int page__unusual(struct ingest *in, struct page *p)
  */
 static inline int page__run(struct ingest *in, struct page *p, u64 limit, u64 imm_at)
 {
-	struct batch_cursor c = p->cur, jump;
-	u64 t = p->src.time_ns, passed = in->passed_ns, watermark = in->watermark_ns, received = 0;
+	struct batch_cursor c = p->cur;
+	u64 t = p->src.time_ns, passed = in->passed_ns, watermark = in->watermark_ns, received = 0, last;
 	struct rec *r = &in->r;
-	u32 callsite;
-	int err = 0;
+	int more, err = 0;
 
 	do {
-		callsite = batch__usual(p->b.data + c.off, c.head, r);
+		u32 head = c.head, callsite = batch__usual(p->b.data + c.off, head, r);
+
 		r->module = p->pub.module;
 		r->site_addr = callsite ? pass__site(p, callsite) : 0;
-		r->time_ns = t;
+		r->time_ns = last = t;
 		r->number = c.number;
 		received++;
 		in->st.late += t < passed;
 		in->st.early += t > watermark;
 		passed = MAX(passed, t);
-		err = in->ops.rec(in->ops.ctx, r);
-		c.off += c.size;
-		c.left--;
-		c.number++;
-		p->last_ns = t;
-		p->more = batch__load_quick(&p->b, &c);
-		if (__builtin_expect(p->more == BATCH_PAUSE, 0)) {
-			jump = c; /* so that c itself needs no address */
-			p->more = batch__pause(&p->b, &jump);
-			c = jump;
+		more = page__step(p, &c, &t);
+		if (more > 0 && in->ops.leaf && batch__is_leaf(head, c.head) && t < limit && c.number < imm_at &&
+		    in->ops.leaf(in->ops.ctx, r, t)) {
+			last = t;
+			received++;
+			in->st.late += t < passed;
+			in->st.early += t > watermark;
+			passed = MAX(passed, t);
+			more = page__step(p, &c, &t);
+		} else {
+			err = in->ops.rec(in->ops.ctx, r);
 		}
-		if (p->more <= 0)
-			break;
-		t = MAX(batch__ns(&p->b, c.ticks), t);
-	} while (!err && t < limit && c.number < imm_at && batch__is_usual(c.head));
+	} while (!err && more > 0 && t < limit && c.number < imm_at && batch__is_usual(c.head));
 	p->cur = c;
+	p->more = more;
+	p->last_ns = last;
 	p->src.time_ns = t;
 	in->passed_ns = passed;
 	in->st.received += received;

@@ -29,6 +29,7 @@ int fanout__init(struct model *m, const struct sink *sinks, u32 cnt)
 	if (cnt == 1) {
 		m->whole_begin = m->ops->span_begin;
 		m->whole_end = m->ops->span_end;
+		m->whole_leaf = m->ops->span_leaf;
 	}
 	return 0;
 }

@@ -52,6 +52,8 @@ int model__process(struct model *m, u32 pid, u64 time_ns);
 
 /* ingest's callback. Every program record is either stored or counted under one cause. */
 int model__rec(struct model *m, const struct rec *r);
+/* Likewise, for a begin and its end in one (ingest_ops.leaf). */
+bool model__leaf(struct model *m, const struct rec *begin, u64 end_ns);
 
 /*
  * What may be left out of the stream (ingest_skip_ops), as far as the sinks and what is open say. model__may_skip: is there any use in

@@ -226,9 +226,10 @@ struct model {
 	struct sink *sink;
 	struct sink_ops *ops;
 	u32 sink_cnt;
-	/* span_begin and span_end of the only sink; NULL: there are several, or it has none */
+	/* span_begin, span_end and span_leaf of the only sink; NULL: there are several, or it has none */
 	int (*whole_begin)(void *ctx, const struct span_open *o);
 	int (*whole_end)(void *ctx, u64 span, struct thread *t, u64 time_ns);
+	bool (*whole_leaf)(void *ctx, const struct span_open *o, u64 end_ns);
 	struct model_opts opts;
 	struct model_stats st;
 	int err; /* first error of a sink while the record under way was passed on */

@@ -94,5 +94,6 @@ struct sink_ops sink__complete(const struct sink_ops *o)
 		.span_begin = o->span_begin, /* NULL says something */
 		.span_end = o->span_end,
 		.wanted_ns = o->wanted_ns,
+		.span_leaf = o->span_leaf,
 	};
 }

@@ -191,6 +191,11 @@ struct sink_ops {
 	 * may be left out of the stream. NULL: it wants all.
 	 */
 	u64 (*wanted_ns)(void *ctx, const struct callsite *c);
+	/*
+	 * span_begin and, with nothing said in between, span_end at end_ns, in one call: a span without spans or events in it. true: it has
+	 * been taken. false: nothing has been done, and the caller makes the two calls. NULL: always false.
+	 */
+	bool (*span_leaf)(void *ctx, const struct span_open *o, u64 end_ns);
 };
 
 /* A sink with the context its calls get. */

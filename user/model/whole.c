@@ -80,40 +80,55 @@ static inline void fill(struct span *s, struct entry *e, struct callsite *c, str
 	l->entry_cnt++;
 }
 
-static inline void tell_begin(struct model *m, struct span *s, struct task *t, u32 value_cnt)
+/* What is told of a span that begins now under `parent` (NULL: none). Its number is the next one, but not taken yet. */
+static inline void fill_open(const struct model *m, struct span_open *o, struct callsite *c, struct task *t,
+			     const struct span *parent, u64 ns)
 {
-	struct span_open o;
+	o->span = m->next_span + 1;
+	o->callsite = c;
+	o->time_ns = ns;
+	o->thread = (struct thread *)&t->pub;
+	o->parent_kind = WIRE_PARENT_CURRENT;
+	o->flags = 0;
+	o->parent = parent ? parent->uid : 0;
+	o->lost_parent = 0;
+	o->value_cnt = c->field_cnt;
+	o->value = m->value;
+}
 
-	o.span = s->uid = ++m->next_span;
-	o.callsite = s->callsite;
-	o.time_ns = s->open_ns;
-	o.thread = &t->pub;
-	o.parent_kind = WIRE_PARENT_CURRENT;
-	o.flags = 0;
-	o.parent = s->parent ? s->parent->uid : 0;
-	o.lost_parent = 0;
-	o.value_cnt = value_cnt;
-	o.value = m->value;
+static inline void count_open(struct model *m)
+{
 	m->st.spans_opened++;
 	m->st.entries++;
-	if (++m->st.spans_open > m->st.spans_peak)
-		m->st.spans_peak = m->st.spans_open;
-	fanout__begin(m, &o);
+	if (m->st.spans_open + 1 > m->st.spans_peak)
+		m->st.spans_peak = m->st.spans_open + 1;
+}
+
+/* The callsite of a begin that needs nothing but a place on the stack: its values are in m->value. NULL: the long way. */
+static inline struct callsite *plain_begin(struct model *m, const struct rec *r, const struct lane *l, u64 ns)
+{
+	const struct near_site *near = callsites__near(m, r->site_addr);
+	struct callsite *c = near->c;
+
+	if (near->addr != r->site_addr || near->module != r->module || !c || !c->is_span ||
+	    r->parent != WIRE_PARENT_CURRENT || !is_plain_top(l->task->top, l, r->depth, ns))
+		return NULL;
+	return m->st.spans_open < m->opts.max_spans && plain_values(m, c, r) ? c : NULL;
 }
 
 static inline bool begin(struct model *m, const struct rec *r, struct lane *l)
 {
-	const struct near_site *near = callsites__near(m, r->site_addr);
 	struct task *t = l->task;
 	u64 ns = MAX(r->time_ns, t->last_ns);
-	struct callsite *c = near->c;
+	struct callsite *c;
+	struct span_open o;
 	struct entry *e;
 	struct span *s;
 
-	if (near->addr != r->site_addr || near->module != r->module || !c || !c->is_span ||
-	    r->parent != WIRE_PARENT_CURRENT || !is_plain_top(t->top, l, r->depth, ns))
+	if (!m->spans.free || !m->entries.free)
 		return false;
-	if (m->st.spans_open >= m->opts.max_spans || !m->spans.free || !m->entries.free || !plain_values(m, c, r))
+	c = plain_begin(m, r, l, ns);
+	if (!c)
 		return false;
 	s = pool__get(&m->spans);
 	e = pool__get(&m->entries);
@@ -124,7 +139,11 @@ static inline bool begin(struct model *m, const struct rec *r, struct lane *l)
 	e->number = r->number;
 	if (s->parent)
 		s->parent->refs++;
-	tell_begin(m, s, t, c->field_cnt);
+	fill_open(m, &o, c, t, s->parent, ns);
+	s->uid = ++m->next_span;
+	count_open(m);
+	m->st.spans_open++;
+	fanout__begin(m, &o);
 	return true;
 }
 
@@ -161,6 +180,43 @@ static inline bool end(struct model *m, const struct rec *r, struct lane *l)
 		return true;
 	parent->floor_ns = MAX(parent->floor_ns, ns);
 	parent->refs--;
+	return true;
+}
+
+/* --- both ------------------------------------------------------------------------------------------------- */
+
+/* The span is never made: what begin and end would leave of it is its number, the counts, and the times of its parent and thread. */
+static inline bool leaf(struct model *m, const struct rec *r, struct lane *l, u64 end_ns)
+{
+	struct task *t = l->task;
+	u64 ns = MAX(r->time_ns, t->last_ns);
+	struct callsite *c = plain_begin(m, r, l, ns);
+	struct span *parent = t->top ? t->top->span : NULL;
+	struct span_open o;
+
+	if (!c)
+		return false;
+	fill_open(m, &o, c, t, parent, ns);
+	end_ns = MAX(end_ns, ns);
+	if (!m->whole_leaf(m->sink->ctx, &o, end_ns))
+		return false;
+	m->next_span++;
+	count_open(m);
+	m->st.spans_closed++;
+	t->last_ns = end_ns;
+	if (parent)
+		parent->floor_ns = MAX(parent->floor_ns, end_ns);
+	return true;
+}
+
+bool model__leaf(struct model *m, const struct rec *r, u64 end_ns)
+{
+	struct lane *l = r->page ? r->page->user : NULL;
+
+	if (!m->whole_leaf || !l || !l->seen || !leaf(m, r, l, end_ns))
+		return false;
+	m->last_ns = MAX(m->last_ns, end_ns);
+	m->st.stored += 2;
 	return true;
 }
 

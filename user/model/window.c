@@ -384,6 +384,23 @@ static int on_span_end(void *ctx, u64 span, struct thread *th, u64 ns)
 	return err ? err : e;
 }
 
+/* Nothing of it has to be kept: it is over before anything else is said. */
+static bool on_span_leaf(void *ctx, const struct span_open *o, u64 end_ns)
+{
+	struct window *w = ctx;
+	const struct kept_thread *t = nearmap__find(&w->threads, o->thread->uid);
+
+	if (end_ns >= w->at_ns || !t || t->ended || (!w->last && keep__find(w, o->span)))
+		return false;
+	if (w->passing &&
+	    (!w->to.span_leaf || t->told != w->turn || o->time_ns < w->begin_ns || tell__callsite(w, o->callsite) ||
+	     !w->to.span_leaf(w->to_ctx, o, end_ns)))
+		return false;
+	if (end_ns > w->last_ns)
+		w->last_ns = end_ns;
+	return true;
+}
+
 /* Its time is a range: it neither begins nor ends a window. */
 static int on_loss(void *ctx, const struct loss *l)
 {
@@ -425,6 +442,7 @@ struct sink window__sink(struct window *w)
 		.trigger = on_trigger,
 		.span_begin = on_span_begin,
 		.span_end = on_span_end,
+		.span_leaf = on_span_leaf,
 	};
 
 	return (struct sink){.ops = &ops, .ctx = w};

@@ -80,6 +80,13 @@ static void on_skipped(void *ctx, const struct ingest_skipped *skipped)
 
 static const struct ingest_skip_ops skip_ops = { .wanted_ns = on_wanted_ns, .room = on_skip_room, .skipped = on_skipped };
 
+static bool on_leaf(void *ctx, const struct rec *begin, u64 end_ns)
+{
+	struct session *s = ctx;
+
+	return model__leaf(s->model, begin, end_ns);
+}
+
 static u64 on_module_link(void *ctx, u32 module)
 {
 	struct session *s = ctx;
@@ -365,7 +372,7 @@ static int session__init(struct session *s, struct diag *d)
 				  .max_text = o->max_text, .immediate = o->immediate, .follow = o->follow,
 				  .empty_pages = o->flight != NULL };
 	struct attach_ops aops = { .ring = on_ring, .mapped = session__mapped, .ctx = s };
-	struct ingest_ops iops = { .rec = on_rec, .module_link = on_module_link, .ctx = s };
+	struct ingest_ops iops = { .rec = on_rec, .leaf = on_leaf, .module_link = on_module_link, .ctx = s };
 	struct ingest_opts io = { .sz = sizeof(io) };
 	struct model_opts mo = { .sz = sizeof(mo), .max_spans = o->max_spans, .no_pairs = o->no_pairs,
 				 .sigs = o->sigs, .describe = on_describe, .comm = on_comm, .ctx = s };

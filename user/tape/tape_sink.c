@@ -485,6 +485,7 @@ static const struct sink_ops sink_ops = {
 	.trigger = sink_trigger,
 	.span_begin = tape_sink__begin,
 	.span_end = tape_sink__end,
+	.span_leaf = tape_sink__leaf,
 };
 
 struct sink tape_sink__sink(struct tape_sink *s)

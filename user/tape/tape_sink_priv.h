@@ -225,9 +225,10 @@ void tape_threads__free(struct tape_sink *s);
 
 /* --- tape_whole.c --- */
 
-/* span_begin, span_end and event of the sink: what is usual here, the rest in tape_sink.c. */
+/* span_begin, span_end, span_leaf and event of the sink: what is usual here, the rest in tape_sink.c. */
 int tape_sink__begin(void *ctx, const struct span_open *o);
 int tape_sink__end(void *ctx, u64 span, struct thread *t, u64 time_ns);
+bool tape_sink__leaf(void *ctx, const struct span_open *o, u64 end_ns);
 int tape_sink__event(void *ctx, const struct event *e);
 
 /* --- tape_sink.c --- */

@@ -169,6 +169,28 @@ int tape_sink__end(void *ctx, u64 span, struct thread *t, u64 time_ns)
 	return whole_end(ctx, span, t->uid, time_ns) ? 0 : tape_sink__leave_and_close(ctx, span, t, time_ns);
 }
 
+/* --- both ------------------------------------------------------------------------------------------------ */
+
+bool tape_sink__leaf(void *ctx, const struct span_open *o, u64 end_ns)
+{
+	struct tape_sink *s = ctx;
+	const struct tape_thread *t = tape_sink__near_thread(s, o->thread->uid);
+	const struct tape_site *site = near_site(s, o->callsite);
+	size_t begun = sizeof(struct tape_span_open) + o->value_cnt * TAPE_PLAIN_VALUE + sizeof(struct tape_span_enter);
+	u8 *p = room(s, begun + 2 * sizeof(struct tape_span_end));
+	s64 end = tape_time(s, end_ns);
+
+	if (!p || !site || !is_usual_begin(s, o, t) || nearmap__find(&s->spans, o->span) ||
+	    (t->cnt && top(t)->closing) || !put_begin(p, s, o, site, t->uid))
+		return false;
+	put_end(p + begun, TAPE_SPAN_EXIT, o->span, end);
+	put_end(p + begun + sizeof(struct tape_span_end), TAPE_SPAN_CLOSE, o->span, end);
+	tape_stage__took(s->group.stage, begun + 2 * sizeof(struct tape_span_end));
+	s->span_cnt++;
+	s->last_span = MAX(s->last_span, MAX(tape_time(s, o->time_ns), end));
+	return true;
+}
+
 /* --- event ----------------------------------------------------------------------------------------------- */
 
 static bool whole_event(struct tape_sink *s, const struct event *e)

@@ -224,7 +224,7 @@ static void compare(struct world *w)
 {
 	struct snapshot *s = world__snapshot(w);
 	struct replay_opts o = { .sz = sizeof(o) };
-	struct recording got = { .quiet = true }, want = { .quiet = true };
+	struct recording got = { .quiet = true, .whole = world__rnd(w, 4) }, want = { .quiet = true };
 	struct sink to = recording__sink(&got);
 	struct replay_result res;
 	char *a, *b;

@@ -513,6 +513,8 @@ static void got__pre(struct thread *t, const struct rec *r)
 	assert_true(r->time_ns + 1 >= x->ns && r->time_ns <= x->ns + 1);
 }
 
+static u64 leaves; /* taken in one call */
+
 static int on_rec(void *ctx, const struct rec *r)
 {
 	struct world *w = ctx;
@@ -582,6 +584,24 @@ static int on_rec(void *ctx, const struct rec *r)
 	return 0;
 }
 
+/* Taken or not, it has to be the same. */
+static bool on_leaf(void *ctx, const struct rec *begin, u64 end_ns)
+{
+	struct rec end = { .kind = WIRE_R_END, .depth = begin->depth, .time_ns = end_ns, .number = begin->number + 1,
+			   .page = begin->page, .pid = begin->pid, .tid = begin->tid, .cpu = begin->cpu,
+			   .module = begin->module };
+	struct world *w = ctx;
+
+	assert_int_equal(begin->kind, WIRE_R_BEGIN);
+	assert_true(end_ns >= begin->time_ns);
+	if (!rnd(w, 4))
+		return false;
+	on_rec(w, begin);
+	on_rec(w, &end);
+	leaves++;
+	return true;
+}
+
 static u64 module_link(void *ctx, u32 module)
 {
 	return LINK_ADDR;
@@ -644,7 +664,7 @@ static void world__judge(struct world *w)
 static void world__run(u64 seed)
 {
 	static struct world w;
-	struct ingest_ops ops = { .rec = on_rec, .module_link = module_link, .ctx = &w };
+	struct ingest_ops ops = { .rec = on_rec, .leaf = on_leaf, .module_link = module_link, .ctx = &w };
 	struct ingest_opts opts = { .sz = sizeof(opts) };
 	u32 i, rounds, before;
 	u64 drained;
@@ -723,6 +743,7 @@ static void every_record_once_every_loss_counted(void **state)
 		for (seed_now = 1; seed_now <= cases; seed_now++)
 			world__run(seed_now);
 		printf("seeds 1 to %llu\n", (unsigned long long)cases);
+		assert_true(leaves > 0);
 	}
 	seed_now = 0;
 }

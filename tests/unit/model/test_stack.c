@@ -323,9 +323,47 @@ static void resync_finds_a_number(void **state)
 	fix__stop(&f);
 }
 
+/* A begin and its end in one call: the same calls to the sink, and nothing stays of it but the times of its parent and thread. */
+static void leaf_in_one_call(void **state)
+{
+	struct fix f = {.rec = {.quiet = true, .whole = true}};
+	u64 n = 20;
+	struct rec leaf;
+
+	fix__start(&f, NULL, 0);
+	f.site[1].field_cnt = 1; /* without the one that is recorded later */
+	f.page[1].tid = FIX_PID; /* another page of the same thread */
+	fix__begin(&f, 1, 5, 0, 0);
+	fix__end(&f, 1, 6, 0);
+	fix__begin(&f, 0, 10, 0, 0);
+	recording__clear(&f.rec);
+	leaf = fix__rec(&f, WIRE_R_BEGIN, 0, 20, 1);
+	leaf.site_addr = fix__addr(1);
+	leaf.payload = (const u8 *)&n;
+	leaf.payload_bytes = sizeof(n);
+	assert_false(model__leaf(f.m, &leaf, 30)); /* a callsite not seen yet: the long way */
+	fix__expect(&f, "");
+	fix__begin(&f, 0, 20, 1, 1);
+	fix__end(&f, 0, 30, 1);
+	recording__clear(&f.rec);
+
+	leaf.time_ns = 31;
+	assert_true(model__leaf(f.m, &leaf, 40));
+	fix__expect(&f, "open 4 b parent 2 at 31 by T1 {n=20}\nenter 4 T1 at 31\nexit 4 T1 at 40\nclose 4 at 40\n");
+	assert_int_equal(fix__stats(&f).spans_open, 1);
+	assert_int_equal(fix__stats(&f).spans_closed, 3);
+	assert_int_equal(fix__stats(&f).spans_peak, 2);
+	assert_int_equal(fix__stats(&f).stored, 2 + 1 + 2 + 2);
+	/* the thread's time does not go back for its other page, nor do the parent's children close after it */
+	fix__end(&f, 0, 35, 0);
+	fix__expect(&f, "exit 2 T1 at 40\nclose 2 at 40\n");
+	fix__stop(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(leaf_in_one_call),
 		cmocka_unit_test(entered_twice),
 		cmocka_unit_test(left_out_of_order),
 		cmocka_unit_test(entries_count),

@@ -588,7 +588,9 @@ struct program {
 	struct thread th[THREADS];
 	u64 stack[THREADS][4096]; /* bottom to top */
 	u32 depth[THREADS];
-	u32 opened, events;
+	u32 opened, events, leaves;
+	bool no_leaf; /* in two calls instead */
+	u64 bytes; /* before what is open was closed, in nobody's order */
 	u64 now;
 	u32 seed;
 };
@@ -673,6 +675,30 @@ static void do_open(struct program *p, bool enter)
 	p->span[o.span].open = true;
 	p->span[o.span].parent = o.parent;
 	p->span[o.parent].children++;
+}
+
+/* A span that is over at once: in one call if that is taken. */
+static void do_leaf(struct program *p)
+{
+	u32 th = rnd(p, THREADS);
+	struct span_open o = { .callsite = &span_site, .time_ns = BASE_NS + p->now, .thread = &p->th[th],
+			       .parent_kind = WIRE_PARENT_CURRENT, .parent = current(p, th) };
+	struct value v = { .field = 0, .type = WIRE_T_U64, .u = 7 };
+	u64 end_ns = o.time_ns + rnd(p, 3);
+
+	if (p->opened == SPANS)
+		return;
+	o.span = ++p->opened;
+	o.value = &v;
+	o.value_cnt = rnd(p, 2);
+	p->span[o.span].parent = o.parent;
+	p->now = end_ns - BASE_NS;
+	if (!p->no_leaf && p->t.k.ops->span_leaf(p->t.k.ctx, &o, end_ns)) {
+		p->leaves++;
+		return;
+	}
+	assert_int_equal(p->t.k.ops->span_begin(p->t.k.ctx, &o), 0);
+	assert_int_equal(p->t.k.ops->span_end(p->t.k.ctx, o.span, o.thread, end_ns), 0);
 }
 
 static void do_enter(struct program *p)
@@ -772,7 +798,7 @@ static void do_thread(struct program *p)
 static void run_program(struct program *p, u32 steps)
 {
 	for (u32 i = 0; i < steps; i++) {
-		u32 what = rnd(p, 28);
+		u32 what = rnd(p, 32);
 
 		p->now += rnd(p, 10);
 		if (what < 4)
@@ -791,6 +817,8 @@ static void run_program(struct program *p, u32 steps)
 			do_thread(p);
 		else if (what < 24)
 			do_open(p, true);
+		else if (what < 28)
+			do_leaf(p);
 		else
 			do_end(p);
 		if (!rnd(p, 40))
@@ -826,11 +854,8 @@ static void check_tree(struct program *p, const struct referee *r)
 	assert_int_equal(r->skips, 0);
 }
 
-static void random_program(u32 seed, u32 steps, u32 chapter)
+static void random_tape(struct program *p, u32 seed, u32 steps, u32 chapter)
 {
-	struct program *p = calloc(1, sizeof(*p));
-	struct referee r;
-
 	p->seed = seed;
 	tape__open(&p->t, chapter, NULL);
 	for (u32 i = 0; i < THREADS; i++)
@@ -842,10 +867,19 @@ static void random_program(u32 seed, u32 steps, u32 chapter)
 			while (p->depth[th])
 				do_exit(p, th);
 	}
+	p->bytes = tape_writer__bytes(p->t.w);
 	tape__finish(&p->t, BASE_NS + p->now);
+	p->seed = seed;
+}
+
+static void random_program(u32 seed, u32 steps, u32 chapter)
+{
+	struct program *p = calloc(1, sizeof(*p));
+	struct referee r;
+
+	random_tape(p, seed, steps, chapter);
 	if (!referee__load(&r, p->t.data, p->t.bytes))
 		fail_msg("seed %u: %s", seed, r.error);
-	p->seed = seed;
 	check_tree(p, &r);
 	referee__done(&r);
 	tape__done(&p->t);
@@ -856,6 +890,31 @@ static void test_any_sequence(void **state)
 {
 	for (u32 seed = 1; seed <= 400; seed++)
 		random_program(seed, 30 + seed * 3, seed % 3 ? 0 : 65536);
+}
+
+/* A leaf in one call is the same bytes as in two, wherever a region, a chapter or what is entered ends. */
+static void leaf_is_begin_and_end(void **state)
+{
+	struct program *a = malloc(sizeof(*a)), *b = malloc(sizeof(*b));
+	size_t uuid_end = TAPE_INTRO_BYTES + offsetof(struct tape_x_generation, uuid) + 16;
+	u32 leaves = 0;
+
+	for (u32 seed = 1; seed <= 200; seed++) {
+		memset(a, 0, sizeof(*a));
+		memset(b, 0, sizeof(*b));
+		b->no_leaf = true;
+		random_tape(a, seed, 30 + seed * 5, seed % 3 ? 0 : 65536);
+		random_tape(b, seed, 30 + seed * 5, seed % 3 ? 0 : 65536);
+		assert_int_equal(a->bytes, b->bytes);
+		assert_true(a->bytes > uuid_end);
+		assert_memory_equal(a->t.data + uuid_end, b->t.data + uuid_end, a->bytes - uuid_end);
+		leaves += a->leaves;
+		tape__done(&a->t);
+		tape__done(&b->t);
+	}
+	assert_true(leaves > 200);
+	free(a);
+	free(b);
 }
 
 int main(void)
@@ -873,6 +932,7 @@ int main(void)
 		cmocka_unit_test(test_large_texts),
 		cmocka_unit_test(test_documented_example),
 		cmocka_unit_test(test_any_sequence),
+		cmocka_unit_test(leaf_is_begin_and_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
