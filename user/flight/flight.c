@@ -30,6 +30,7 @@
 #include <errno.h>
 #include <string.h>
 
+#define CHUNK_TAIL_BYTES (sizeof(struct wire_batch) + WIRE_PAGE_BYTES + 512)
 #define CARRY_BYTES (4u << 20)
 #define CLOCK_EVERY_NS (20 * NSEC_PER_MSEC)
 #define RATE_NS NSEC_PER_SEC /* rates are over one to two of it */
@@ -76,6 +77,18 @@ static void on_evicted(void *ctx, const struct generation *g)
 		ring_dir__carried(f->o.dir, &f->carry, g->no);
 }
 
+/*
+ * A chunk ends with up to a page's batch unused. A generation is full a little before its size for that, or its last chunk would hold
+ * next to nothing: a sixteenth of the memory.
+ */
+static u64 generation_bytes(u64 size_bytes)
+{
+	u64 most = MIN(MAX((u64)FLIGHT_GENERATION_BYTES, size_bytes / 32), (u64)FLIGHT_GENERATION_MAX_BYTES);
+	u64 bytes = MIN(size_bytes / 8, most);
+
+	return bytes - bytes / CHUNK_BYTES * CHUNK_TAIL_BYTES;
+}
+
 struct flight *flight__new(const struct flight_opts *o, u64 now_ns)
 {
 	struct generations_opts go = { .evicted = on_evicted };
@@ -88,7 +101,7 @@ struct flight *flight__new(const struct flight_opts *o, u64 now_ns)
 	go.max_bytes = f->o.size_bytes ? f->o.size_bytes : FLIGHT_SIZE_BYTES;
 	go.period_ns = f->o.period_ns ? f->o.period_ns : FLIGHT_PERIOD_NS;
 	go.generation_ns = f->o.generation_ns ? f->o.generation_ns : FLIGHT_GENERATION_NS;
-	go.generation_bytes = MIN(go.max_bytes / 8, (u64)FLIGHT_GENERATION_BYTES);
+	go.generation_bytes = generation_bytes(go.max_bytes);
 	go.ctx = f;
 	if (f->o.dir) {
 		store = ring_dir__store(f->o.dir);
@@ -395,12 +408,18 @@ struct snapshot *flight__snapshot(struct flight *f, const struct clock_pair *now
 	return NULL;
 }
 
+void flight__leave(struct flight *f, struct snapshot *s, u32 gen_cnt)
+{
+	for (; s->gen_left < MIN(gen_cnt, s->gen_cnt); s->gen_left++)
+		generations__drop(f->ring, (struct generation *)s->gen[s->gen_left]);
+}
+
 void flight__release(struct flight *f, struct snapshot *s)
 {
 	if (!s)
 		return;
-	for (u32 i = 0; s->gen && i < s->gen_cnt; i++)
-		generations__drop(f->ring, (struct generation *)s->gen[i]);
+	if (s->gen)
+		flight__leave(f, s, s->gen_cnt);
 	for (u32 i = 0; i < s->partial_cnt; i++)
 		partial__put(s->partial[i]);
 	free(s->gen);

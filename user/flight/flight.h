@@ -18,7 +18,8 @@
 #define FLIGHT_SIZE_BYTES (10u << 20)
 #define FLIGHT_PERIOD_NS (10 * NSEC_PER_SEC)
 #define FLIGHT_GENERATION_NS NSEC_PER_SEC
-#define FLIGHT_GENERATION_BYTES (4u << 20) /* at most; see generations.c */
+#define FLIGHT_GENERATION_BYTES (2u << 20) /* at most, of sizes up to 32 times that; */
+#define FLIGHT_GENERATION_MAX_BYTES (4u << 20) /* at most, of all. See generations.c */
 
 struct flight_opts {
 	size_t sz;
@@ -53,6 +54,8 @@ void flight__round(struct flight *f, u64 drained_ns, u64 now_ns);
  * been read and applied. NULL: no memory. */
 struct snapshot *flight__snapshot(struct flight *f, const struct clock_pair *now);
 void flight__release(struct flight *f, struct snapshot *s);
+/* Gives back the oldest gen_cnt generations of a snapshot that somebody still replays, who has left them behind (replay_opts.left). */
+void flight__leave(struct flight *f, struct snapshot *s, u32 gen_cnt);
 
 struct flight_stats {
 	struct generations_stats ring;

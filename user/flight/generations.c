@@ -16,7 +16,8 @@
  * start_ns: those are stragglers whose neighbours went with the older generation.
  *
  * Bounds. A generation that crosses the limit is kept (keep.h), and the active one is not counted, so the ring holds up to max_bytes + two
- * generations. generation_bytes is therefore an eighth of the size, but at most 4 MiB (the caller's default): the ring stays within size + 8 MiB.
+ * generations. generation_bytes is therefore an eighth of the size, but at most 2 to 4 MiB (the caller's choice): a ring of 64 MiB stays
+ * within 68. It is chosen so that the chunks of a generation are full when it is.
  *
  * Rejected. One ring of bytes with wrap-around: a reader would have to pin a moving tail, and eviction by record needs the record's length
  * read again. Cutting generations by rounds of the session alone: a round can bring whole kernel rings.

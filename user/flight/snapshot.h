@@ -22,6 +22,7 @@ struct snapshot_file {
 struct snapshot {
 	const struct generation **gen; /* oldest first */
 	u32 gen_cnt;
+	u32 gen_left; /* so many of the oldest have been given back before the rest (flight__leave) */
 	struct partial **partial;
 	u32 partial_cnt;
 	struct chunk carried; /* begins of plain pairs open before the first generation */
@@ -32,7 +33,7 @@ struct snapshot {
 	u64 bytes;	      /* of raw records */
 };
 
-/* The time at which it can begin. */
+/* The time at which it can begin. Asked before generations are given back. */
 static inline u64 snapshot__start_ns(const struct snapshot *s)
 {
 	return s->gen_cnt ? s->gen[0]->start_ns : s->at.mono_ns;

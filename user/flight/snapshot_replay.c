@@ -4,7 +4,8 @@
  *
  * Everything is pushed before anything is passed on. So ingest's merge sees all sources at once and puts each record into its place in
  * time: a page that was flushed after a minute takes its first records back to the minute before, which a stream with a hold-back
- * could only call late. Nothing is copied for it: ingest borrows the generations' bytes.
+ * could only call late. Nothing is copied for it: ingest borrows the generations' bytes. As it leaves them behind they may go (replay_uses.h):
+ * a ring that goes round meanwhile would otherwise be in memory twice.
  *
  * Then in two steps: what is older than the beginning goes through the model into a window that keeps quiet (what is alive at the beginning
  * is known by then), the window begins, and the rest follows. The model's sums are read in between: the difference is what belongs to
@@ -14,6 +15,7 @@
  */
 #include "flight/snapshot_replay.h"
 
+#include "flight/replay_uses.h"
 #include "ingest/ingest.h"
 #include "model/model.h"
 #include "model/window.h"
@@ -44,6 +46,9 @@ struct replay {
 	const struct wire_head **word; /* about blocks, for when their entries are told */
 	u32 word_cnt;
 	struct opening *openings;
+	struct flight_loss *loss; /* to be told last */
+	u32 loss_cnt, loss_cap;
+	struct replay_uses uses;
 };
 
 /* --- what ingest and the model ask ----------------------------------------------------------------------------- */
@@ -75,6 +80,20 @@ static u64 on_module_link(void *ctx, u32 module)
 		if (s->file[i].module == module)
 			return s->file[i].elf->module_addr;
 	return 0;
+}
+
+static void tell_left(const struct replay *p)
+{
+	if (p->o.left)
+		p->o.left(p->o.ctx, p->uses.left);
+}
+
+static void on_uses(void *ctx, const void *data, bool begin)
+{
+	struct replay *p = ctx;
+
+	if (replay_uses__tell(&p->uses, data, begin))
+		tell_left(p);
 }
 
 static void on_describe(void *ctx, struct process *p)
@@ -259,6 +278,21 @@ static int push_batch(struct replay *p, const struct wire_batch *w)
 	return err ? err : ingest__push(p->in, w, w->head.bytes);
 }
 
+static int keep_loss(struct replay *p, const struct flight_loss *l)
+{
+	if (p->loss_cnt == p->loss_cap) {
+		u32 cap = MAX(p->loss_cap * 2, 16u);
+		struct flight_loss *more = realloc(p->loss, cap * sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		p->loss = more;
+		p->loss_cap = cap;
+	}
+	p->loss[p->loss_cnt++] = *l;
+	return 0;
+}
+
 static int push(struct replay *p, const struct wire_head *h)
 {
 	switch (h->kind) {
@@ -273,7 +307,7 @@ static int push(struct replay *p, const struct wire_head *h)
 	case FLIGHT_ADOPT:
 		return ingest__adopt(p->in, (const void *)h, h->bytes);
 	case FLIGHT_LOSS: /* when all else has been told */
-		return 0;
+		return h->bytes >= sizeof(struct flight_loss) ? keep_loss(p, (const void *)h) : 0;
 	}
 	if (h->time_ns <= p->start_ns)
 		return 0;
@@ -366,15 +400,8 @@ static void tell_loss(struct replay *p, const struct flight_loss *f)
 
 static void tell_losses(struct replay *p)
 {
-	const struct wire_head *h;
-	const struct chunk *c;
-	u32 off;
-
-	for (u32 i = 0; i < p->s->gen_cnt; i++)
-		for (c = p->s->gen[i]->first; c; c = c->next)
-			for (off = 0; (h = chunk__rec(c, &off));)
-				if (h->kind == FLIGHT_LOSS && h->bytes >= sizeof(struct flight_loss))
-					tell_loss(p, (const void *)h);
+	for (u32 i = 0; i < p->loss_cnt; i++)
+		tell_loss(p, &p->loss[i]);
 }
 
 /* --- sums -------------------------------------------------------------------------------------------------------- */
@@ -423,7 +450,8 @@ u64 replay__from_ns(const struct snapshot *s, const struct replay_opts *o)
 
 static int setup(struct replay *p)
 {
-	struct ingest_ops iops = { .rec = on_rec, .leaf = on_leaf, .module_link = on_module_link, .ctx = p };
+	struct ingest_ops iops = { .rec = on_rec, .leaf = on_leaf, .module_link = on_module_link, .ctx = p,
+				   .uses = p->o.left && !replay_uses__init(&p->uses, p->s) ? on_uses : NULL };
 	struct ingest_opts io = { .sz = sizeof(io), .held_bytes = SIZE_MAX / 4, .early_bytes = SIZE_MAX / 4,
 				 .hold_ns = HOLD_NS, .borrow = true };
 	struct model_opts mo = { .sz = sizeof(mo), .max_spans = p->o.max_spans, .no_pairs = p->o.no_pairs, .sigs = p->o.sigs,
@@ -449,6 +477,8 @@ static int run(struct replay *p, const struct sink *to, struct replay_result *re
 	struct model_stats at_begin;
 	int err = push_all(p), e;
 
+	if (replay_uses__settle(&p->uses))
+		tell_left(p);
 	if (!err)
 		err = ingest__advance(p->in, ~0ULL, p->from_ns + HOLD_NS);
 	if (err)
@@ -485,9 +515,11 @@ int replay__run(const struct snapshot *s, const struct replay_opts *o, const str
 	window__free(p.w);
 	idmap__done(&p.pages);
 	free(p.word);
+	free(p.loss);
 	while ((opening = p.openings)) {
 		p.openings = opening->next;
 		free(opening);
 	}
+	replay_uses__done(&p.uses);
 	return err;
 }

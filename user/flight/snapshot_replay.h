@@ -18,6 +18,9 @@ struct replay_opts {
 	/* Called behind the last of it, when the result is complete and what the sink was given pointers to is still there. Not
 	 * called without memory to begin with. Its error is replay__run's. May be NULL. */
 	int (*finish)(void *ctx, const struct replay_result *res);
+	/* The oldest gen_cnt generations are not read any more, not by snapshot__start_ns either: they may be given back. Called with rising
+	 * numbers. NULL: they stay as long as the snapshot. */
+	void (*left)(void *ctx, u32 gen_cnt);
 	void *ctx;
 };
 

@@ -22,7 +22,8 @@ struct gotrace_opts {
 	size_t sz;
 	u32 version;	   /* of the format: 22 (Go 1.22 and later; 0 means this) or 26 (Go 1.26 and later) */
 	u64 generation_ns; /* length of a generation; 0: 1 s */
-	u64 held_bytes;	   /* of calls that wait for their generation; 0: 4 MiB. About twice this is allocated */
+	u64 held_bytes;	   /* of calls that wait for their generation; 0: 4 MiB. As much again may be allocated for their
+			    * texts, for sorting and for the generation's bytes, each */
 	u64 late_ns;	   /* so much later than those of other threads calls may come and still find their place; 0: 100 ms */
 	u64 start_ns;	   /* the trace's beginning, in the sink's time: what came before is drawn from here. 0: the first time that
 			    * the sink is told, other than of spans that were open before */

@@ -61,6 +61,9 @@ struct ingest_ops {
 	 * modules; answered from the pages seen so far if NULL. */
 	int (*module_at)(void *ctx, u32 pid, u64 module_addr);
 	const struct ingest_skip_ops *skip; /* NULL: leave out nothing. Has to stay */
+	/* With ingest_opts.borrow: something at `data`, within what was pushed, is needed beyond the call (begin), or no longer. For
+	 * each begin there is an end, of the same data; in ingest__free at the latest. NULL: not told. */
+	void (*uses)(void *ctx, const void *data, bool begin);
 	void *ctx;
 };
 
@@ -71,7 +74,8 @@ struct ingest_opts {
 	size_t early_bytes; /* most bytes of batches that wait for those before them (a thread that changed its CPU left them
 			     * in a ring not drained yet), besides held_bytes; 0: 32 MiB. Beyond it the missing ones count as lost:
 			     * as large as a ring is enough */
-	bool borrow; /* what is pushed stays where it is, unchanged, until ingest__free, with a zero byte behind it: not copied */
+	bool borrow; /* what is pushed stays where it is, unchanged, with a zero byte behind it, until ingest__free or ops->uses says
+		      * that it is not needed any more: not copied */
 };
 
 struct ingest *ingest__new(const struct ingest_ops *ops, const struct ingest_opts *opts);

@@ -80,6 +80,7 @@ static void *single__keep(struct ingest *in, const void *rec, u32 bytes)
 
 	if (in->borrow) {
 		in->st.held_bytes += room + sizeof(struct single);
+		ingest__uses(in, rec, true);
 		return (void *)rec;
 	}
 	if (!c || room > c->bytes - c->used) {
@@ -104,6 +105,7 @@ static void single__drop(struct ingest *in, const struct wire_head *rec)
 	struct single_chunk *c = chunk__of(rec);
 
 	in->st.held_bytes -= single__room(rec->bytes) + sizeof(struct single);
+	ingest__uses(in, rec, false);
 	if (in->borrow || --c->live)
 		return;
 	if (c != in->chunk)

@@ -64,12 +64,14 @@ struct held *held__new(struct ingest *in, enum held_type type, const void *data,
 		h->own[bytes] = 0;
 	}
 	in->st.held_bytes += alloc;
+	ingest__uses(in, data, true);
 	return h;
 }
 
 void held__free(struct ingest *in, struct held *h)
 {
 	in->st.held_bytes -= h->alloc;
+	ingest__uses(in, h->data, false);
 	free(h);
 }
 

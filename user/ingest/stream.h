@@ -188,6 +188,13 @@ bool procs__younger(struct ingest *in, u32 pid, u64 time_ns);
 int procs__module_at(struct ingest *in, u32 pid, u64 module_addr);
 void procs__forget(struct ingest *in, u32 pid);
 
+/* Borrowed data is held from now on, or no longer. */
+static inline void ingest__uses(struct ingest *in, const void *data, bool begin)
+{
+	if (in->borrow && in->ops.uses && data)
+		in->ops.uses(in->ops.ctx, data, begin);
+}
+
 /* --- stream.c --- */
 struct held *held__new(struct ingest *in, enum held_type type, const void *data, size_t bytes);
 void held__free(struct ingest *in, struct held *h);

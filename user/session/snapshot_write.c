@@ -39,15 +39,29 @@ static struct clock_pair clock__then(const struct clock_pair *now, u64 mono_ns)
 	return (struct clock_pair){ .mono_ns = mono_ns, .real_ns = now->real_ns - (s64)back, .boot_ns = now->boot_ns - back };
 }
 
-static struct replay_opts options(const struct snapshot_write *w, int (*finish)(void *ctx, const struct replay_result *r),
-				  void *ctx)
-{
-	struct replay_opts o = { .sz = sizeof(o), .max_spans = w->max_spans, .no_pairs = w->no_pairs, .sigs = w->sigs,
-				 .finish = finish, .ctx = ctx };
-	u64 at = w->snap->at.mono_ns;
+/* What a replay's calls are about. */
+struct writing {
+	struct snapshot_write *w;
+	struct tape_sink *sink; /* of the one format */
+	struct gotrace *trace;	/* of the other */
+};
 
-	if (w->last_ns && w->last_ns < at)
-		o.from_ns = at - w->last_ns;
+static void on_left(void *ctx, u32 gen_cnt)
+{
+	const struct writing *at = ctx;
+
+	__atomic_store_n(&at->w->left, gen_cnt, __ATOMIC_RELEASE);
+}
+
+static struct replay_opts options(struct writing *at, int (*finish)(void *ctx, const struct replay_result *r))
+{
+	const struct snapshot_write *w = at->w;
+	struct replay_opts o = { .sz = sizeof(o), .max_spans = w->max_spans, .no_pairs = w->no_pairs, .sigs = w->sigs,
+				 .finish = finish, .left = on_left, .ctx = at };
+	u64 now = w->snap->at.mono_ns;
+
+	if (w->last_ns && w->last_ns < now)
+		o.from_ns = now - w->last_ns;
 	return o;
 }
 
@@ -73,24 +87,20 @@ static void tell_trigger(const struct snapshot_write *w, const struct sink *to)
 		to->ops->trigger(to->ctx, &t);
 }
 
-struct tape_end {
-	const struct clock_pair *at;
-	struct tape_sink *sink;
-};
-
 static int finish_tape(void *ctx, const struct replay_result *r)
 {
-	const struct tape_end *e = ctx;
+	const struct writing *now = ctx;
+	const struct clock_pair *at = &now->w->snap->at;
 
-	tape_sink__clocks(e->sink, e->at->mono_ns, e->at->real_ns, e->at->boot_ns);
-	return tape_sink__finish(e->sink, e->at->mono_ns, r->emitted, r->stored, r->lost_sum);
+	tape_sink__clocks(now->sink, at->mono_ns, at->real_ns, at->boot_ns);
+	return tape_sink__finish(now->sink, at->mono_ns, r->emitted, r->stored, r->lost_sum);
 }
 
 static int write_tape(struct snapshot_write *w)
 {
-	struct tape_end end = { .at = &w->snap->at };
-	struct replay_opts ro = options(w, finish_tape, &end);
-	struct clock_pair base = clock__then(end.at, replay__from_ns(w->snap, &ro));
+	struct writing now = { .w = w };
+	struct replay_opts ro = options(&now, finish_tape);
+	struct clock_pair base = clock__then(&w->snap->at, replay__from_ns(w->snap, &ro));
 	struct tape_writer *tw;
 	struct tape_sink *ts;
 	struct sink to;
@@ -104,7 +114,7 @@ static int write_tape(struct snapshot_write *w)
 		tape_writer__close(tw, NULL);
 		return -ENOMEM;
 	}
-	end.sink = ts;
+	now.sink = ts;
 	to = tape_sink__sink(ts);
 	tape_sink__clocks(ts, base.mono_ns, base.real_ns, base.boot_ns);
 	tell_trigger(w, &to);
@@ -116,6 +126,13 @@ static int write_tape(struct snapshot_write *w)
 }
 
 /* --- Go execution trace ------------------------------------------------------------------------------------------------ */
+
+/*
+ * A replay tells things in order of time: nothing needs waiting for but what shows a span to be a task, and beside a ring that goes
+ * round memory is short. A generation is half of it at least: 16384 calls, some 100 kB in the file, of which the tables that it repeats
+ * are a few hundred bytes and twenty for each thread.
+ */
+#define GO_HELD_BYTES (1u << 20)
 
 struct go_file {
 	int fd;
@@ -134,26 +151,27 @@ static int go_write(void *ctx, const void *bytes, size_t cnt)
 /* Threads are named when their generation is written, the last one here. */
 static int finish_trace(void *ctx, const struct replay_result *r)
 {
-	struct gotrace **g = ctx;
+	const struct writing *now = ctx;
 
-	return gotrace__finish(*g);
+	return gotrace__finish(now->trace);
 }
 
 static int write_trace(struct snapshot_write *w, struct go_file *f)
 {
-	struct gotrace *g;
-	struct replay_opts ro = options(w, finish_trace, &g);
-	struct gotrace_opts go = { .sz = sizeof(go), .start_ns = replay__from_ns(w->snap, &ro), .clock = w->snap->at };
+	struct writing now = { .w = w };
+	struct replay_opts ro = options(&now, finish_trace);
+	struct gotrace_opts go = { .sz = sizeof(go), .start_ns = replay__from_ns(w->snap, &ro), .clock = w->snap->at,
+				   .held_bytes = GO_HELD_BYTES };
 	struct sink to;
 	int err;
 
-	g = gotrace__new(&go, go_write, f);
-	if (!g)
+	now.trace = gotrace__new(&go, go_write, f);
+	if (!now.trace)
 		return -errno;
-	to = gotrace__sink(g);
+	to = gotrace__sink(now.trace);
 	tell_trigger(w, &to);
 	err = replay__run(w->snap, &ro, &to, &w->res.replay);
-	gotrace__free(g);
+	gotrace__free(now.trace);
 	w->res.bytes = f->bytes;
 	return err;
 }

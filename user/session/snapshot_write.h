@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* snapshot_write.h - one snapshot into one file. Runs on a thread of its own: nothing here is shared. */
+/* snapshot_write.h - one snapshot into one file. Runs on a thread of its own: nothing here is shared but snapshot_write.left. */
 #ifndef TAPEBPF_SNAPSHOT_WRITE_H
 #define TAPEBPF_SNAPSHOT_WRITE_H
 
@@ -34,6 +34,7 @@ struct snapshot_write {
 	struct trigger_fired trigger; /* why; .trigger NULL: nobody's */
 	int fd;		 /* an empty regular file, taken over; -1: a new one at path */
 	char path[4096]; /* becomes what it is called in the end */
+	u32 left; /* atomic, rises meanwhile: so many of the snapshot's oldest generations are not needed any more */
 	struct snapshot_result res; /* bytes, replay, diag are filled */
 };
 

@@ -288,6 +288,8 @@ void snapshots__poll(struct snapshots *s)
 {
 	struct job *j;
 
+	if (s->writing)
+		flight__leave(session__flight(s->o.session), s->writing->w.snap, __atomic_load_n(&s->writing->w.left, __ATOMIC_ACQUIRE));
 	if (s->writing && __atomic_load_n(&s->finished, __ATOMIC_ACQUIRE))
 		reap(s);
 	while (!s->writing && (j = s->waiting)) {

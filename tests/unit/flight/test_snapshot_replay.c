@@ -220,10 +220,45 @@ static void check_sums(const struct replay_result *r)
 	assert_int_equal(r->malformed, 0);
 }
 
+/* What has been left behind is spoiled for the rest of the replay: it must not be missed. */
+struct spoiler {
+	const struct snapshot *s;
+	u8 *kept[1024];
+	u32 chunks, left;
+};
+
+static void spoil(void *ctx, u32 gen_cnt)
+{
+	struct spoiler *sp = ctx;
+	struct chunk *c;
+
+	assert_true(gen_cnt > sp->left && gen_cnt <= sp->s->gen_cnt);
+	for (; sp->left < gen_cnt; sp->left++)
+		for (c = sp->s->gen[sp->left]->first; c; c = c->next) {
+			assert_true(sp->chunks < ARRAY_SIZE(sp->kept));
+			sp->kept[sp->chunks] = malloc(c->used + 1);
+			memcpy(sp->kept[sp->chunks++], c->data, c->used);
+			memset(c->data, 0xdd, c->used);
+		}
+}
+
+static void mend(struct spoiler *sp)
+{
+	struct chunk *c;
+	u32 n = 0;
+
+	for (u32 i = 0; i < sp->left; i++)
+		for (c = sp->s->gen[i]->first; c; c = c->next) {
+			memcpy(c->data, sp->kept[n], c->used);
+			free(sp->kept[n++]);
+		}
+}
+
 static void compare(struct world *w)
 {
 	struct snapshot *s = world__snapshot(w);
-	struct replay_opts o = { .sz = sizeof(o) };
+	struct spoiler spoiler = { .s = s };
+	struct replay_opts o = { .sz = sizeof(o), .left = spoil, .ctx = &spoiler };
 	struct recording got = { .quiet = true, .whole = world__rnd(w, 4) }, want = { .quiet = true };
 	struct sink to = recording__sink(&got);
 	struct replay_result res;
@@ -232,6 +267,8 @@ static void compare(struct world *w)
 	if (world__rnd(w, 2))
 		o.from_ns = w->begin_ns + world__rnd(w, w->now - w->begin_ns + 2);
 	assert_int_equal(replay__run(s, &o, &to, &res), 0);
+	assert_int_equal(spoiler.left, s->gen_cnt);
+	mend(&spoiler);
 	check_sums(&res);
 	assert_int_equal(res.lost_sum, 0);
 	assert_true(res.from_ns >= o.from_ns || o.from_ns > w->now);
@@ -309,7 +346,8 @@ static void count_lossy(struct world *w)
 	static struct lossy l;
 	struct sink to = { .ops = &ops, .ctx = &l };
 	struct snapshot *s = world__snapshot(w);
-	struct replay_opts o = { .sz = sizeof(o) };
+	struct spoiler spoiler = { .s = s };
+	struct replay_opts o = { .sz = sizeof(o), .left = spoil, .ctx = &spoiler };
 	struct replay_result res;
 	u64 i, missing = 0;
 
@@ -317,6 +355,8 @@ static void count_lossy(struct world *w)
 	l.w = w;
 	l.from_ns = replay__from_ns(s, &o);
 	assert_int_equal(replay__run(s, &o, &to, &res), 0);
+	assert_int_equal(spoiler.left, s->gen_cnt);
+	mend(&spoiler);
 	check_sums(&res);
 	assert_int_equal(l.wrong, 0);
 	for (i = 0; i < w->values; i++)
