@@ -99,6 +99,35 @@ policy()
 	assert_ge "ns recorded after it" 450000000 $((end - at))
 }
 
+# Others have asked before, and are served for longer than the ring covers: what fired the trigger is in its snapshot all the same.
+behind_others()
+{
+	need_root
+	"$TARGETS/th_flat" 1 0 truth 1000 >flat.out &
+	flat=$!
+	STARTED="$STARTED $flat"
+	start_flight -p $flat -b "$TARGETS/th_trigger" --no-final --size 16M --period 1h --on 'event:request.failed'
+	sleep 1
+	askers=
+	for i in $(seq 14); do
+		"$TAPEBPF" snapshot --socket sock --format go --last "$((1000 + i))s" -o "asked$i.trace" >/dev/null 2>&1 &
+		askers="$askers $!"
+	done
+	wait_until 20 others_wait || fail "nobody waits"
+	start_target th_trigger event
+	wait_until 60 grep -q '^tapebpf: snapshot ' record.err || fail "no snapshot"
+	kill -TERM "$TARGET" $flat
+	wait_target
+	for a in $askers; do
+		wait "$a" || fail "an asker before it: status $?"
+	done
+	stop_flight
+	"$TAPEBPF" dump --json "$(own 1)" >all.json
+	assert_eq "what fired it, in it" 1 "$(grep '"type":"event"' all.json | grep -c '"request.failed"')"
+}
+
+others_wait() { "$TAPEBPF" status --socket sock --json | grep -qE '"snapshots_waiting":1[0-9]'; }
+
 bounds()
 {
 	need_root
@@ -153,7 +182,7 @@ status_text()
 	kill -TERM "$TARGET"
 }
 
-for t in span span_short busy hang event_name event_level event_fields event_other on_exit on_crash no_crash on_signal cooldown policy \
+for t in span span_short busy hang event_name event_level event_fields event_other on_exit on_crash no_crash on_signal cooldown policy behind_others \
 	bounds bad_triggers go_format status_text; do
 	run_test $t
 done

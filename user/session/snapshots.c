@@ -150,6 +150,28 @@ static void say_why(struct job *j)
 		diag__set(&j->w.res.diag, j->w.res.err, "cannot take a snapshot: %s", strerror(-j->w.res.err));
 }
 
+static int capture(struct snapshots *s, struct job *j)
+{
+	u64 begin = clock__mono_ns();
+
+	j->w.left = 0;
+	j->w.snap = session__snapshot(s->o.session);
+	if (!j->w.snap)
+		return -errno;
+	j->w.res.raw_bytes = j->w.snap->bytes;
+	j->w.res.capture_ns = clock__mono_ns() - begin;
+	s->st.last_capture_ns = j->w.res.capture_ns;
+	s->st.max_capture_ns = MAX(s->st.max_capture_ns, j->w.res.capture_ns);
+	return 0;
+}
+
+static void release(struct snapshots *s, struct job *j)
+{
+	if (j->w.snap)
+		flight__release(session__flight(s->o.session), j->w.snap);
+	j->w.snap = NULL;
+}
+
 static void job__done(struct snapshots *s, struct job *j)
 {
 	struct asker *a, *tmp;
@@ -162,8 +184,7 @@ static void job__done(struct snapshots *s, struct job *j)
 	} else {
 		s->st.taken++;
 	}
-	if (j->w.snap)
-		flight__release(session__flight(s->o.session), j->w.snap);
+	release(s, j);
 	LL_FOREACH_SAFE(j->askers, a, tmp)
 		tell(j, a);
 	free(j->texts);
@@ -218,9 +239,17 @@ static bool next_asker(struct snapshots *s, struct job *j)
 	return true;
 }
 
+/* What has been written goes back to the ring, unless there is another who may need it again. */
+static void leave(struct snapshots *s, struct job *j)
+{
+	if (!j->askers->next)
+		flight__leave(session__flight(s->o.session), j->w.snap, __atomic_load_n(&j->w.left, __ATOMIC_ACQUIRE));
+}
+
 static bool write_again(struct snapshots *s, struct job *j)
 {
 	const struct snapshot_result was = j->w.res;
+	int err = 0;
 
 	if (!next_asker(s, j))
 		return false;
@@ -228,9 +257,16 @@ static bool write_again(struct snapshots *s, struct job *j)
 		close(j->w.fd);
 	j->w.res = (struct snapshot_result){ .capture_ns = was.capture_ns, .raw_bytes = was.raw_bytes };
 	j->w.path[0] = '\0';
+	j->w.left = 0;
+	if (j->w.snap->gen_left) { /* it had the first asker only, when that had gone */
+		release(s, j);
+		err = capture(s, j);
+	}
 	j->w.fd = fcntl(j->askers->fd, F_DUPFD_CLOEXEC, 0);
-	j->w.res.err = j->w.fd < 0 ? -errno : start_thread(s, write_thread);
-	return !j->w.res.err;
+	if (!err)
+		err = j->w.fd < 0 ? -errno : start_thread(s, write_thread);
+	j->w.res.err = err;
+	return !err;
 }
 
 static void reap(struct snapshots *s)
@@ -261,17 +297,9 @@ static void default_path(const struct snapshots *s, struct job *j)
 
 static void start(struct snapshots *s, struct job *j)
 {
-	u64 begin = clock__mono_ns();
-	int err = 0;
+	int err = j->w.snap ? 0 : capture(s, j);
 
-	j->w.snap = session__snapshot(s->o.session);
-	j->w.res.capture_ns = clock__mono_ns() - begin;
-	s->st.last_capture_ns = j->w.res.capture_ns;
-	s->st.max_capture_ns = MAX(s->st.max_capture_ns, j->w.res.capture_ns);
-	if (!j->w.snap)
-		err = -errno;
 	if (!err) {
-		j->w.res.raw_bytes = j->w.snap->bytes;
 		if (j->w.fd < 0)
 			default_path(s, j);
 		s->writing = j;
@@ -284,14 +312,27 @@ static void start(struct snapshots *s, struct job *j)
 	job__done(s, j);
 }
 
+/*
+ * What fired a trigger may have left the ring by the time that what is being written has been. So the first of those that wait is taken at
+ * once, and waits taken: one, as each holds memory. If that fails it is tried again when it is its turn, which says why not.
+ */
+static void take_first(struct snapshots *s)
+{
+	struct job *j = s->waiting;
+
+	if (s->writing && j && j->texts && !j->w.snap)
+		capture(s, j);
+}
+
 void snapshots__poll(struct snapshots *s)
 {
 	struct job *j;
 
 	if (s->writing)
-		flight__leave(session__flight(s->o.session), s->writing->w.snap, __atomic_load_n(&s->writing->w.left, __ATOMIC_ACQUIRE));
+		leave(s, s->writing);
 	if (s->writing && __atomic_load_n(&s->finished, __ATOMIC_ACQUIRE))
 		reap(s);
+	take_first(s);
 	while (!s->writing && (j = s->waiting)) {
 		DL_DELETE(s->waiting, j);
 		s->st.waiting--;
@@ -345,6 +386,19 @@ static int copy_trigger(struct job *j, const struct trigger_fired *t)
 	return 0;
 }
 
+/* Triggers go before requests, see take_first. */
+static void enqueue(struct snapshots *s, struct job *j)
+{
+	struct job *before = s->waiting;
+
+	while (before && (before->texts || !j->texts))
+		before = before->next;
+	if (before)
+		DL_PREPEND_ELEM(s->waiting, before, j);
+	else
+		DL_APPEND(s->waiting, j);
+}
+
 static struct job *new_job(struct snapshots *s, const struct snapshot_request *r)
 {
 	/* no crowd of clients keeps the recorder from its own */
@@ -365,7 +419,7 @@ static struct job *new_job(struct snapshots *s, const struct snapshot_request *r
 		free(j);
 		return NULL;
 	}
-	DL_APPEND(s->waiting, j);
+	enqueue(s, j);
 	s->st.waiting++;
 	return j;
 }
@@ -415,6 +469,7 @@ static void drop_waiting(struct snapshots *s, struct job *j)
 	}
 	if (j->w.fd >= 0)
 		close(j->w.fd);
+	release(s, j);
 	free(j->texts);
 	free(j);
 }
