@@ -483,6 +483,7 @@ static int run(struct replay *p, const struct sink *to, struct replay_result *re
 		err = ingest__advance(p->in, ~0ULL, p->from_ns + HOLD_NS);
 	if (err)
 		return err;
+	model__tell_losses(p->m); /* of before: not the window's */
 	model__stats(p->m, &at_begin);
 	/* what it fails with is the sink's affair, as are all its errors */
 	window__begin_last(p->w, to, p->from_ns);
