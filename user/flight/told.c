@@ -352,7 +352,11 @@ void told__say(struct told *t, struct told_span *s, const struct source *src, co
 	}
 	s->clones += r->kind == WIRE_R_DROP ? -1 : r->kind == WIRE_R_CLONE;
 	s->opened |= r->kind == WIRE_R_OPEN;
-	if (!*at || (*at)->ns <= src->ns) { /* the last one tells when */
+	/*
+	 * The last one tells when; of clones that were not dropped the first: a drop between them may still be in the ring, as it was
+	 * delivered later, and would find one handle too few.
+	 */
+	if (!*at || ((*at)->ns <= src->ns) != (r->kind == WIRE_R_CLONE && s->clones > 1)) {
 		free_rec(t, at);
 		*at = make_rec(t, src, rec, size, parent, s);
 	}

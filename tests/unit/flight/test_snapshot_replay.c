@@ -305,7 +305,7 @@ static void one_case(u64 seed, u32 drop, void (*check)(struct world *w))
 static void cases(u32 drop, void (*check)(struct world *w))
 {
 	const char *one = getenv("TEST_SEED"), *many = getenv("TEST_CASES");
-	u64 i, cnt = many ? strtoull(many, NULL, 0) : 60;
+	u64 i, cnt = many ? strtoull(many, NULL, 0) : 500;
 
 	if (one) {
 		one_case(strtoull(one, NULL, 0), drop, check);
