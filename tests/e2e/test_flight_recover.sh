@@ -224,6 +224,28 @@ damaged()
 	done
 }
 
-for t in killed_recorder killed_both refused in_order elsewhere disk_full damaged; do
+# The oldest file is cut to next to nothing, wherever: said, and no time is claimed that nothing is known of.
+cut_short()
+{
+	need_root
+	start_target th_flat 1 0 truth 2000
+	start_flight -p "$TARGET" --dir ring --size 1M --no-final
+	sleep 0.5
+	kill -9 "$FLIGHT"
+	wait "$FLIGHT"
+	kill -TERM "$TARGET"
+	for bytes in 0 8 63 4096 4097 4120 8192; do
+		rm -rf harmed a.tape
+		cp -r ring/run-* harmed
+		oldest=$(find harmed -name 'gen-*' | sort | head -n 1)
+		truncate -s $bytes "$oldest"
+		"$TAPEBPF" recover harmed -o a.tape >rec.out 2>rec.err || fail "cut to $bytes: status $?"
+		assert_match "cut to $bytes" 'damaged or cut' rec.err
+		assert_match "cut to $bytes, the time" '^[0-9]\.[0-9] s, ' rec.err
+		assert_verified a.tape
+	done
+}
+
+for t in killed_recorder killed_both refused in_order elsewhere disk_full damaged cut_short; do
 	run_test $t
 done

@@ -16,6 +16,8 @@ struct recovered {
 	struct snapshot snap;
 	struct defs defs;
 	u32 damaged; /* places where something was passed over */
+	u64 newest_no; /* of the generations so far */
+	bool newest_cut;
 	u64 folded;  /* generations up to this one are in snap.carried */
 	void **memory;
 	u32 memory_cnt;
