@@ -141,6 +141,8 @@ bool mmaps__drain(struct mmaps *m, mmaps_fn fn, void *ctx)
 		struct mmap_ring *r = &m->ring[i];
 
 		head = __atomic_load_n(&r->page->data_head, __ATOMIC_ACQUIRE);
+		/* a lost record is told with the next one that has room: where none comes, that there was no room is all that tells */
+		lost |= head - r->page->data_tail > m->bytes - sizeof(rec);
 		for (tail = r->page->data_tail; tail < head; tail += rec.header.size) {
 			copy_out(r, m->bytes, tail, &rec.header, sizeof(rec.header));
 			if (!rec.header.size)
