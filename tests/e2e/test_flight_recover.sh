@@ -184,17 +184,23 @@ disk_full()
 	assert_ge "counted" 1 "$failed"
 }
 
-# Cut and flipped at random places: what is whole is kept, the tape is sound.
-damaged()
+# leave_a_folder: what a recorder that is killed leaves, in ring/run-*.
+leave_a_folder()
 {
-	need_root
-	need python3
 	start_target th_flat 1 0 truth 2000
 	start_flight -p "$TARGET" --dir ring --size 1M --no-final
 	sleep 0.5
 	kill -9 "$FLIGHT"
 	wait "$FLIGHT"
 	kill -TERM "$TARGET"
+}
+
+# Cut and flipped at random places: what is whole is kept, the tape is sound.
+damaged()
+{
+	need_root
+	need python3
+	leave_a_folder
 	cat >harm.py <<-'EOS'
 		import os, random, shutil, sys
 		r = random.Random(int(sys.argv[1]))
@@ -228,12 +234,7 @@ damaged()
 cut_short()
 {
 	need_root
-	start_target th_flat 1 0 truth 2000
-	start_flight -p "$TARGET" --dir ring --size 1M --no-final
-	sleep 0.5
-	kill -9 "$FLIGHT"
-	wait "$FLIGHT"
-	kill -TERM "$TARGET"
+	leave_a_folder
 	for bytes in 0 8 63 4096 4097 4120 8192; do
 		rm -rf harmed a.tape
 		cp -r ring/run-* harmed

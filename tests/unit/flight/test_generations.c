@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "flight/generations.h"
+#include "rnd.h"
 
 #define MAX_GENS 400
 
@@ -45,15 +46,7 @@ static void naive__finish(struct naive *n, u64 no, u64 start_ns, u64 bytes, u64 
 	n->cnt = kept;
 }
 
-static u64 seed, seed_now;
-
-static u64 rnd(u64 below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (seed >> 11) % below;
-}
+static u64 seed_now;
 
 static u32 make_rec(u8 *to, u32 bytes, u64 time_ns, u32 seq)
 {

@@ -20,6 +20,7 @@
 #include "ingest/ingest.h"
 #include "ingest/page_sim.h"
 #include "model/model.h"
+#include "seeds.h"
 
 #define THREADS 5
 #define MODULES 2
@@ -852,39 +853,25 @@ static void one_case(u64 seed)
 		stop(&w.side[i]);
 }
 
-static u64 seed_now; /* of the case under way */
-
 static void nobody_misses_what_is_left_out(void **state)
 {
-	const char *one = getenv("TEST_SEED"), *many = getenv("TEST_CASES");
-	u64 cases = many ? strtoull(many, NULL, 0) : 1500;
+	u64 cases;
 
 	skipped = fired = late = 0;
-	if (one) {
-		one_case(seed_now = strtoull(one, NULL, 0));
-	} else {
-		for (seed_now = 1; seed_now <= cases; seed_now++)
-			one_case(seed_now);
-		printf("seeds 1 to %llu: %llu records left out, fired %llu times, %llu cases with late records\n",
-		       (unsigned long long)cases, (unsigned long long)skipped, (unsigned long long)fired, (unsigned long long)late);
-		assert_true(skipped > 100 * cases);
-		assert_true(fired > cases);
-		assert_true(late < cases / 2);
-	}
-	seed_now = 0;
-}
-
-static int say_seed(void **state)
-{
-	if (seed_now)
-		printf("failed with TEST_SEED=%llu\n", (unsigned long long)seed_now);
-	return 0;
+	cases = seeds__run(one_case, 1500);
+	if (!cases)
+		return;
+	printf("seeds 1 to %llu: %llu records left out, fired %llu times, %llu cases with late records\n",
+	       (unsigned long long)cases, (unsigned long long)skipped, (unsigned long long)fired, (unsigned long long)late);
+	assert_true(skipped > 100 * cases);
+	assert_true(fired > cases);
+	assert_true(late < cases / 2);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(nobody_misses_what_is_left_out, say_seed),
+		cmocka_unit_test_teardown(nobody_misses_what_is_left_out, seeds__say),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "rnd.h"
 #include "trace_out.h"
 
 #define SEEDS	300
@@ -19,16 +20,6 @@
 #define PROCS	4
 #define THREADS 12
 #define SPANS	40
-
-static u64 seed;
-
-static u64 rnd(u64 n)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (seed >> 11) % n;
-}
 
 static char name[SITES][65537], thread_name[THREADS][2000];
 static struct callsite site[SITES];

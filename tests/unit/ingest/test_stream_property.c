@@ -18,6 +18,7 @@
 
 #include "ingest/ingest.h"
 #include "page_sim.h"
+#include "seeds.h"
 
 #define THREADS 6
 #define MAX_RECS 6000
@@ -730,35 +731,20 @@ static void world__run(u64 seed)
 	}
 }
 
-static u64 seed_now; /* of the case under way */
-
 static void every_record_once_every_loss_counted(void **state)
 {
-	const char *one = getenv("TEST_SEED"), *many = getenv("TEST_CASES");
-	u64 cases = many ? strtoull(many, NULL, 0) : 3000;
+	u64 cases = seeds__run(world__run, 3000);
 
-	if (one) {
-		world__run(seed_now = strtoull(one, NULL, 0));
-	} else {
-		for (seed_now = 1; seed_now <= cases; seed_now++)
-			world__run(seed_now);
-		printf("seeds 1 to %llu\n", (unsigned long long)cases);
-		assert_true(leaves > 0);
-	}
-	seed_now = 0;
-}
-
-static int say_seed(void **state)
-{
-	if (seed_now)
-		printf("failed with TEST_SEED=%llu\n", (unsigned long long)seed_now);
-	return 0;
+	if (!cases)
+		return;
+	printf("seeds 1 to %llu\n", (unsigned long long)cases);
+	assert_true(leaves > 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(every_record_once_every_loss_counted, say_seed),
+		cmocka_unit_test_teardown(every_record_once_every_loss_counted, seeds__say),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@
 
 #include "model/window.h"
 #include "recording_sink.h"
+#include "rnd.h"
 #include "tape/tape_merge.h"
 #include "tape/tape_sink.h"
 
@@ -22,16 +23,6 @@
 #define SPANS 16
 #define PARTS 12
 #define STEPS 300
-
-static u64 seed;
-
-static u32 rnd(u32 below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (seed >> 11) % below;
-}
 
 static struct process process = {.uid = 1, .pid = 100, .comm = "prog"};
 static struct thread threads[THREADS] = {{.uid = 1, .tid = 100, .name = "main", .process = &process},

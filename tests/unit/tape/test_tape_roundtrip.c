@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <time.h>
 
+#include "rnd.h"
 #include "tape/tape_audit.h"
 #include "tape/tape_reader.h"
 #include "tape/tape_sink.h"
@@ -23,16 +24,6 @@
 #define THREADS 3
 #define SPANS 12
 #define STACK 16
-
-static u64 seed;
-
-static u32 rnd(u32 below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (seed >> 11) % below;
-}
 
 static struct process process = { .uid = 1, .pid = 100, .comm = "prog", .exe = "/bin/prog" };
 static struct thread threads[THREADS] = {
