@@ -4,9 +4,9 @@
  * writing it costs a span. Prints "NAME VALUE" lines. FILE: where the snapshot goes, removed afterwards.
  */
 #include "base/clock.h"
-#include "session/snapshot_write.h"
 #include "flight/flight.h"
 #include "ingest/page_sim.h"
+#include "session/snapshot_write.h"
 
 #include <stdio.h>
 #include <string.h>

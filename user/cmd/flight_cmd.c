@@ -3,11 +3,11 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "cmd/cmd.h"
-#include "session/control.h"
 #include "cmd/flight_opts.h"
 #include "cmd/flight_report.h"
 #include "cmd/flight_triggers.h"
 #include "cmd/foreground.h"
+#include "session/control.h"
 #include "session/session.h"
 #include "session/snapshots.h"
 

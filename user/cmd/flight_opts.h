@@ -3,9 +3,9 @@
 #ifndef TAPEBPF_FLIGHT_OPTS_H
 #define TAPEBPF_FLIGHT_OPTS_H
 
-#include "session/snapshot_write.h"
 #include "cmd/target_opts.h"
 #include "flight/policy.h"
+#include "session/snapshot_write.h"
 
 struct flight_cmd_opts {
 	struct target_opts target;

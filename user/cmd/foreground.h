@@ -7,8 +7,8 @@
 #define TAPEBPF_FOREGROUND_H
 
 #include "cmd/child.h"
-#include "session/session.h"
 #include "cmd/target_opts.h"
+#include "session/session.h"
 
 /* Start the command, if there is one (it must not inherit what is set up for the recorder: call this first), catch signals, raise
  * limits, ask for precedence. */

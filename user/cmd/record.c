@@ -5,9 +5,9 @@
 #include "cmd/cmd.h"
 #include "cmd/foreground.h"
 #include "cmd/record_opts.h"
+#include "cmd/status.h"
 #include "session/rotation.h"
 #include "session/session.h"
-#include "cmd/status.h"
 #include "session/tapes.h"
 #include "tape/tape_writer.h"
 

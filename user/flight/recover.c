@@ -180,9 +180,10 @@ static bool read_head(struct recovered *r, const u8 *data, size_t bytes, struct 
  * Files grow by whole chunks. Only the newest can have been killed between its making and its first chunk, and cannot be told from one
  * that was cut there.
  */
-static void look_for_cut(struct recovered *r, u64 no, size_t bytes)
+static void look_for_cut(struct recovered *r, u64 no, bool known, size_t bytes)
 {
-	bool cut = bytes <= GEN_FILE_HEAD || (bytes - GEN_FILE_HEAD) % CHUNK_BYTES;
+	/* where the head is unknown that has been counted */
+	bool cut = known && (bytes <= GEN_FILE_HEAD || (bytes - GEN_FILE_HEAD) % CHUNK_BYTES);
 
 	if (no <= r->newest_no) {
 		r->damaged += cut;
@@ -204,7 +205,7 @@ int recover__generation(struct recovered *r, u64 no, u8 *data, size_t bytes)
 	no = known ? h.no : no;
 	if (!no || no <= r->folded)
 		return 0;
-	look_for_cut(r, no, bytes);
+	look_for_cut(r, no, known, bytes);
 	if (!known && bytes <= GEN_FILE_HEAD) /* nothing in it, not even since when it was */
 		return 0;
 	g = calloc(1, sizeof(*g));

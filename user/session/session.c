@@ -220,10 +220,10 @@ static int look_for_refused(struct session *s, u64 *drained_ns, u64 now_ns)
 	attach__counters(s->attach, counter);
 	for (size_t i = 0; i < ARRAY_SIZE(which); i++)
 		refused += counter[which[i]];
+	s->looked_ns = now_ns;
 	if (refused == s->refused)
 		return 0;
 	s->refused = refused;
-	s->looked_ns = now_ns;
 	err = idle_round(s, drained_ns);
 	return err < 0 ? err : tell_losses(s, clock__mono_ns());
 }

@@ -3,9 +3,9 @@
 #ifndef TAPEBPF_SESSION_PRIV_H
 #define TAPEBPF_SESSION_PRIV_H
 
+#include "elf/sig_check.h"
 #include "session/session.h"
 #include "session/session_files.h"
-#include "elf/sig_check.h"
 
 struct session {
 	struct session_opts opts;
@@ -24,7 +24,7 @@ struct session {
 	u64 next_count_ns;
 	u64 next_idle_ns, next_loss_ns, last_loss_ns;
 	u64 counter[WIRE_C_MAX]; /* as last told to the model */
-	u64 refused, looked_ns;	 /* deliveries and hits that the kernel could not keep, when that was last told to the flight recording */
+	u64 refused, looked_ns;	 /* deliveries and hits that the kernel could not keep, when that was last looked for */
 };
 
 /* attach's callback: a target mapped a file, or (path NULL) mapping events were lost. */

@@ -128,6 +128,29 @@ static int start_thread(struct snapshots *s, void *(*run)(void *ctx))
 	return err;
 }
 
+/* --- taking ------------------------------------------------------------------------------------------------------ */
+
+static int capture(struct snapshots *s, struct job *j)
+{
+	u64 begin = clock__mono_ns();
+
+	j->w.snap = session__snapshot(s->o.session);
+	if (!j->w.snap)
+		return -errno;
+	j->w.res.raw_bytes = j->w.snap->bytes;
+	j->w.res.capture_ns = clock__mono_ns() - begin;
+	s->st.last_capture_ns = j->w.res.capture_ns;
+	s->st.max_capture_ns = MAX(s->st.max_capture_ns, j->w.res.capture_ns);
+	return 0;
+}
+
+static void release(struct snapshots *s, struct job *j)
+{
+	if (j->w.snap)
+		flight__release(session__flight(s->o.session), j->w.snap);
+	j->w.snap = NULL;
+}
+
 /* --- what was written is handed out ------------------------------------------------------------------------------ */
 
 static void tell(const struct job *j, struct asker *a)
@@ -148,28 +171,6 @@ static void say_why(struct job *j)
 {
 	if (!j->w.res.diag.text[0])
 		diag__set(&j->w.res.diag, j->w.res.err, "cannot take a snapshot: %s", strerror(-j->w.res.err));
-}
-
-static int capture(struct snapshots *s, struct job *j)
-{
-	u64 begin = clock__mono_ns();
-
-	j->w.left = 0;
-	j->w.snap = session__snapshot(s->o.session);
-	if (!j->w.snap)
-		return -errno;
-	j->w.res.raw_bytes = j->w.snap->bytes;
-	j->w.res.capture_ns = clock__mono_ns() - begin;
-	s->st.last_capture_ns = j->w.res.capture_ns;
-	s->st.max_capture_ns = MAX(s->st.max_capture_ns, j->w.res.capture_ns);
-	return 0;
-}
-
-static void release(struct snapshots *s, struct job *j)
-{
-	if (j->w.snap)
-		flight__release(session__flight(s->o.session), j->w.snap);
-	j->w.snap = NULL;
 }
 
 static void job__done(struct snapshots *s, struct job *j)
@@ -285,7 +286,7 @@ static void reap(struct snapshots *s)
 	job__done(s, j);
 }
 
-/* --- taking ------------------------------------------------------------------------------------------------------ */
+/* --- whose turn it is -------------------------------------------------------------------------------------------- */
 
 static void default_path(const struct snapshots *s, struct job *j)
 {

@@ -2,9 +2,10 @@
 /*
  * snapshots.h - snapshots of a flight recording: who asked, whose turn it is, the thread that writes, what came of it.
  *
- * One is written at a time. It is taken when its turn comes, in a few ms, on the thread that records; then a thread of its own replays and
- * writes it. A request equal to one that waits or is being written gets that one's result; if that cannot be written where the first one
- * wanted it, it is written again, to the next one's file. Not thread-safe, but for what happens inside.
+ * One is written at a time. It is taken when its turn comes (the first trigger's at once), in a few ms, on the thread that
+ * records; then a thread of its own replays and writes it. A request equal to one that waits or is being written gets that
+ * one's result; if that cannot be written where the first one wanted it, it is written again, to the next one's file. Not
+ * thread-safe, but for what happens inside.
  */
 #ifndef TAPEBPF_SNAPSHOTS_H
 #define TAPEBPF_SNAPSHOTS_H

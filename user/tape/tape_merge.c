@@ -152,7 +152,6 @@ static int on_callsite(void *ctx, struct callsite *c)
 static int on_process(void *ctx, struct process *p)
 {
 	struct source *s = ctx;
-
 	struct process *same = adopt(s, &s->lane->lane_process, &s->merge->process_uids, p, &p->uid, &p->begin_ns);
 
 	if (same == p && s->lane->later)
@@ -170,7 +169,6 @@ static int on_process_end(void *ctx, struct process *p, u64 time_ns, u32 status,
 static int on_thread(void *ctx, struct thread *t)
 {
 	struct source *s = ctx;
-
 	struct thread *same;
 
 	/* of a process that an earlier tape has told of */
@@ -193,26 +191,24 @@ static int on_open(void *ctx, const struct span_open *o)
 {
 	struct source *s = ctx;
 	struct span_open mine = *o;
+	int err = 0;
 
-	if (s->beginning && o->flags & SPAN_BEFORE) {
-		if (tape_join__goes_on(&s->join, span_of(s, o->span), NULL))
-			return 0;
-	} else if (s->beginning && begun(s)) {
-		return -EIO;
-	}
+	if (!(o->flags & SPAN_BEFORE))
+		err = begun(s);
+	else if (s->beginning && tape_join__goes_on(&s->join, span_of(s, o->span), NULL))
+		return 0;
 	if (keep_large(s, o->span))
 		return -ENOMEM;
 	mine.thread = thread_of(s, o->thread);
 	mine.span = span_of(s, o->span);
 	mine.parent = span_of(s, o->parent);
 	mine.time_ns += s->shift;
-	return OUT(s, span_open, &mine);
+	return err ?: OUT(s, span_open, &mine);
 }
 
 static int on_enter(void *ctx, u64 span, struct thread *t, u64 time_ns)
 {
 	struct source *s = ctx;
-
 	int err = 0;
 
 	t = thread_of(s, t);
@@ -228,7 +224,6 @@ static int on_enter(void *ctx, u64 span, struct thread *t, u64 time_ns)
 static int on_exit_span(void *ctx, u64 span, struct thread *t, u64 time_ns, enum sink_why why)
 {
 	struct source *s = ctx;
-
 	int err = begun(s);
 
 	t = thread_of(s, t);
@@ -272,7 +267,6 @@ static int on_event(void *ctx, const struct event *e)
 {
 	struct source *s = ctx;
 	struct event mine = *e;
-
 	int err = begun(s);
 
 	mine.parent = span_of(s, e->parent);

@@ -4,7 +4,8 @@
  *
  * What a sink of one tape may rely on (sink.h) holds: span numbers, and the uids of processes and threads, are made
  * unique over all of them; times are on one line, that of the first tape. Callsites stay what they were in each tape,
- * but for their ids. Tapes that a rotating recording has written one after the other are one. The same tapes give the same numbers each time. One tape alone passes through untouched, at no cost.
+ * but for their ids. Tapes that a rotating recording has written one after the other are one. The same tapes give the
+ * same numbers each time. One tape alone passes through untouched, at no cost.
  * Not thread-safe.
  */
 #ifndef TAPEBPF_TAPE_MERGE_H
