@@ -59,6 +59,52 @@ stranger()
 	kill -TERM "$TARGET"
 }
 
+# told WHAT REGEX REMEDY ARGS...: `status ARGS` fails, says that, and what to try. AS: who asks.
+told()
+{
+	what=$1 regex=$2 remedy=$3
+	shift 3
+	${AS:-} ./asker status "$@" 2>err
+	assert_eq "status: $what" 1 $?
+	assert_match "$what" "$regex" err
+	assert_match "a remedy: $what" "^  try: .*$remedy" err
+}
+
+# Where there is no recorder, or one of somebody else, it is said what is known, and how to find one.
+nobody_there()
+{
+	need_root
+	command -v setpriv >/dev/null || skip "no setpriv here"
+	chmod 755 "$WORK"
+	cp "$TAPEBPF" asker
+	mkdir hidden
+	chmod 700 hidden
+	start_target th_flat 1 0 truth 2000
+	start_flight -p "$TARGET" --no-final
+	mv sock one.sock
+	cp -p "$TAPEBPF" file
+	AS="setpriv --reuid 1234 --regid 1234 --clear-groups"
+	told "a folder that cannot be looked into" 'no flight recorder that you may ask: the folder of .*/hidden/s' 'ps -C tapebpf' --socket "$WORK/hidden/s"
+	told "root's" 'not allowed to ask .*/one.sock.*uid 0' sudo --socket "$WORK/one.sock"
+	told "no socket at all" 'file is no socket' '.' --socket "$WORK/file"
+	XDG_RUNTIME_DIR=$WORK/hidden
+	export XDG_RUNTIME_DIR
+	told "another user's folder" 'no flight recorder that you may ask' 'sudo, or su' --name x
+	unset XDG_RUNTIME_DIR
+	told "no folder" 'XDG_RUNTIME_DIR is not set' '--socket'
+	AS=
+	told "another one is running" 'no flight recorder is listening on .*/sock' "the one that is running: --socket .*/one.sock" --socket "$WORK/sock"
+	told "an empty path" 'path is empty' '--name' --socket ''
+	told "a file" 'file is no socket' 'one.sock' --socket file
+	mkdir tapebpf
+	mv one.sock tapebpf/one.sock
+	told "another name" 'no flight recorder' 'the one that is running: --name one$' --socket "$WORK/tapebpf/two.sock"
+	kill -9 "$FLIGHT"
+	wait "$FLIGHT"
+	told "it was killed" 'is listening on .*one.sock any more' 'start one' --socket tapebpf/one.sock
+	kill -TERM "$TARGET"
+}
+
 # A full disk: what asked is told, the recorder lives, --keep-total knows of the parts, and when there is room it goes on.
 disk_full()
 {
@@ -112,6 +158,6 @@ cause_of_loss()
 	assert_eq "lost for no reason" 0 "$(grep -c '^lost .*: unknown' said)"
 }
 
-for t in cause_of_loss disk_full stranger go_of_many_threads signal_meanwhile; do
+for t in nobody_there cause_of_loss disk_full stranger go_of_many_threads signal_meanwhile; do
 	run_test $t
 done

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "session/control.h"
+/* control.c - the recorder's side of the socket. */
+#include "session/control_priv.h"
 
 #include "base/clock.h"
 
@@ -9,7 +10,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #define MAX_CLIENTS 16
 #define SILENT_NS (10 * NSEC_PER_SEC)
@@ -18,7 +18,8 @@
 struct client {
 	struct control *control;
 	int fd; /* -1: free */
-	bool asked; /* waits for an answer */
+	bool asked;  /* waits for an answer */
+	bool served; /* has had one */
 	u64 since_ns;
 };
 
@@ -30,41 +31,6 @@ struct control {
 	ino_t ino;
 	struct client client[MAX_CLIENTS];
 };
-
-/* --- where ------------------------------------------------------------------------------------------------------- */
-
-static int path_too_long(const char *path, struct diag *d)
-{
-	diag__set(d, -ENAMETOOLONG, "the socket's path is too long (at most %zu bytes): %s",
-		  sizeof(((struct sockaddr_un *)0)->sun_path) - 1, path);
-	diag__hint(d, "a shorter one with --socket");
-	return -ENAMETOOLONG;
-}
-
-int control__path(const char *name, char *path, size_t bytes, struct diag *d)
-{
-	const char *run = geteuid() ? getenv("XDG_RUNTIME_DIR") : "/run";
-
-	if (!*name || strchr(name, '/') || name[0] == '.')
-		return diag__set(d, -EINVAL, "not a name for a recorder: '%s' (letters without '/')", name);
-	if (!run || run[0] != '/') {
-		diag__set(d, -ENOENT, "there is no folder for sockets of this user: XDG_RUNTIME_DIR is not set");
-		diag__hint(d, "say where with --socket PATH");
-		return -ENOENT;
-	}
-	if (snprintf(path, bytes, "%s/tapebpf/%s.sock", run, name) >= (int)bytes)
-		return path_too_long(name, d);
-	return 0;
-}
-
-static int address(const char *path, struct sockaddr_un *sa, struct diag *d)
-{
-	*sa = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	if (strlen(path) >= sizeof(sa->sun_path))
-		return path_too_long(path, d);
-	memcpy(sa->sun_path, path, strlen(path) + 1);
-	return 0;
-}
 
 /* --- listening ----------------------------------------------------------------------------------------------------- */
 
@@ -171,7 +137,7 @@ int control__listen(const char *path, const struct control_ops *ops, struct cont
 	c->fd = -1;
 	for (u32 i = 0; i < MAX_CLIENTS; i++)
 		c->client[i] = (struct client){ .control = c, .fd = -1 };
-	err = address(path, &sa, d);
+	err = control__address(path, &sa, d);
 	if (!err)
 		err = open_socket(c, &sa, d);
 	if (!err && ops->watch)
@@ -226,38 +192,6 @@ static void refuse(int fd, const char *text)
 	close(fd);
 }
 
-static struct client *free_client(struct control *c)
-{
-	for (u32 i = 0; i < MAX_CLIENTS; i++)
-		if (c->client[i].fd < 0)
-			return &c->client[i];
-	return NULL;
-}
-
-static void accept_clients(struct control *c, u64 now_ns)
-{
-	int fd;
-
-	for (u32 i = 0; i < MAX_CLIENTS; i++) {
-		struct client *cl = free_client(c);
-
-		fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd < 0)
-			return;
-		if (!may_ask(fd)) {
-			refuse(fd, "error only root and the user who runs the recorder may ask\n");
-		} else if (!cl) {
-			refuse(fd, "error too many clients are being served\ntry again later\n");
-		} else {
-			cl->fd = fd;
-			cl->asked = false;
-			cl->since_ns = now_ns;
-			if (c->ops.watch)
-				c->ops.watch(c->ops.ctx, fd);
-		}
-	}
-}
-
 /* Keeps the first descriptor, closes the others. */
 static int take_fds(struct msghdr *m)
 {
@@ -303,25 +237,93 @@ static bool read_request(struct client *cl)
 	return cl->fd >= 0;
 }
 
+/* What the client has to say now is heard; whoever has said nothing for too long has gone after it. */
+static void client__poll(struct client *cl, u64 now_ns)
+{
+	if (!read_request(cl)) {
+		if (cl->fd >= 0)
+			client__close(cl);
+	} else if (cl->asked) {
+		cl->since_ns = now_ns;
+	} else if (now_ns > cl->since_ns + SILENT_NS) {
+		client__close(cl);
+	}
+}
+
+static bool goes_before(const struct client *a, const struct client *b)
+{
+	return a->served != b->served ? b->served : a->since_ns < b->since_ns;
+}
+
+/* A free place, else of those that are not being served who has never asked, else who has been idle for longest. */
+static struct client *idle_client(struct control *c)
+{
+	struct client *idle = NULL;
+
+	for (u32 i = 0; i < MAX_CLIENTS; i++) {
+		struct client *cl = &c->client[i];
+
+		if (cl->fd < 0)
+			return cl;
+		if (!cl->asked && (!idle || goes_before(cl, idle)))
+			idle = cl;
+	}
+	return idle;
+}
+
+/*
+ * A place for one more. Who is there and asks for nothing keeps nobody out: it goes, and is told, unless it has asked just now.
+ * NULL: all are being served.
+ */
+static struct client *make_room(struct control *c, u64 now_ns)
+{
+	struct client *cl = idle_client(c);
+
+	for (u32 i = 0; cl && cl->fd >= 0; i++, cl = idle_client(c)) {
+		bool served = cl->served;
+
+		if (i == MAX_CLIENTS) /* they ask as fast as they are answered */
+			return NULL;
+		client__poll(cl, now_ns);
+		if (cl->fd < 0 || cl->asked || cl->served != served)
+			continue;
+		refuse(cl->fd, "error others wanted to ask, and nothing had been asked here\ntry again\n");
+		cl->fd = -1;
+	}
+	return cl;
+}
+
+static void accept_clients(struct control *c, u64 now_ns)
+{
+	for (u32 i = 0; i < MAX_CLIENTS; i++) {
+		int fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		struct client *cl;
+
+		if (fd < 0)
+			return;
+		if (!may_ask(fd)) {
+			refuse(fd, "error only root and the user who runs the recorder may ask\n");
+			continue;
+		}
+		cl = make_room(c, now_ns);
+		if (!cl) {
+			refuse(fd, "error too many clients are being served\ntry again later\n");
+			continue;
+		}
+		cl->fd = fd;
+		cl->asked = cl->served = false;
+		cl->since_ns = now_ns;
+		if (c->ops.watch)
+			c->ops.watch(c->ops.ctx, fd);
+	}
+}
+
 void control__poll(struct control *c, u64 now_ns)
 {
 	accept_clients(c, now_ns);
-	for (u32 i = 0; i < MAX_CLIENTS; i++) {
-		struct client *cl = &c->client[i];
-		bool asked = cl->asked;
-
-		if (cl->fd < 0)
-			continue;
-		if (!read_request(cl)) {
-			if (cl->fd >= 0)
-				client__close(cl);
-			continue;
-		}
-		if (cl->asked != asked || cl->asked)
-			cl->since_ns = now_ns;
-		else if (now_ns > cl->since_ns + SILENT_NS)
-			client__close(cl);
-	}
+	for (u32 i = 0; i < MAX_CLIENTS; i++)
+		if (c->client[i].fd >= 0)
+			client__poll(&c->client[i], now_ns);
 }
 
 void control__answer(struct client *cl, const char *text, size_t bytes)
@@ -329,108 +331,8 @@ void control__answer(struct client *cl, const char *text, size_t bytes)
 	if (cl->fd < 0 || !cl->asked)
 		return;
 	cl->asked = false;
+	cl->served = true;
 	cl->since_ns = clock__mono_ns();
 	if (send(cl->fd, text, MIN(bytes, (size_t)CONTROL_MAX_BYTES), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		client__close(cl);
-}
-
-bool control__get(const char *text, const char *key, char *dst, size_t bytes)
-{
-	size_t len = strlen(key), n;
-	const char *line;
-
-	for (line = strchr(text, '\n'); line && line[1]; line = strchr(line + 1, '\n')) {
-		if (strncmp(line + 1, key, len) || line[1 + len] != ' ')
-			continue;
-		line += 2 + len;
-		n = MIN(strcspn(line, "\n"), bytes - 1);
-		memcpy(dst, line, n);
-		dst[n] = '\0';
-		return true;
-	}
-	return false;
-}
-
-/* --- the other side -------------------------------------------------------------------------------------------------- */
-
-int control__connect(const char *path, struct diag *d)
-{
-	struct sockaddr_un sa;
-	int fd, err = address(path, &sa, d);
-
-	if (err)
-		return err;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return diag__set(d, -errno, "cannot make a socket: %s", strerror(errno));
-	if (!connect(fd, (const void *)&sa, sizeof(sa)))
-		return fd;
-	err = -errno;
-	close(fd);
-	if (err == -EACCES)
-		diag__set(d, err, "not allowed to ask the recorder at %s: only root and the user who runs it are", path);
-	else if (err == -ENOENT || err == -ECONNREFUSED)
-		diag__set(d, err, "no flight recorder is listening on %s", path);
-	else
-		diag__set(d, err, "cannot connect to %s: %s", path, strerror(-err));
-	if (err != -EACCES)
-		diag__hint(d, "start one: tapebpf flight -p PID; or say which one with --name or --socket");
-	return err;
-}
-
-static int send_request(int sock, const char *request, int fd)
-{
-	_Alignas(struct cmsghdr) char space[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec io = { (void *)request, strlen(request) };
-	struct msghdr m = { .msg_iov = &io, .msg_iovlen = 1 };
-	struct cmsghdr *h;
-
-	if (fd >= 0) {
-		m.msg_control = space;
-		m.msg_controllen = sizeof(space);
-		h = CMSG_FIRSTHDR(&m);
-		h->cmsg_level = SOL_SOCKET;
-		h->cmsg_type = SCM_RIGHTS;
-		h->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(h), &fd, sizeof(fd));
-	}
-	return sendmsg(sock, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
-
-int control__ask(int sock, const char *request, int fd, char **answer, size_t *bytes, struct diag *d)
-{
-	char *buf = malloc(CONTROL_MAX_BYTES + 1), *end;
-	int err = buf ? send_request(sock, request, fd) : -ENOMEM;
-	ssize_t n = 0;
-
-	/* a refusal may have come before we could ask; if it came before our question was read, a reset is told first, once */
-	if (!err || err == -EPIPE) {
-		bool reset = false;
-
-		do {
-			n = recv(sock, buf, CONTROL_MAX_BYTES, 0);
-			reset = n < 0 && errno == ECONNRESET && !reset;
-		} while (n < 0 && (errno == EINTR || reset));
-		err = n < 0 ? -errno : 0;
-	}
-	if (!err && !n)
-		err = diag__set(d, -ECONNRESET, "the recorder ended before it answered");
-	else if (err)
-		diag__set(d, err, "asking the recorder: %s", strerror(-err));
-	if (err) {
-		free(buf);
-		return err;
-	}
-	buf[n] = '\0';
-	if (!strncmp(buf, "error ", 6)) {
-		end = strchr(buf, '\n');
-		diag__set(d, -EREMOTEIO, "%.*s", end ? (int)(end - buf - 6) : (int)n - 6, buf + 6);
-		if (end && !strncmp(end + 1, "try ", 4))
-			diag__hint(d, "%.*s", (int)strcspn(end + 5, "\n"), end + 5);
-		free(buf);
-		return -EREMOTEIO;
-	}
-	*answer = buf;
-	*bytes = (size_t)n;
-	return 0;
 }

@@ -12,7 +12,7 @@
  *	status		answered by a text of JSON behind "ok\n"
  *
  * The recorder never waits for a client: sockets do not block, what does not fit is the end of that client; clients that say nothing are sent
- * away. Asking is allowed to root and to the uid that runs the recorder, as the kernel tells who it is. Not thread-safe.
+ * away after ten seconds, or at once if others want their place. Asking is allowed to root and to the uid that runs the recorder, as the kernel tells who it is. Not thread-safe.
  */
 #ifndef TAPEBPF_CONTROL_H
 #define TAPEBPF_CONTROL_H

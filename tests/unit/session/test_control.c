@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "session/control.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#define CROWD 300
+#define ALL 16 /* that are served at a time */
+
+/* A recorder that answers "ask" at once and "wait" when the test says so. */
+struct recorder {
+	char dir[32], path[64];
+	struct control *control;
+	struct client *waits[64];
+	u32 wait_cnt, gone_cnt;
+};
+
+static void on_request(void *ctx, struct client *c, const char *text, int fd)
+{
+	struct recorder *r = ctx;
+
+	if (fd >= 0)
+		close(fd);
+	if (!strcmp(text, "wait\n"))
+		r->waits[r->wait_cnt++ % ARRAY_SIZE(r->waits)] = c;
+	else
+		control__answer(c, "ok\n", 3);
+}
+
+static void on_gone(void *ctx, struct client *c)
+{
+	struct recorder *r = ctx;
+
+	r->gone_cnt++;
+}
+
+static int setup(void **state)
+{
+	struct recorder *r = calloc(1, sizeof(*r));
+	struct control_ops ops = {.request = on_request, .gone = on_gone, .ctx = r};
+	struct diag d;
+
+	strcpy(r->dir, "/tmp/test_control_XXXXXX");
+	assert_non_null(mkdtemp(r->dir));
+	snprintf(r->path, sizeof(r->path), "%s/sock", r->dir);
+	assert_int_equal(control__listen(r->path, &ops, &r->control, &d), 0);
+	*state = r;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct recorder *r = *state;
+
+	control__free(r->control);
+	assert_int_equal(rmdir(r->dir), 0); /* the socket has gone */
+	free(r);
+	return 0;
+}
+
+static void look(struct recorder *r)
+{
+	control__poll(r->control, clock__mono_ns());
+}
+
+static int client(struct recorder *r)
+{
+	struct diag d;
+	int fd = control__connect(r->path, &d);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void say(int fd, const char *text)
+{
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+/* What has come by now; "": nothing, NULL: the other side has hung up. */
+static const char *heard(int fd)
+{
+	static char text[4096];
+	ssize_t n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
+
+	if (n < 0 && errno == EAGAIN)
+		return "";
+	if (n <= 0)
+		return NULL;
+	text[n] = '\0';
+	return text;
+}
+
+/* As many as come and say nothing; each round the recorder looks at the socket. */
+static void crowd(struct recorder *r, int *fd, u32 cnt)
+{
+	for (u32 i = 0; i < cnt; i++) {
+		fd[i] = client(r);
+		if (i % 8 == 7)
+			look(r);
+	}
+	look(r);
+}
+
+static void leave(int *fd, u32 cnt)
+{
+	for (u32 i = 0; i < cnt; i++)
+		close(fd[i]);
+}
+
+static void the_idle_keep_nobody_out(void **state)
+{
+	struct recorder *r = *state;
+	int idle[CROWD], fd;
+
+	crowd(r, idle, CROWD);
+	fd = client(r);
+	say(fd, "ask\n");
+	look(r);
+	assert_string_equal(heard(fd), "ok\n");
+	/* who came first went first, and was told why; who came last is still there */
+	assert_non_null(strstr(heard(idle[0]), "error others wanted to ask"));
+	assert_null(heard(idle[0]));
+	assert_string_equal(heard(idle[CROWD - 1]), "");
+	close(fd);
+	leave(idle, CROWD);
+}
+
+static void whoever_is_being_served_stays(void **state)
+{
+	struct recorder *r = *state;
+	int served[ALL], idle[CROWD], fd;
+
+	for (u32 i = 0; i < ALL - 1; i++) {
+		served[i] = client(r);
+		say(served[i], "wait\n");
+	}
+	look(r);
+	crowd(r, idle, CROWD);
+	assert_int_equal(r->wait_cnt, ALL - 1);
+	served[ALL - 1] = client(r);
+	say(served[ALL - 1], "wait\n");
+	look(r);
+	assert_int_equal(r->wait_cnt, ALL);
+	/* now there is room for nobody */
+	fd = client(r);
+	look(r);
+	assert_non_null(strstr(heard(fd), "error too many clients are being served\ntry again later"));
+	close(fd);
+	for (u32 i = 0; i < ALL; i++) {
+		control__answer(r->waits[i], "ok\n", 3);
+		assert_string_equal(heard(served[i]), "ok\n");
+	}
+	assert_int_equal(r->gone_cnt, 0);
+	leave(served, ALL);
+	leave(idle, CROWD);
+}
+
+/* `snapshot` asks twice: between the two it is not idle as somebody who never asks is. */
+static void who_has_asked_goes_last(void **state)
+{
+	struct recorder *r = *state;
+	int idle[CROWD], fd = client(r);
+
+	say(fd, "ask\n");
+	look(r);
+	assert_string_equal(heard(fd), "ok\n");
+	crowd(r, idle, CROWD);
+	say(fd, "ask\n");
+	look(r);
+	assert_string_equal(heard(fd), "ok\n");
+	close(fd);
+	leave(idle, CROWD);
+}
+
+/* Its question is there already when somebody else wants the place. */
+static void who_has_just_asked_stays(void **state)
+{
+	struct recorder *r = *state;
+	int early[ALL], late[ALL];
+
+	for (u32 i = 0; i < ALL; i++)
+		early[i] = client(r);
+	look(r);
+	for (u32 i = 0; i < ALL; i++) {
+		say(early[i], "wait\n");
+		late[i] = client(r);
+	}
+	look(r);
+	assert_int_equal(r->wait_cnt, ALL);
+	for (u32 i = 0; i < ALL; i++)
+		assert_non_null(strstr(heard(late[i]), "error too many clients"));
+	leave(early, ALL);
+	look(r);
+	assert_int_equal(r->gone_cnt, ALL);
+	leave(late, ALL);
+}
+
+static void silence_is_not_for_ever(void **state)
+{
+	struct recorder *r = *state;
+	int silent = client(r), waits = client(r);
+
+	say(waits, "wait\n");
+	look(r);
+	control__poll(r->control, clock__mono_ns() + 60 * NSEC_PER_SEC);
+	assert_null(heard(silent));
+	assert_string_equal(heard(waits), "");
+	close(silent);
+	close(waits);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(the_idle_keep_nobody_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(whoever_is_being_served_stays, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_has_asked_goes_last, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_has_just_asked_stays, setup, teardown),
+		cmocka_unit_test_setup_teardown(silence_is_not_for_ever, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
