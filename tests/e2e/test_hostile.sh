@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # What a terminal must not see, descriptors that are missing, other tracers on the same sites, and nothing left behind.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/flight_lib.sh"
 
 # assert_harmless FILE...: no control characters but line ends, and valid UTF-8.
 assert_harmless()
@@ -43,6 +43,30 @@ names()
 	assert_eq "texts" 12 "$(grep -c '"s":"str\\u001b\[31m' dump--json.txt)"
 	assert_match "an escape is shown, not sent" 'ev\\x1b\[31mil:na\\nme' list.txt
 	assert_match "an argument nobody can read" 'arg2: unreadable \(4@%zzz\)' list.txt
+}
+
+# A flight recorder tells of a program with such a name, and of triggers whose texts are as bad, in as many lines as they are.
+names_in_flight()
+{
+	need_root
+	need_target th_trigger
+	evil=$(printf 'ex\033[7m\nprocess 1 1 1 1 e\377"x')
+	cp "$TARGETS/th_trigger" "./$evil" || fail "cp"
+	start_flight -b "./$evil" --on "$(printf 'event:\n request.failed')" --on "$(printf '\n exit\t')" --on "$(printf 'event:"\033[7m\ntrigger 1 x"')" --cooldown 0s
+	start_target "./$evil" event
+	wait_until 20 grep -q '^tapebpf: snapshot ' record.err || fail "no snapshot"
+	"$TAPEBPF" status --socket sock >status.txt || fail "status"
+	"$TAPEBPF" status --socket sock --json >status.json || fail "status --json"
+	"$TAPEBPF" snapshot --socket sock >snapshot.txt 2>&1 || fail "snapshot"
+	kill -TERM "$TARGET"
+	wait_target
+	stop_flight
+	"$TAPEBPF" dump "$(own 1)" >dump.txt || fail "dump"
+	assert_harmless status.txt status.json snapshot.txt dump.txt record.err
+	assert_eq "triggers" 3 "$(grep -o '"fired":' status.json | wc -l)"
+	assert_eq "targets" 1 "$(grep -o '"comm":' status.json | wc -l)"
+	assert_match "the process" " $TARGET  .* threads  ex.[[]7m" status.txt
+	! command -v python3 >/dev/null || python3 -m json.tool status.json >/dev/null || fail "no JSON"
 }
 
 # Each standard stream closed, then all: the tape must not get a number that messages are written to.
@@ -220,6 +244,7 @@ sandboxes()
 }
 
 run_test names
+run_test names_in_flight
 run_test sandboxes
 run_test recorders_that_start_together
 run_test closed_streams

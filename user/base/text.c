@@ -215,17 +215,54 @@ void text__json(FILE *f, const char *s, size_t bytes)
 	fputc('"', f);
 }
 
-/* How many columns the cleaned text takes, each character for one. */
+char *text__file_name(char *dst, size_t dst_bytes, const char *s, size_t bytes)
+{
+	struct out o = { .dst = dst, .left = dst_bytes ? dst_bytes - 1 : 0 };
+	bool ok = dst_bytes;
+	size_t n;
+	u32 c;
+
+	for (; bytes && ok; s += n, bytes -= n) {
+		n = decode(s, bytes, &c);
+		ok = c == INVALID || is_harmful(c) ? put(&o, "_", 1) : put(&o, s, n);
+	}
+	if (dst_bytes)
+		*o.dst = '\0';
+	return dst;
+}
+
+/* On a terminal: 2 for what East Asia writes in squares and for pictures, 0 for what is set upon the character before it. */
+static size_t width(u32 c)
+{
+	static const struct {
+		u32 from, to;
+		u8 width;
+	} other[] = {
+		{0x300, 0x36f, 0},   {0x1100, 0x115f, 2}, {0x1ab0, 0x1aff, 0}, {0x1dc0, 0x1dff, 0}, {0x200b, 0x200d, 0},     {0x20d0, 0x20ff, 0},
+		{0x2e80, 0xa4cf, 2}, {0xac00, 0xd7a3, 2}, {0xf900, 0xfaff, 2}, {0xfe00, 0xfe0f, 0}, {0xfe20, 0xfe2f, 0},     {0xfe30, 0xfe6f, 2},
+		{0xff00, 0xff60, 2}, {0xffe0, 0xffe6, 2}, {0x1f300, 0x1f64f, 2}, {0x1f680, 0x1f6ff, 2}, {0x1f900, 0x1faff, 2}, {0x20000, 0x3fffd, 2},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(other); i++)
+		if (c >= other[i].from && c <= other[i].to)
+			return other[i].width;
+	return 1;
+}
+
+/* How many columns the cleaned text takes. */
 static size_t columns(const char *s, size_t bytes)
 {
-	size_t room = 4 * bytes + 1, n = 0; /* \x1b is four for one, nothing is more */
-	char *clean = malloc(room);
+	size_t room = 4 * bytes + 1, n = 0, left, took; /* \x1b is four for one, nothing is more */
+	char *clean = malloc(room), *at;
+	u32 c;
 
 	if (!clean)
 		return bytes;
 	text__clean(clean, room, s, bytes);
-	for (const char *c = clean; *c; c++)
-		n += (*c & 0xc0) != 0x80;
+	for (at = clean, left = strlen(clean); left; at += took, left -= took) {
+		took = decode(at, left, &c);
+		n += width(c);
+	}
 	free(clean);
 	return n;
 }

@@ -24,6 +24,9 @@ void text__json(FILE *f, const char *s, size_t bytes);
 /* As text__print into a buffer; always NUL-terminated, cut at a character's border. Returns dst. */
 char *text__clean(char *dst, size_t dst_bytes, const char *s, size_t bytes);
 
+/* For the name of a file that is to be read by people: what text__print would spell, each as '_'. Cut at a character's border. Returns dst. */
+char *text__file_name(char *dst, size_t dst_bytes, const char *s, size_t bytes);
+
 /* Two lines: the text, cleaned, two columns in, and a caret under the byte `column` (counted from 0; may be the end). */
 void text__point(FILE *f, const char *s, size_t column);
 

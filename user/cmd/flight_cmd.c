@@ -159,13 +159,9 @@ static void request_snapshot(struct flight_cmd *f, struct client *c, const char 
 
 static void request_info(struct flight_cmd *f, struct client *c)
 {
-	char text[512];
-	int n;
+	char text[512], exe[sizeof(f->exe)];
+	int n = snprintf(text, sizeof(text), "ok\nexe %s\n", text__file_name(exe, sizeof(exe), f->exe, strlen(f->exe)));
 
-	for (char *p = f->exe; *p; p++)
-		if ((u8)*p < ' ')
-			*p = '_';
-	n = snprintf(text, sizeof(text), "ok\nexe %s\n", f->exe);
 	control__answer(c, text, (size_t)n);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "base/units.h"
+#include "session/control.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -43,10 +44,21 @@ size_t flight_report__answer(const struct snapshot_result *r, char *dst, size_t 
 
 /* --- status --------------------------------------------------------------------------------------------------------- */
 
+/* An answer is one packet: processes beyond it are counted. */
+struct processes {
+	FILE *f;
+	u64 untold;
+};
+
 static void put_process(void *ctx, const struct process *p, u32 threads, u64 records, double per_s)
 {
-	FILE *f = ctx;
+	struct processes *all = ctx;
+	FILE *f = all->f;
 
+	if (ftell(f) > CONTROL_MAX_BYTES - 256) {
+		all->untold++;
+		return;
+	}
 	/* the last of the line, as it may hold anything but a newline */
 	fprintf(f, "process %u %u %" PRIu64 " %.0f ", p->pid, threads, records, per_s);
 	for (const char *c = p->comm; *c; c++)
@@ -133,6 +145,7 @@ char *flight_report__status(struct session *s, const struct snapshots *sn, const
 	struct flight_stats st;
 	char *text = NULL;
 	FILE *f = open_memstream(&text, bytes);
+	struct processes all = { .f = f };
 
 	if (!f)
 		return NULL;
@@ -148,6 +161,8 @@ char *flight_report__status(struct session *s, const struct snapshots *sn, const
 	put(f, "processes", st.processes);
 	put(f, "threads", st.threads);
 	flight_triggers__report(tr, f);
-	flight__each_process(session__flight(s), now_ns, put_process, f);
+	flight__each_process(session__flight(s), now_ns, put_process, &all);
+	if (all.untold)
+		put(f, "processes_untold", all.untold);
 	return fclose(f) ? NULL : text;
 }

@@ -228,15 +228,18 @@ static void text_triggers(const char *t)
 
 static void text_processes(const char *t)
 {
+	const char *line = t;
 	char rate[32];
 	struct row r;
 
 	printf("targets   %" PRIu64 "\n", ask__number(t, "targets"));
-	while (next_process(&t, &r)) {
+	while (next_process(&line, &r)) {
 		printf("  %8u  %s records/s, %u threads  ", r.pid, units__show_count(rate, sizeof(rate), r.per_s), r.threads);
 		text__print(stdout, r.comm, r.comm_bytes);
 		fputc('\n', stdout);
 	}
+	if (ask__number(t, "processes_untold"))
+		printf("  and %" PRIu64 " more\n", ask__number(t, "processes_untold"));
 }
 
 static int ask(const struct status_opts *o, char **answer, struct diag *d)

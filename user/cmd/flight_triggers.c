@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define SHOWN_BYTES 500 /* of a trigger's text; there may be 64 */
 #define REAP_NS NSEC_PER_SEC
 #define COMMANDS_NS (10 * NSEC_PER_SEC) /* that a command may take longer than the recording */
 
@@ -144,6 +145,16 @@ void flight_triggers__keep(struct flight_triggers *t, const struct snapshot_resu
 		complain(&d);
 }
 
+/* A line each, of a text that may hold newlines and be as long as an answer may be. */
+static void report_trigger(const struct trigger_set *set, u32 i, FILE *f)
+{
+	const char *text = trigger_set__text(set, i);
+	char shown[SHOWN_BYTES];
+
+	text__clean(shown, sizeof(shown), text, strlen(text));
+	fprintf(f, "trigger %" PRIu64 " %s%s\n", trigger_set__fired(set, i), shown, strlen(text) >= sizeof(shown) ? "..." : "");
+}
+
 void flight_triggers__report(const struct flight_triggers *t, FILE *f)
 {
 	struct trigger_stats ts = { 0 };
@@ -161,5 +172,5 @@ void flight_triggers__report(const struct flight_triggers *t, FILE *f)
 		ps.fired, ps.taken, ps.failed, ps.joined, ps.cooldown, ps.enough, ts.watched, ts.unwatched,
 		trigger_set__needs_decoding(t->set), ps.files, ps.bytes, ps.deleted, ps.commands, ps.commands_failed);
 	for (u32 i = 0; i < trigger_set__cnt(t->set); i++)
-		fprintf(f, "trigger %" PRIu64 " %s\n", trigger_set__fired(t->set, i), trigger_set__text(t->set, i));
+		report_trigger(t->set, i, f);
 }

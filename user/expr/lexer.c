@@ -160,7 +160,7 @@ void lexer__next(struct lexer *l)
 {
 	if (l->token.kind == TOKEN_BAD)
 		return;
-	while (l->at < l->bytes && l->text[l->at] && strchr(" \t\r\n", l->text[l->at]))
+	while (l->at < l->bytes && l->text[l->at] && strchr(EXPR_BLANKS, l->text[l->at]))
 		l->at++;
 	l->token = (struct token){.kind = TOKEN_END, .column = l->at};
 	if (l->at < l->bytes)

@@ -48,6 +48,9 @@ struct lexer {
 	struct expr_error *err;
 };
 
+/* What may stand between any two tokens. */
+#define EXPR_BLANKS " \t\r\n"
+
 /* 0 with the first token in hand; -EINVAL: text too long; -ENOMEM. err must not be NULL. */
 int lexer__init(struct lexer *l, const char *text, size_t bytes, struct expr_error *err);
 void lexer__done(struct lexer *l);

@@ -7,7 +7,7 @@
  *		| "exit" | "crash" | "signal"
  *	short	= ["*" | name] (">" | ">=") time [["and"] expression]
  *
- * `event:NAME` and `event:EXPRESSION` are told apart by what follows the first word: a comparison makes it an operand.
+ * with blanks wherever one likes. `event:NAME` and `event:EXPRESSION` are told apart by what follows the first word: a comparison makes it an operand.
  */
 #include "expr/lexer.h"
 #include "expr/literal.h"
@@ -21,6 +21,7 @@ struct parser {
 	const char *text; /* behind the colon */
 	size_t bytes;
 	struct lexer lex;
+	u32 cond_at; /* where the condition begins */
 	struct expr_error *err;
 };
 
@@ -52,6 +53,7 @@ static int rest(struct parser *p)
 
 	if (p->lex.token.kind == TOKEN_BAD)
 		return -EINVAL;
+	p->cond_at = from;
 	p->t->cond = expr__new(p->text + from, p->bytes - from, p->err);
 	if (p->t->cond)
 		return 0;
@@ -148,7 +150,7 @@ static int of_event(struct parser *p)
 		err = err ? err : condition(p);
 	}
 	if (!err && p->t->cond && expr__asks_times(p->t->cond, &column))
-		return expr_error__set(p->err, 0, "an event has no duration, busy or idle");
+		return expr_error__set(p->err, p->cond_at + column, "an event has no duration, busy or idle");
 	return err;
 }
 
@@ -175,24 +177,39 @@ static const struct {
 	{"signal", TRIGGER_SIGNAL, false},
 };
 
+/* The first word, and what comes behind it. */
+struct head {
+	size_t word, word_bytes, next;
+};
+
+static struct head read_head(const char *text)
+{
+	struct head h = {.word = strspn(text, EXPR_BLANKS)};
+
+	h.word_bytes = strcspn(text + h.word, ":" EXPR_BLANKS);
+	h.next = h.word + h.word_bytes;
+	h.next += strspn(text + h.next, EXPR_BLANKS);
+	return h;
+}
+
 int trigger__parse(struct trigger *t, const char *text, struct expr_error *err)
 {
-	size_t word = strcspn(text, ":");
-	bool more = text[word];
+	const struct head h = read_head(text);
+	bool more = text[h.next];
 	size_t i = 0;
 
 	*t = (struct trigger){.text = strdup(text)};
 	if (!t->text)
 		return no_memory(err);
-	while (i < ARRAY_SIZE(kinds) && (strlen(kinds[i].word) != word || memcmp(kinds[i].word, text, word)))
+	while (i < ARRAY_SIZE(kinds) && (strlen(kinds[i].word) != h.word_bytes || memcmp(kinds[i].word, text + h.word, h.word_bytes)))
 		i++;
 	if (i == ARRAY_SIZE(kinds))
-		return expr_error__set(err, 0, "no such trigger: want span:, busy:, open:, event:, exit, crash or signal");
+		return expr_error__set(err, (u32)h.word, "no such trigger: want span:, busy:, open:, event:, exit, crash or signal");
 	t->kind = kinds[i].kind;
 	if (more && !kinds[i].more)
-		return expr_error__set(err, (u32)word, "`%s` takes nothing", kinds[i].word);
-	if (!more && kinds[i].more)
-		return expr_error__set(err, (u32)word, "want a colon here: %s", t->kind == TRIGGER_EVENT ?
+		return expr_error__set(err, (u32)h.next, "`%s` takes nothing", kinds[i].word);
+	if (kinds[i].more && text[h.next] != ':')
+		return expr_error__set(err, (u32)h.next, "want a colon here: %s", t->kind == TRIGGER_EVENT ?
 				       "event:NAME or event:level>=error" : "as in span:NAME>50ms");
-	return more ? parse_rest(t, text, (u32)word + 1, err) : 0;
+	return more ? parse_rest(t, text, (u32)h.next + 1, err) : 0;
 }

@@ -47,6 +47,7 @@
 #include <time.h>
 
 #include "base/crc32c.h"
+#include "base/text.h"
 #include "tape/tape_file.h"
 #include "tape/tape_format.h"
 
@@ -513,20 +514,17 @@ int tape_writer__close(struct tape_writer *w, struct diag *d)
 void tape_writer__default_name(char *dst, size_t bytes, const char *exe, s64 unix_ns)
 {
 	static const char *const day[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-	const char *slash = exe ? strrchr(exe, '/') : NULL;
+	const char *slash = exe ? strrchr(exe, '/') : NULL, *base = slash ? slash + 1 : exe ? exe : "";
 	char clean[128], when[64];
 	time_t t = unix_ns / (s64)NSEC_PER_SEC - (unix_ns % (s64)NSEC_PER_SEC < 0);
-	size_t n = 0;
 	struct tm tm;
 
-	for (const char *s = slash ? slash + 1 : exe ? exe : ""; *s && n < sizeof(clean) - 1; s++)
-		clean[n++] = (u8)*s < ' ' || *s == 0x7f ? '_' : *s;
-	clean[n] = 0;
+	text__file_name(clean, sizeof(clean), base, strlen(base));
 	/* weekday by hand: upstream's names are English in every locale */
 	if (localtime_r(&t, &tm))
 		snprintf(when, sizeof(when), "%04d-%02d-%02d_%s_%02d-%02d-%02d", tm.tm_year + 1900, tm.tm_mon + 1,
 			 tm.tm_mday, day[tm.tm_wday], tm.tm_hour, tm.tm_min, tm.tm_sec);
 	else
 		snprintf(when, sizeof(when), "%lld", (long long)t);
-	snprintf(dst, bytes, "%s_%s.tape", n ? clean : "trace", when);
+	snprintf(dst, bytes, "%s_%s.tape", clean[0] ? clean : "trace", when);
 }

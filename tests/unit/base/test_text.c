@@ -68,6 +68,11 @@ static void points(void **state)
 		{"gr\xc3\xbc\xc3\x9f x", 7, "  gr\xc3\xbc\xc3\x9f x\n       ^\n"},
 		{"\x1b[x", 2, "  \\x1b[x\n       ^\n"},
 		{"\xff\xff!", 2, "  " FFFD FFFD "!\n    ^\n"},
+		{"\ta\t!", 3, "  \\ta\\t!\n       ^\n"},
+		/* two columns each, and one that takes none */
+		{"\xe6\x97\xa5\xe6\x9c\xac!", 6, "  \xe6\x97\xa5\xe6\x9c\xac!\n      ^\n"},
+		{"\xf0\x9f\x98\x80!", 4, "  \xf0\x9f\x98\x80!\n    ^\n"},
+		{"e\xcc\x81!", 3, "  e\xcc\x81!\n   ^\n"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -151,6 +156,16 @@ static void utf8_repairs(void **state)
 	assert_int_equal(text__utf8(dst, 0, "a", 1), 0);
 }
 
+static void file_names(void **state)
+{
+	char dst[16];
+
+	assert_string_equal(text__file_name(dst, sizeof(dst), "a\n\x1b[m\x7f\xff", 7), "a__[m__");
+	assert_string_equal(text__file_name(dst, sizeof(dst), "\xc2\x9b" "1m\xe2\x80\xae", 7), "_1m_");
+	assert_string_equal(text__file_name(dst, sizeof(dst), "gr\xc3\xbc\xc3\x9f", 6), "gr\xc3\xbc\xc3\x9f");
+	assert_string_equal(text__file_name(dst, 4, "gr\xc3\xbc\xc3\x9f", 6), "gr");
+}
+
 /* Whatever comes in, what comes out is valid UTF-8 without control characters. */
 static void every_pair_is_harmless(void **state)
 {
@@ -183,7 +198,7 @@ int main(void)
 		cmocka_unit_test(points),
 		cmocka_unit_test(jsons),   cmocka_unit_test(invalid),
 		cmocka_unit_test(is_utf8), cmocka_unit_test(clean_cuts_at_borders),
-		cmocka_unit_test(utf8_repairs), cmocka_unit_test(every_pair_is_harmless),
+		cmocka_unit_test(utf8_repairs), cmocka_unit_test(file_names), cmocka_unit_test(every_pair_is_harmless),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

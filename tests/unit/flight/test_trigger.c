@@ -298,6 +298,26 @@ static void texts_of_any_length_are_cut_clean(void **state)
 	stop(&s);
 }
 
+/* As in all expressions: between two words of it as many as one likes, of any kind. */
+static void blanks_do_not_matter(void **state)
+{
+	static const char *const texts[] = {
+		"exit ", " exit", "\texit\n", " crash ", "\r\nsignal ", "span:order>50ms", " span : order > 50ms ", "busy\t:\torder\n>=\n50ms",
+		"open : * > 1s", "event : paid", " event:\tpaid\tcode == 1 ", "event : level >= error ", "span : ( level >= error )",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct trigger_set *set = trigger_set__new(on_fired, NULL);
+		struct expr_error err = {0};
+
+		if (trigger_set__add(set, texts[i], &err)) {
+			print_error("'%s': column %u: %s\n", texts[i], err.column, err.text);
+			fail();
+		}
+		trigger_set__free(set);
+	}
+}
+
 static void wrong_texts(void **state)
 {
 	static const struct {
@@ -328,7 +348,18 @@ static void wrong_texts(void **state)
 		{"open:(name==order)", 5, "for how long"},
 		{"event:", 6, "want the name of an event"},
 		{"event:level>=eror", 13, "no such level"},
-		{"event:paid duration>1s", 6, "an event has no duration"},
+		{"event:paid duration>1s", 11, "an event has no duration"},
+		{"event:code==1 and (busy>1s)", 19, "an event has no duration"},
+		{"  \t", 3, "no such trigger"},
+		{" spam", 1, "no such trigger"},
+		{"\texit now", 6, "takes nothing"},
+		{" exit : x", 6, "takes nothing"},
+		{"exitt", 0, "no such trigger"},
+		{"span order>5ms", 5, "want a colon here"},
+		{"event \n", 7, "want a colon here"},
+		{" span : order > 50 ms", 16, "a time with its unit"},
+		{" gr\xc3\xbc\xc3\x9f:x", 1, "no such trigger"},
+		{"span:gr\xc3\xbc\xc3\x9f\t< 5ms", 12, "want > and a time"},
 		{"event:paid code==", 17, "want what to compare with"},
 	};
 	struct trigger_set *set = trigger_set__new(on_fired, NULL);
@@ -434,6 +465,7 @@ int main(void)
 		cmocka_unit_test(ends_of_processes),
 		cmocka_unit_test(a_signal),
 		cmocka_unit_test(texts_of_any_length_are_cut_clean),
+		cmocka_unit_test(blanks_do_not_matter),
 		cmocka_unit_test(wrong_texts),
 		cmocka_unit_test(as_many_as_there_may_be),
 		cmocka_unit_test(many_and_long_values),
