@@ -248,6 +248,7 @@ static inline void end_top_region(struct gotrace *g, struct gthread *th, u64 raw
 /* Ends a goroutine, and what the end of the recording had left open on it. */
 static void destroy(struct gotrace *g, struct gthread *th, u64 raw)
 {
+	th->left_cnt = 0;
 	while (th->region_cnt)
 		end_top_region(g, th, raw);
 	GO_EVENT(&g->wire, &th->stream, tick(g, raw), GO_DESTROY);
@@ -393,7 +394,7 @@ static void end_task(struct gotrace *g, const struct item *i, u64 raw)
 /* Regions that only the end of the recording had ended, and something follows all the same. */
 static inline void settle(struct gotrace *g, struct gthread *th, u64 raw)
 {
-	while (th->region_cnt && th->region[th->region_cnt - 1].left)
+	for (; th->left_cnt; th->left_cnt--)
 		end_top_region(g, th, raw);
 }
 
@@ -460,13 +461,13 @@ static inline void end_region(struct gotrace *g, const struct item *i, u64 raw)
 
 	if (!th->born)
 		return;
+	if (i->flags & ITEM_LEFT) {
+		th->left_cnt += th->left_cnt < th->region_cnt;
+		return;
+	}
 	settle(g, th, raw);
 	if (!th->region_cnt)
 		return;
-	if (i->flags & ITEM_LEFT) {
-		th->region[th->region_cnt - 1].left = true;
-		return;
-	}
 	end_top_region(g, th, raw);
 	/* a thread that had ended, and was heard of once more */
 	if (th->ended && !th->region_cnt)

@@ -30,7 +30,6 @@ struct gsite {
 struct region {
 	u64 task; /* its own, or that of the innermost task around it */
 	struct gsite *site;
-	bool left; /* ended by the end of the recording only: stays open, if nothing follows */
 };
 
 /* A process: its control goroutine and root task. */
@@ -52,6 +51,7 @@ struct gthread {
 	struct go_stream stream;
 	struct region *region;
 	u32 region_cnt, region_cap;
+	u32 left_cnt; /* the innermost regions that only the end of the recording has ended: they stay open, if nothing follows */
 	struct gthread *prev, *next; /* of those that have a goroutine */
 	struct gthread *all;	     /* of all */
 };
