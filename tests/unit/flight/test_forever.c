@@ -42,6 +42,7 @@ struct forever {
 	struct flight *f;
 	struct tape_writer *tw;
 	struct tape_sink *ts;
+	char path[64];
 	u64 now;
 	struct sim_page page;
 	struct sim_delivery d;
@@ -76,7 +77,8 @@ static void open_tape(struct forever *e)
 	struct sink to;
 	struct diag d;
 
-	assert_int_equal(tape_writer__open("/tmp/test_forever.tape", &wo, &e->tw, &d), 0);
+	snprintf(e->path, sizeof(e->path), "/tmp/test_forever.%d.tape", getpid());
+	assert_int_equal(tape_writer__open(e->path, &wo, &e->tw, &d), 0);
 	e->ts = tape_sink__new(e->tw, NULL);
 	assert_non_null(e->ts);
 	to = tape_sink__sink(e->ts);
@@ -89,7 +91,7 @@ static void close_tape(struct forever *e)
 	assert_int_equal(tape_sink__finish(e->ts, e->now, 0, 0, 0), 0);
 	tape_sink__free(e->ts);
 	assert_int_equal(tape_writer__close(e->tw, NULL), 0);
-	unlink("/tmp/test_forever.tape");
+	unlink(e->path);
 }
 
 static void files(struct forever *e)
