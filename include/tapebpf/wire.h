@@ -340,6 +340,7 @@ struct wire_life {
 };
 WIRE_ASSERT(sizeof(struct wire_life) == 80);
 #define WIRE_LIFE_PROCESS 1 /* FORK: a process, not a thread; EXIT: the last thread of its process */
+#define WIRE_LIFE_UNKNOWN 2 /* EXIT: made by the recorder, as the kernel's was lost: no status, and the time is later */
 
 /* A hit of a foreign probe. val[i]: the value, sign- or zero-extended to 64 bits; for texts: see wire_hit_text. */
 struct wire_hit {

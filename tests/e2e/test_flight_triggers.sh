@@ -151,6 +151,58 @@ bad_triggers()
 	assert_match "points at the place" '^ *\^' err
 }
 
+# end_without_room: th_trigger (TARGET) ends while no ring has room for a word of it. Hits fill a ring to the last of its bytes.
+end_without_room()
+{
+	"$TARGETS/usdt_flat" 2 0 >/dev/null 2>&1 &
+	FLOOD=$!
+	STARTED="$STARTED $FLOOD"
+	sleep 0.5
+	kill -STOP "$RECORDER"
+	sleep 0.3
+	kill -TERM "$TARGET"
+	wait_target
+	kill -CONT "$RECORDER"
+}
+
+# Whose end was lost is found to be gone: the trigger fires, and no table keeps it.
+end_was_lost()
+{
+	need_root
+	start_flight -b "$TARGETS/usdt_flat" -b "$TARGETS/th_trigger" --no-final --ring-size 16k --on exit --on crash --period 1s --generation 200ms
+	start_target th_trigger none
+	sleep 0.3
+	end_without_room
+	wait_until 20 grep -q '^tapebpf: snapshot ' record.err || fail "no snapshot"
+	assert_match "it was lost" '"life_records_lost":[1-9]' "$(status_now)"
+	assert_eq "how it ended" 1 "$("$TAPEBPF" dump --json "$(own 1)" | grep -c "\"type\":\"trigger\".*\"exit\".*process $TARGET has ended, nobody knows how")"
+	wait_until 20 alone || fail "who has ended is kept: $(cat status)"
+	kill -TERM $FLOOD
+	wait $FLOOD
+	stop_flight
+}
+
+# Only the other one is there.
+alone() { grep -q '"processes":1,"threads":[123],' "$(status_now)"; }
+status_now() { "$TAPEBPF" status --socket sock --json >status; echo status; }
+
+end_was_lost_to_a_tape()
+{
+	need_root
+	start_record -b "$TARGETS/usdt_flat" -b "$TARGETS/th_trigger" --ring-size 16k
+	start_target th_trigger none
+	sleep 0.3
+	end_without_room
+	sleep 4
+	kill -TERM $FLOOD
+	wait $FLOOD
+	stop_record
+	assert_match "it was lost" 'starts and ends of threads or processes did not fit' record.err
+	assert_exact
+	assert_verified
+	assert_eq "ends of it, without a status" 1 "$(count '"type":"process_end".*"pid":'"$TARGET"'}$')"
+}
+
 go_format()
 {
 	need_root
@@ -182,7 +234,7 @@ status_text()
 	kill -TERM "$TARGET"
 }
 
-for t in span span_short busy hang event_name event_level event_fields event_other on_exit on_crash no_crash on_signal cooldown policy behind_others \
+for t in span span_short busy hang event_name event_level event_fields event_other on_exit on_crash no_crash end_was_lost end_was_lost_to_a_tape on_signal cooldown policy behind_others \
 	bounds bad_triggers go_format status_text; do
 	run_test $t
 done

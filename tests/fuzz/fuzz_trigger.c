@@ -55,7 +55,7 @@ static void stream(struct trigger_set *s)
 	k.ops->span_value(k.ctx, 1, &work, &values[1], &t, 12);
 	k.ops->span_exit(k.ctx, 1, &t, 60 * NSEC_PER_SEC, SINK_OWN);
 	k.ops->span_close(k.ctx, 1, 90 * NSEC_PER_SEC, 90 * NSEC_PER_SEC, SINK_OWN);
-	trigger_set__process_end(s, 5, "a\tb", 11, 100);
+	trigger_set__process_end(s, 5, "a\tb", 11, true, 100);
 	trigger_set__signal(s, 110);
 }
 

@@ -222,6 +222,13 @@ int attach__add_binary(struct attach *a, u64 dev, u64 ino)
 	return bpf_map_update_elem(bpf_map__fd(a->skel->maps.binaries), &key, &one, BPF_ANY) ? -errno : 0;
 }
 
+bool attach__is_target(struct attach *a, u32 pid)
+{
+	u32 state;
+
+	return !bpf_map_lookup_elem(bpf_map__fd(a->skel->maps.targets), &pid, &state) && state == TARGET_LIVE;
+}
+
 /*
  * An entry that says dead stays while threads of the process may still be on their way to their own drain: until nobody has the
  * number any more, or for a second at least. Longer must not be: a zombie may never be waited for, and the number, once it is

@@ -61,6 +61,8 @@ int attach__add_file(struct attach *a, struct elf_file *f, const struct attach_f
 /* Processes whose records count. A process exec'ing this binary becomes a target (-b). */
 int attach__add_target(struct attach *a, u32 pid, struct diag *d);
 int attach__add_binary(struct attach *a, u64 dev, u64 ino);
+/* Has it not ended? As the kernel's side knows it, whether or not a ring had room to tell. */
+bool attach__is_target(struct attach *a, u32 pid);
 /* How many are alive. Forgets those that have ended: to be called now and then while targets come and go. */
 u32 attach__targets(struct attach *a, u64 now_ns);
 

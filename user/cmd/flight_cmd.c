@@ -225,7 +225,7 @@ static void on_process_end(void *ctx, const struct wire_life *l)
 	struct flight_cmd *f = ctx;
 
 	if (f->set)
-		trigger_set__process_end(f->set, l->head.pid, l->comm, l->status, l->head.time_ns);
+		trigger_set__process_end(f->set, l->head.pid, l->comm, l->status, !(l->flags & WIRE_LIFE_UNKNOWN), l->head.time_ns);
 }
 
 static int open_triggers(struct flight_cmd *f, struct diag *d)

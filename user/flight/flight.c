@@ -447,6 +447,20 @@ void flight__stats(const struct flight *f, struct flight_stats *st)
 	st->dir_failed = f->o.dir ? ring_dir__failed(f->o.dir) : 0;
 }
 
+void flight__each_living(const struct flight *f, void (*fn)(void *ctx, u32 pid, u32 tid), void *ctx)
+{
+	const struct roster_process *p;
+	const struct roster_thread *t;
+	u64 i;
+
+	for (i = 0; (p = idmap__next(&f->who.pids, &i));)
+		if (!p->dead_ns)
+			fn(ctx, p->pub.pid, 0);
+	for (i = 0; (t = idmap__next(&f->who.tids, &i));)
+		if (!t->dead_ns)
+			fn(ctx, t->pid, t->tid);
+}
+
 void flight__each_process(const struct flight *f, u64 now_ns,
 			  void (*fn)(void *ctx, const struct process *p, u32 threads, u64 records, double per_s), void *ctx)
 {

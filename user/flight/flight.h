@@ -70,6 +70,8 @@ struct flight_stats {
 	u64 dropped;	 /* ring records not kept, for want of memory */
 };
 void flight__stats(const struct flight *f, struct flight_stats *st);
+/* Who is taken for alive: tid 0 for a process, then the threads. fn must not give the recording anything. */
+void flight__each_living(const struct flight *f, void (*fn)(void *ctx, u32 pid, u32 tid), void *ctx);
 /* The living, with the records of their threads as far as those are remembered; per_s: since the newest generation began. */
 void flight__each_process(const struct flight *f, u64 now_ns,
 			  void (*fn)(void *ctx, const struct process *p, u32 threads, u64 records, double per_s), void *ctx);

@@ -106,10 +106,10 @@ bool trigger__is_crash(u32 status)
 	return sig && sig != SIGHUP && sig != SIGINT && sig != SIGTERM;
 }
 
-void trigger_set__process_end(struct trigger_set *s, u32 pid, const char *comm, u32 status, u64 time_ns)
+void trigger_set__process_end(struct trigger_set *s, u32 pid, const char *comm, u32 status, bool known, u64 time_ns)
 {
 	struct trigger_fired f = {.time_ns = time_ns, .pid = pid, .tid = pid};
-	bool crash = trigger__is_crash(status), shown = false;
+	bool crash = known && trigger__is_crash(status), shown = false;
 
 	for (u32 i = 0; i < s->cnt; i++) {
 		enum trigger_kind kind = s->trigger[i].kind;
@@ -117,7 +117,7 @@ void trigger_set__process_end(struct trigger_set *s, u32 pid, const char *comm, 
 		if (kind != TRIGGER_EXIT && !(kind == TRIGGER_CRASH && crash))
 			continue;
 		if (!shown)
-			show__process_end(s, pid, comm, status);
+			show__process_end(s, pid, comm, status, known);
 		shown = true;
 		trigger__fire(s, i, &f);
 	}

@@ -65,8 +65,8 @@ struct sink trigger_set__sink(struct trigger_set *s);
 /* `open`: the stream has been passed on up to this time (hold-back!). Cheap; a few times a second. */
 void trigger_set__tick(struct trigger_set *s, u64 stream_ns);
 
-/* A process of ours has ended. status as wait(2) tells it; comm may be NULL. exit and crash. */
-void trigger_set__process_end(struct trigger_set *s, u32 pid, const char *comm, u32 status, u64 time_ns);
+/* A process of ours has ended. status as wait(2) tells it, if it is known; comm may be NULL. exit and crash. */
+void trigger_set__process_end(struct trigger_set *s, u32 pid, const char *comm, u32 status, bool known, u64 time_ns);
 /* SIGUSR2 came. False: there is no trigger `signal`. */
 bool trigger_set__signal(struct trigger_set *s, u64 time_ns);
 

@@ -70,6 +70,6 @@ void watch__done(struct trigger_set *s);
 
 /* trigger_show.c: one line into s->what. */
 void show__subject(struct trigger_set *s, const struct expr_subject *subject);
-void show__process_end(struct trigger_set *s, u32 pid, const char *comm, u32 status);
+void show__process_end(struct trigger_set *s, u32 pid, const char *comm, u32 status, bool known);
 
 #endif

@@ -78,13 +78,15 @@ void show__subject(struct trigger_set *s, const struct expr_subject *subject)
 	*b.at = '\0';
 }
 
-void show__process_end(struct trigger_set *s, u32 pid, const char *comm, u32 status)
+void show__process_end(struct trigger_set *s, u32 pid, const char *comm, u32 status, bool known)
 {
-	char name[64], end[96];
+	char name[64], end[128];
 	int st = (int)status;
 
 	text__clean(name, sizeof(name), comm ? comm : "", comm ? strlen(comm) : 0);
-	if (WIFSIGNALED(st))
+	if (!known)
+		snprintf(end, sizeof(end), "has ended, nobody knows how: the record of it did not fit into a ring");
+	else if (WIFSIGNALED(st))
 		snprintf(end, sizeof(end), "was killed by signal %d (%s)%s", WTERMSIG(st), strsignal(WTERMSIG(st)),
 			 WCOREDUMP(st) ? ", core dumped" : "");
 	else

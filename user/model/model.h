@@ -74,6 +74,9 @@ int model__loss(struct model *m, const struct loss *l);
 /* Losses are told to the sinks in sums: tell what is left now. */
 void model__tell_losses(struct model *m);
 
+/* Who is taken for alive: tid 0 for a process, then the threads. fn must not change the model. */
+void model__each_living(const struct model *m, void (*fn)(void *ctx, u32 pid, u32 tid), void *ctx);
+
 struct model_stats {
 	u64 stored;	      /* program records that reached the sinks */
 	u64 lost[LOSS_MAX];   /* program records that did not, by cause, REC_LOSS and model__loss included */

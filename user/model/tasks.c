@@ -466,5 +466,17 @@ void tasks__exit(struct model *m, const struct rec *r)
 	if (t && t->proc->pub.pid == r->pid && !(r->life->flags & WIRE_LIFE_PROCESS))
 		tasks__end(m, t, r->time_ns, SINK_THREAD_END, false);
 	if (p && r->life->flags & WIRE_LIFE_PROCESS)
-		tasks__end_process(m, p, r->time_ns, r->life->status, true);
+		tasks__end_process(m, p, r->time_ns, r->life->status, !(r->life->flags & WIRE_LIFE_UNKNOWN));
+}
+
+void model__each_living(const struct model *m, void (*fn)(void *ctx, u32 pid, u32 tid), void *ctx)
+{
+	const struct proc *p;
+	const struct task *t;
+	u64 i;
+
+	for (i = 0; (p = idmap__next(&m->pids, &i));)
+		fn(ctx, p->pub.pid, 0);
+	for (i = 0; (t = idmap__next(&m->tids, &i));)
+		fn(ctx, t->proc->pub.pid, t->pub.tid);
 }

@@ -30,7 +30,7 @@
 
 /* --- callbacks of the rooms below ------------------------------------------------------------------------- */
 
-static void tell_end(struct session *s, const struct wire_life *l, size_t bytes)
+void session__tell_life(struct session *s, const struct wire_life *l, size_t bytes)
 {
 	if (l->head.kind >= WIRE_FORK && l->head.kind <= WIRE_EXIT)
 		s->lives_told = true;
@@ -44,7 +44,7 @@ static int on_ring(void *ctx, const void *rec, size_t bytes)
 
 	if (s->flight)
 		flight__rec(s->flight, rec, bytes);
-	tell_end(s, rec, bytes);
+	session__tell_life(s, rec, bytes);
 	return s->decode ? ingest__push(s->ingest, rec, bytes) : 0;
 }
 
@@ -185,6 +185,8 @@ static int tell_losses(struct session *s, u64 now_ns)
 		if (l.count && s->decode && !err)
 			err = model__loss(s->model, &l);
 	}
+	if (counter[WIRE_C_LIFE_LOST] != s->counter[WIRE_C_LIFE_LOST])
+		session__ends_lost(s, now_ns);
 	memcpy(s->counter, counter, sizeof(s->counter));
 	s->last_loss_ns = now_ns;
 	return err;
@@ -259,6 +261,8 @@ int session__run(struct session *s, int timeout_ms)
 		s->next_loss_ns = now + LOSS_NS;
 		err = tell_losses(s, now);
 	}
+	if (err >= 0)
+		session__look_for_ended(s, now);
 	if (err >= 0 && now >= s->next_count_ns)
 		session__targets(s); /* forgets those that have ended, whether anybody asks or not */
 	if (err >= 0 && s->decode)
@@ -419,6 +423,7 @@ void session__free(struct session *s)
 {
 	if (!s)
 		return;
+	idmap__done(&s->missed);
 	attach__free(s->attach);
 	flight__free(s->flight);
 	ingest__free(s->ingest);

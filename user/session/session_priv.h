@@ -3,6 +3,7 @@
 #ifndef TAPEBPF_SESSION_PRIV_H
 #define TAPEBPF_SESSION_PRIV_H
 
+#include "base/idmap.h"
 #include "elf/sig_check.h"
 #include "session/session.h"
 #include "session/session_files.h"
@@ -24,8 +25,18 @@ struct session {
 	u64 next_count_ns;
 	u64 next_idle_ns, next_loss_ns, last_loss_ns;
 	u64 counter[WIRE_C_MAX]; /* as last told to the model */
+	u64 look_ns;		 /* when to look for those whose end was lost; 0: there is no reason to */
+	bool second_look;
+	struct idmap missed; /* who was not there at the first one */
 	u64 refused, looked_ns;	 /* deliveries and hits that the kernel could not keep, when that was last looked for */
 };
+
+/* What a record of somebody's life means to a session: counts, and the user's callback. */
+void session__tell_life(struct session *s, const struct wire_life *l, size_t bytes);
+
+/* session_ended.c: records of ends may have been lost; each round: is it time to look? */
+void session__ends_lost(struct session *s, u64 now_ns);
+void session__look_for_ended(struct session *s, u64 now_ns);
 
 /* attach's callback: a target mapped a file, or (path NULL) mapping events were lost. */
 void session__mapped(void *ctx, u32 pid, u64 addr, u64 file_offset, u64 dev, u64 ino, const char *path);

@@ -258,13 +258,15 @@ static void ends_of_processes(void **state)
 
 	start(&s, "exit", "crash");
 	assert_false(trigger_set__needs_decoding(s.set));
-	trigger_set__process_end(s.set, 5, "sh", 3 << 8, 10 * MS);
+	trigger_set__process_end(s.set, 5, "sh", 3 << 8, true, 10 * MS);
 	told(&s, "exit @10 sh (5) exited with status 3\n");
-	trigger_set__process_end(s.set, 6, NULL, SIGTERM, 11 * MS);
+	trigger_set__process_end(s.set, 6, NULL, SIGTERM, true, 11 * MS);
 	told(&s, "exit @11 process 6 was killed by signal 15 (Terminated)\n");
-	trigger_set__process_end(s.set, 7, "x\ty", SIGSEGV | 0x80, 12 * MS);
+	trigger_set__process_end(s.set, 7, "x\ty", SIGSEGV | 0x80, true, 12 * MS);
 	told(&s, "exit @12 x\\ty (7) was killed by signal 11 (Segmentation fault), core dumped\n"
 		 "crash @12 x\\ty (7) was killed by signal 11 (Segmentation fault), core dumped\n");
+	trigger_set__process_end(s.set, 8, NULL, 0, false, 13 * MS);
+	told(&s, "exit @13 process 8 has ended, nobody knows how: the record of it did not fit into a ring\n");
 	assert_false(trigger_set__signal(s.set, 13 * MS));
 	stop(&s);
 	assert_true(trigger__is_crash(SIGKILL));
