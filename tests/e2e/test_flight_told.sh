@@ -123,6 +123,7 @@ flipped_byte()
 	kill -TERM "$TARGET"
 	"$TAPEBPF" recover ring -o whole.tape 2>whole.err || fail "recover: $(cat whole.err)"
 	assert_eq "damaged by the kill" 0 "$(grep -c damaged whole.err)"
+	emitted=$(sed -n 's/.*emitted \([0-9]*\) = .*/\1/p' whole.err)
 	stored=$(sed -n 's/.*= stored \([0-9]*\).*/\1/p' whole.err)
 	cat >flip.py <<-'EOS'
 		import os, random, sys
@@ -144,9 +145,11 @@ flipped_byte()
 		rm -rf ring a.tape
 		cp -a ring.whole ring
 		python3 flip.py $i >where
-		"$TAPEBPF" recover ring -o a.tape 2>rec.err || fail "round $i: $(cat rec.err)"
+		"$TAPEBPF" recover ring -o a.tape 2>rec.err
+		assert_eq "status in round $i ($(cat where))" 3 $?
 		assert_verified a.tape
-		assert_match "noticed in round $i ($(cat where))" '^[1-9][0-9]* places were damaged' rec.err
+		assert_match "noticed in round $i ($(cat where))" '^  gen-0*[1-9][0-9]*: damaged from byte [0-9]+ on' rec.err
+		assert_eq "emitted in round $i ($(cat where))" "$emitted" "$(sed -n 's/.*emitted \([0-9]*\) = .*/\1/p' rec.err)"
 		assert_ge "stored in round $i ($(cat where))" $((stored - 700)) "$(sed -n 's/.*= stored \([0-9]*\).*/\1/p' rec.err)"
 	done
 }

@@ -2,7 +2,8 @@
 /*
  * fuzz_recover - the folder of a killed flight recorder, hostile.
  *
- * The input: parts, each u32 bytes and those: definitions, up to 6 generations, what is carried, pages; what is cut is shorter. Whatever
+ * The input: parts, each u32 bytes and those: definitions, up to 6 generations, what is carried, pages, the copy of the definitions, the state; what
+ * is cut is shorter, what is empty is not there. Whatever
  * comes, it is replayed, and emitted = stored + lost.
  */
 #include <sanitizer/asan_interface.h> /* of the compiler's; in a plain build its macros do nothing */
@@ -15,6 +16,7 @@
 #include "flight/ring_dir.h"
 
 #define MAX_GENS 6
+enum { DEFS, GENS, CARRIED = GENS + MAX_GENS, PAGES, COPY, STATE, PARTS };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
@@ -68,6 +70,38 @@ static void mend_chunk(u64 no, u8 *p, size_t bytes)
 	}
 }
 
+static void mend_seals(u64 no, u8 *p, size_t bytes)
+{
+	struct gen_link l;
+	struct gen_seal s;
+
+	if (bytes < GEN_SEAL_AT + sizeof(s))
+		return;
+	memcpy(&l, p + GEN_LINK_AT, sizeof(l));
+	if (l.prev.no) {
+		gen_link__make(&l, &l.prev);
+		memcpy(p + GEN_LINK_AT, &l, sizeof(l));
+	}
+	memcpy(&s, p + GEN_SEAL_AT, sizeof(s));
+	if (s.rec_cnt) {
+		s.no = no;
+		gen_seal__close(&s);
+		memcpy(p + GEN_SEAL_AT, &s, sizeof(s));
+	}
+}
+
+static void mend_state(u8 *p, size_t bytes)
+{
+	struct ring_state s;
+
+	for (size_t at = 0; at + sizeof(s) <= bytes; at += RING_STATE_COPY) {
+		memcpy(&s, p + at, sizeof(s));
+		s.magic = RING_STATE_MAGIC;
+		s.crc = crc32c(0, &s, offsetof(struct ring_state, crc));
+		memcpy(p + at, &s, sizeof(s));
+	}
+}
+
 static void mend_generation(u8 *p, size_t bytes)
 {
 	struct gen_file_head h;
@@ -79,6 +113,7 @@ static void mend_generation(u8 *p, size_t bytes)
 	h.chunk_bytes = CHUNK_BYTES;
 	h.crc = crc32c(0, &h, offsetof(struct gen_file_head, crc));
 	memcpy(p, &h, sizeof(h));
+	mend_seals(h.no, p, bytes);
 	for (size_t at = GEN_FILE_HEAD; at < bytes; at += CHUNK_BYTES)
 		mend_chunk(h.no, p + at, MIN(bytes - at, (size_t)CHUNK_BYTES));
 }
@@ -125,6 +160,11 @@ static void forbid(void *ctx, u32 gen_cnt)
 			ASAN_POISON_MEMORY_REGION(c->data, c->used);
 }
 
+static const u8 *given(const u8 *p, size_t bytes)
+{
+	return bytes ? p : NULL;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
 	struct recovered *r = recover__new();
@@ -132,8 +172,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	struct replay_result res;
 	static const struct sink_ops nothing;
 	struct sink to = { .ops = &nothing };
-	u8 *part[1 + MAX_GENS + 2] = { 0 };
-	size_t cnt[1 + MAX_GENS + 2] = { 0 };
+	u8 *part[PARTS] = { 0 };
+	size_t cnt[PARTS] = { 0 };
 	const u8 *p;
 	u32 n;
 
@@ -143,16 +183,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		if (p)
 			memcpy(part[n], p, cnt[n]);
 	}
-	mend_defs(part[0], cnt[0]);
-	recover__defs(r, part[0], cnt[0]);
-	mend_carried(part[MAX_GENS + 1], cnt[MAX_GENS + 1]);
-	recover__carried(r, part[MAX_GENS + 1], cnt[MAX_GENS + 1]);
-	for (n = 1; n <= MAX_GENS; n++) {
-		mend_generation(part[n], cnt[n]);
-		recover__generation(r, n, part[n], cnt[n]);
+	mend_state(part[STATE], cnt[STATE]);
+	recover__state(r, given(part[STATE], cnt[STATE]), cnt[STATE]);
+	mend_defs(part[DEFS], cnt[DEFS]);
+	mend_defs(part[COPY], cnt[COPY]);
+	recover__defs(r, given(part[DEFS], cnt[DEFS]), cnt[DEFS], given(part[COPY], cnt[COPY]), cnt[COPY]);
+	mend_carried(part[CARRIED], cnt[CARRIED]);
+	recover__carried(r, given(part[CARRIED], cnt[CARRIED]), cnt[CARRIED]);
+	for (n = 0; n < MAX_GENS; n++) {
+		mend_generation(part[GENS + n], cnt[GENS + n]);
+		recover__generation(r, n + 1, part[GENS + n], cnt[GENS + n]);
 	}
-	mend_pages(part[MAX_GENS + 2], cnt[MAX_GENS + 2]);
-	recover__pages(r, part[MAX_GENS + 2], cnt[MAX_GENS + 2]);
+	mend_pages(part[PAGES], cnt[PAGES]);
+	recover__pages(r, given(part[PAGES], cnt[PAGES]), cnt[PAGES]);
 	recover__finish(r);
 	if (!replay__run(&r->snap, &o, &to, &res) && res.emitted != res.stored + res.lost_sum) {
 		fprintf(stderr, "fuzz_recover: %llu != %llu + %llu\n", (unsigned long long)res.emitted,

@@ -6,6 +6,7 @@
 #include "base/units.h"
 #include "cmd/cmd.h"
 #include "cmd/flight_report.h"
+#include "cmd/show.h"
 #include "cmd/sig_opt.h"
 #include "session/snapshot_write.h"
 
@@ -78,9 +79,39 @@ static const struct argp argp = {
 	options, parse, "DIR",
 	"Write what a flight recorder has left in its folder (`tapebpf flight --dir DIR`), after it was killed, to a tape."
 	"\vThe folder stays as it is. Works on another machine too: the folder holds all that is needed.\n"
-	"Exit status: 0 done, 1 failed, 2 wrong usage.",
+	"What is damaged, cut or not there is told by name and place, and up to when the rest is complete.\n"
+	"Exit status: 0 done, 1 failed, 2 wrong usage, 3 done, but something is missing for damage, a cut, a deleted file or a full disk.",
 	NULL, NULL, NULL,
 };
+
+static void tell_findings(const struct recovered *r)
+{
+	u32 cnt = MIN(r->finding_cnt, (u32)RECOVER_FINDINGS);
+
+	if (!cnt)
+		return;
+	fputs(r->missing_cnt ? "damaged, cut or not there; what is whole was kept:\n" : "not as it was left, but nothing is missing for it:\n",
+	      stderr);
+	for (u32 i = 0; i < cnt; i++)
+		fprintf(stderr, "  %s\n", r->finding[i].text);
+	if (r->finding_cnt > cnt)
+		fprintf(stderr, "  and %u more\n", r->finding_cnt - cnt);
+}
+
+/* What a recorder cannot know is what came after it had looked. */
+static void tell_complete(const struct recovered *r)
+{
+	const struct clock_pair *at = &r->snap.at;
+
+	if (!r->complete_ns) {
+		if (r->old)
+			fputs("up to when it is complete is not known: an older recorder did not say so\n", stderr);
+		return;
+	}
+	fputs(r->missing_cnt ? "but for that complete until " : "complete until ", stderr);
+	show__time(stderr, at->real_ns - (s64)(at->mono_ns - r->complete_ns), 9);
+	fputs(", when the recorder last looked at everything; of what came later some may be missing\n", stderr);
+}
 
 static int write_out(const struct recover_opts *o, struct recovered *r)
 {
@@ -104,8 +135,8 @@ static int write_out(const struct recover_opts *o, struct recovered *r)
 		cmd__fail(EXIT_FAILED, &w->res.diag);
 	} else if (!o->quiet) {
 		puts(w->path);
-		if (r->damaged)
-			fprintf(stderr, "%u places were damaged or cut; what is whole was kept\n", r->damaged);
+		tell_findings(r);
+		tell_complete(r);
 		fprintf(stderr, "%s\n", flight_report__snapshot(&w->res, text, sizeof(text)));
 	}
 	free(w);
@@ -128,7 +159,7 @@ int cmd_recover(int argc, char **argv)
 	struct recover_opts o = { .sigs = sig_set__new() };
 	struct recovered *r = NULL;
 	struct diag d = { 0 };
-	int err;
+	int err, missing;
 
 	argv[0] = name;
 	argp_err_exit_status = EXIT_USAGE;
@@ -141,7 +172,10 @@ int cmd_recover(int argc, char **argv)
 		err = write_out(&o, r);
 	if (r)
 		check_sigs(o.sigs, &r->snap);
+	missing = r && r->missing_cnt;
 	recover__free(r);
 	sig_set__free(o.sigs);
-	return err || cmd__output_done("the name") ? EXIT_FAILED : EXIT_DONE;
+	if (err || cmd__output_done("the name"))
+		return EXIT_FAILED;
+	return missing ? EXIT_LOSS : EXIT_DONE;
 }

@@ -471,28 +471,124 @@ static int read_one(struct defs *d, const struct head *h, const u8 *payload)
 	return 0;
 }
 
-int defs__read(struct defs *d, const void *data, size_t bytes)
+/* A file with records. bytes 0: there is none. */
+struct text {
+	const u8 *data;
+	size_t bytes;
+};
+
+static bool is_whole(const struct text *t, size_t at, struct head *h)
 {
-	const u8 *at = data, *end = at + bytes;
+	if (at > t->bytes || t->bytes - at < sizeof(*h))
+		return false;
+	memcpy(h, t->data + at, sizeof(*h));
+	return h->magic == MAGIC && h->bytes <= t->bytes - at - sizeof(*h) && h->crc == crc_of(h, t->data + at + sizeof(*h));
+}
+
+/* Where the next record that is whole begins; the end: there is none. */
+static size_t next_whole(const struct text *t, size_t at)
+{
 	const u32 magic = MAGIC;
+	const u8 *p;
+	struct head h;
+
+	for (; at < t->bytes; at++) {
+		p = memmem(t->data + at, t->bytes - at, &magic, sizeof(magic));
+		if (!p)
+			break;
+		at = (size_t)(p - t->data);
+		if (is_whole(t, at, &h))
+			return at;
+	}
+	return t->bytes;
+}
+
+/* Some record of the one is in the other, at the same place, and none contradicts: both were written by the same calls. */
+static bool say_the_same(const struct text *a, const struct text *b)
+{
+	struct head h, k;
+	size_t at;
+	u32 same = 0;
+
+	for (at = next_whole(a, 0); at < a->bytes; at = next_whole(a, at)) {
+		is_whole(a, at, &h);
+		if (is_whole(b, at, &k)) {
+			if (h.bytes != k.bytes || memcmp(a->data + at, b->data + at, sizeof(h) + h.bytes))
+				return false;
+			same++;
+		}
+		at += sizeof(h) + h.bytes;
+	}
+	return same > 0;
+}
+
+static u32 count_whole(const struct text *t)
+{
+	struct head h;
+	u32 cnt = 0;
+
+	for (size_t at = next_whole(t, 0); at < t->bytes; at = next_whole(t, at)) {
+		is_whole(t, at, &h);
+		at += sizeof(h) + h.bytes;
+		cnt++;
+	}
+	return cnt;
+}
+
+static void note(u32 *cnt, u64 *first, u64 at)
+{
+	if (!(*cnt)++)
+		*first = at;
+}
+
+/* What neither has. */
+static size_t pass_over(struct defs *d, const struct text *a, const struct text *b, size_t at)
+{
+	size_t end = MAX(a->bytes, b->bytes), in_a = next_whole(a, at), in_b = next_whole(b, at);
+
+	note(&d->damaged, &d->damaged_at, at);
+	/* the end of the shorter one is not the end */
+	return MIN(in_a < a->bytes ? in_a : end, in_b < b->bytes ? in_b : end);
+}
+
+static int read_both(struct defs *d, const struct text *a, const struct text *b)
+{
+	size_t at = 0, end = MAX(a->bytes, b->bytes);
+	const u8 *payload;
 	struct head h;
 	int err = 0;
 
-	memset(d, 0, sizeof(*d));
-	while (!err && (size_t)(end - at) >= sizeof(h)) {
-		memcpy(&h, at, sizeof(h));
-		if (h.magic == MAGIC && h.bytes <= (size_t)(end - at) - sizeof(h) && h.crc == crc_of(&h, at + sizeof(h))) {
-			err = read_one(d, &h, at + sizeof(h));
-			at += sizeof(h) + h.bytes;
+	while (!err && at < end) {
+		if (is_whole(a, at, &h)) {
+			payload = a->data;
+		} else if (is_whole(b, at, &h)) {
+			payload = b->data;
+			if (a->bytes)
+				note(&d->healed, &d->healed_at, at);
+		} else {
+			at = pass_over(d, a, b, at);
 			continue;
 		}
-		/* damaged: from the next that looks like a record */
-		d->damaged++;
-		at = memmem(at + 1, (size_t)(end - at - 1), &magic, sizeof(magic));
-		if (!at)
-			break;
+		err = read_one(d, &h, payload + at + sizeof(h));
+		at += sizeof(h) + h.bytes;
 	}
 	return err;
+}
+
+int defs__read(struct defs *d, const void *data, size_t bytes, const void *copy, size_t copy_bytes)
+{
+	struct text a = { data, data ? bytes : 0 }, b = { copy, copy ? copy_bytes : 0 };
+
+	memset(d, 0, sizeof(*d));
+	/* a kill can come between the two when they are written anew */
+	if (a.bytes && b.bytes && !say_the_same(&a, &b)) {
+		if (count_whole(&b) > count_whole(&a)) {
+			note(&d->healed, &d->healed_at, 0);
+			a = b;
+		}
+		b = (struct text){ 0 };
+	}
+	return read_both(d, &a, &b);
 }
 
 void defs__done(struct defs *d)

@@ -3,7 +3,7 @@
  * defs.h - what a recording's records refer to, in a file: the run, binaries with their callsites, processes, threads.
  *
  * For `flight --dir`: what is kept beside the ring in memory has to outlive the recorder too. Append-only; each record has a checksum, so
- * that what a kill left half written, or a disk has damaged, is passed over:
+ * that what a kill left half written, or a disk has damaged, is passed over, or taken from the copy that the recorder keeps beside it:
  *
  *	u32 magic "TDEF", u32 kind, u32 bytes of the payload, u32 crc32c of kind, bytes and payload; the payload
  *
@@ -39,10 +39,15 @@ struct defs {
 	struct sig_set *sigs; /* NULL: none */
 	bool no_pairs;
 	u32 damaged; /* places where something was passed over */
+	u32 healed;  /* places where only the copy was whole */
+	u64 damaged_at, healed_at; /* the first of them */
 };
 
-/* Hostile input. 0 or -ENOMEM. */
-int defs__read(struct defs *d, const void *data, size_t bytes);
+/*
+ * Hostile input; each of the two may be NULL. The copy is the same, byte for byte, but for what the last writes did not get to: what is not whole in
+ * the one is taken from the other. 0 or -ENOMEM.
+ */
+int defs__read(struct defs *d, const void *data, size_t bytes, const void *copy, size_t copy_bytes);
 void defs__done(struct defs *d);
 
 #endif

@@ -44,19 +44,33 @@ struct flight {
 	struct carry carry;
 	u64 last_clock_ns;
 	u64 then_ns[2]; /* of roster_thread.then */
+	u64 page_lost_cnt; /* records of pages that marks have told of, so far */
+	u64 unstored_cnt, unstored_ns; /* records that came by themselves and there was no room for, and since when; not told yet */
 	struct flight_stats st;
 };
 
-static void append(struct flight *f, const void *rec, u32 bytes)
+static void no_room(struct flight *f, const struct wire_head *h)
 {
-	if (!generations__append(f->ring, rec, bytes))
-		f->st.dropped++;
+	f->st.dropped++;
+	if (!rec__is_single(h))
+		return;
+	f->unstored_ns = f->unstored_cnt ? f->unstored_ns : h->time_ns;
+	f->unstored_cnt++;
+}
+
+static bool append(struct flight *f, const void *rec, u32 bytes)
+{
+	bool stored = generations__append(f->ring, rec, bytes);
+
+	if (__builtin_expect(!stored, 0))
+		no_room(f, rec);
 	/* a single drain can bring more than a generation should have */
 	if (__builtin_expect(generations__full(f->ring), 0))
 		generations__seal(f->ring, ((const struct wire_head *)rec)->time_ns, f->sheets.st.partial_bytes);
+	return stored;
 }
 
-static void on_keep(void *ctx, const struct wire_batch *b, u32 bytes, u64 ns)
+static bool on_keep(void *ctx, const struct wire_batch *b, u32 bytes, u64 ns)
 {
 	struct {
 		struct wire_batch b;
@@ -65,7 +79,7 @@ static void on_keep(void *ctx, const struct wire_batch *b, u32 bytes, u64 ns)
 
 	memcpy(&copy, b, MIN(bytes, sizeof(copy)));
 	copy.b.head.time_ns = ns;
-	append(ctx, &copy, MIN(bytes, sizeof(copy)));
+	return append(ctx, &copy, MIN(bytes, sizeof(copy)));
 }
 
 static void on_evicted(void *ctx, const struct generation *g)
@@ -183,8 +197,10 @@ static void batch(struct flight *f, const struct wire_batch *w, u32 bytes)
 		take_names(f, t, w, bytes);
 	before = f->sheets.st.records;
 	if (sheets__batch(&f->sheets, w, bytes)) {
-		append(f, w, bytes);
-		sheets__stored(&f->sheets);
+		if (append(f, w, bytes))
+			sheets__stored(&f->sheets);
+		else
+			sheets__not_stored(&f->sheets, w, bytes);
 	}
 	if (t)
 		t->records += f->sheets.st.records - before;
@@ -312,6 +328,7 @@ void flight__mark(struct flight *f, const struct wire_page_val *v, u32 tid, int 
 
 	if (gaps)
 		f->st.lost[cause] += gaps;
+	f->page_lost_cnt += gaps + (news ? v->seen - m.next : 0);
 	if (!sheets__cause(&f->sheets, v->pid, tid, v->id, cause, f->st.ring.sealed + 1) && !news)
 		return;
 	if (news)
@@ -353,10 +370,53 @@ static void forget_the_dead(struct flight *f, u64 now_ns)
 		ring_dir__tidy(f->o.dir, &f->who);
 }
 
+/* --- what there was no room for ---------------------------------------------------------------------------------- */
+
+static int no_room_cause(const struct flight *f)
+{
+	return f->o.dir ? LOSS_WRITE : LOSS_MEMORY;
+}
+
+static bool tell_page(void *ctx, const struct sheet *sh)
+{
+	struct flight *f = ctx;
+	struct flight_mark m = { .id = sh->id, .seen = sh->unstored_to, .next = sh->unstored_from, .cause = (u32)no_room_cause(f) };
+
+	m.head = own_head(FLIGHT_MARK, sizeof(m), f->last_clock_ns);
+	m.head.pid = sh->pid;
+	m.head.tid = sh->tid;
+	return append(f, &m, sizeof(m));
+}
+
+/* As soon as there is some. Until then ring_dir__beat says it. */
+static void tell_unstored(struct flight *f, u64 now_ns)
+{
+	struct flight_loss l = { .from_ns = f->unstored_ns, .count = f->unstored_cnt, .cause = (u32)no_room_cause(f) };
+
+	sheets__tell_unstored(&f->sheets, tell_page, f);
+	if (!f->unstored_cnt)
+		return;
+	l.head = own_head(FLIGHT_LOSS, sizeof(l), now_ns);
+	if (!append(f, &l, sizeof(l)))
+		return;
+	f->st.lost[l.cause] += l.count;
+	f->unstored_cnt = 0;
+}
+
+void flight__beat(struct flight *f, u64 complete_ns)
+{
+	struct ring_unstored unstored = { .single_cnt = f->unstored_cnt, .paged_cnt = f->sheets.unstored_cnt };
+
+	if (f->o.dir)
+		ring_dir__beat(f->o.dir, generations__active(f->ring), complete_ns, f->sheets.st.missing + f->page_lost_cnt, &unstored);
+}
+
 void flight__round(struct flight *f, u64 drained_ns, u64 now_ns)
 {
 	u64 sealed = f->st.ring.sealed;
 
+	if (f->unstored_cnt || f->sheets.unstored_cnt)
+		tell_unstored(f, now_ns);
 	generations__tick(f->ring, now_ns, drained_ns, f->sheets.st.partial_bytes);
 	generations__stats(f->ring, &f->st.ring);
 	if (f->st.ring.sealed != sealed)

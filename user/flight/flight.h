@@ -49,6 +49,8 @@ void flight__mark(struct flight *f, const struct wire_page_val *v, u32 tid, int 
 void flight__loss(struct flight *f, int cause, u64 from_ns, u64 to_ns, u64 count);
 /* The rings have been drained up to drained_ns. */
 void flight__round(struct flight *f, u64 drained_ns, u64 now_ns);
+/* Behind a round, for --dir: all that was recorded before complete_ns has been given, or told as lost. */
+void flight__beat(struct flight *f, u64 complete_ns);
 
 /* Ends the active generation and hands out what is kept, without files (the caller adds them). Call it when idle pages have
  * been read and applied. NULL: no memory. */

@@ -245,6 +245,8 @@ void generations__seal(struct generations *g, u64 now_ns, u64 extra_bytes)
 	g->newest = gen;
 	g->st.cnt++;
 	g->st.sealed++;
+	if (g->store.sealed)
+		g->store.sealed(g->store.ctx, gen);
 	apply_rule(g, now_ns, extra_bytes);
 }
 
@@ -326,6 +328,8 @@ void *generations__append(struct generations *g, const void *rec, u32 bytes)
 	memset(c->data + c->used + room - 8, 0, 8);
 	if (g->store.map) {
 		put_stored(h, rec, bytes, gen->no);
+		gen->single_cnt += rec__is_single(h);
+		gen->paged_cnt += rec__paged_cnt(h);
 	} else {
 		memcpy(h, rec, bytes);
 		h->bytes = bytes;

@@ -59,6 +59,7 @@ struct generation {
 	u64 rec_cnt;
 	u64 hits; /* of plain probes, among them */
 	u64 told; /* that tell of spans what holds beyond them (told.h) */
+	u64 single_cnt, paged_cnt; /* records of the program; counted where chunks are stored */
 	struct chunk *first, *last;
 	u32 refs;
 	u32 chunk_cnt;
@@ -75,6 +76,8 @@ struct chunk_store {
 	/* Memory for the n-th chunk of a generation, zeroed. NULL: there is none. */
 	u8 *(*map)(void *ctx, struct generation *gen, u32 n);
 	void (*unmap)(void *ctx, struct generation *gen, u8 *data);
+	/* It has ended: nothing is put into it any more. */
+	void (*sealed)(void *ctx, struct generation *gen);
 	/* It has left the ring: nothing of it is to be found any more. It may still be mapped. */
 	void (*evicted)(void *ctx, struct generation *gen);
 	/* Its last chunk has been unmapped. */
@@ -130,6 +133,22 @@ struct generations_stats {
 	u64 failed;	   /* appends without memory */
 };
 void generations__stats(const struct generations *g, struct generations_stats *st);
+
+/* A record of the program that came by itself. */
+static inline bool rec__is_single(const struct wire_head *h)
+{
+	return h->kind == WIRE_HIT || h->kind == WIRE_IMMEDIATE;
+}
+
+/* So many records of the program are in this batch of a page; 0: it is none. */
+static inline u32 rec__paged_cnt(const struct wire_head *h)
+{
+	const struct wire_page *p = (const void *)((const struct wire_batch *)h + 1);
+
+	if (h->kind != WIRE_BATCH || h->bytes < sizeof(struct wire_batch) + WIRE_DATA || p->magic != WIRE_PAGE_MAGIC)
+		return 0;
+	return WIRE_COMMIT_CNT(p->commit);
+}
 
 /* Walk the records of a generation: for (c = gen->first; c; c = c->next) for (off = 0; (h = chunk__rec(c, &off)); ) */
 static inline const struct wire_head *chunk__rec(const struct chunk *c, u32 *off)

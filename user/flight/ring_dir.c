@@ -30,9 +30,21 @@ struct ring_dir {
 	u32 *free_slot, free_cnt, free_cap, slot_cnt;
 	u64 carry_changes; /* as of the last writing */
 	u64 tidied_bytes; /* what the definitions took when they were last written anew */
+	int copy_fd; /* of the definitions' copy; -1: there is none any more */
+	u64 copied_bytes;
+	struct ring_state st;
+	struct ring_state_file *state;
+	int state_fd; /* locked as long as this recorder runs, as the definitions are */
+	struct gen_seal sealed; /* the latest that has a file; no 0: none yet */
+	u64 missing_cnt;
 	u64 failed;
 	bool leave;
 };
+
+static void put_state(struct ring_dir *r)
+{
+	ring_state__put(r->state, &r->st);
+}
 
 /* --- generations ------------------------------------------------------------------------------------------------------- */
 
@@ -41,10 +53,36 @@ static void gen_name(char dst[32], const struct generation *gen)
 	snprintf(dst, 32, "gen-%010llu", (unsigned long long)gen->no);
 }
 
+static struct gen_seal seal_of(const struct ring_dir *r, const struct generation *gen)
+{
+	struct gen_seal s = { .no = gen->no, .start_ns = gen->start_ns, .end_ns = gen->end_ns, .rec_cnt = gen->rec_cnt,
+			      .single_cnt = gen->single_cnt, .paged_cnt = gen->paged_cnt, .missing_cnt = r->missing_cnt,
+			      .chunk_cnt = gen->chunk_cnt, .last_used = gen->last ? gen->last->used : 0 };
+
+	gen_seal__close(&s);
+	return s;
+}
+
+static int write_first_page(struct ring_dir *r, int fd, struct gen_file_head *h)
+{
+	struct gen_link link;
+	struct clock_pair now;
+
+	clock__pair(&now);
+	h->mono_ns = now.mono_ns;
+	h->real_ns = now.real_ns;
+	h->boot_ns = now.boot_ns;
+	h->crc = crc32c(0, h, offsetof(struct gen_file_head, crc));
+	gen_link__make(&link, &r->sealed);
+	errno = 0;
+	if (pwrite(fd, h, sizeof(*h), 0) == sizeof(*h) && pwrite(fd, &link, sizeof(link), GEN_LINK_AT) == sizeof(link))
+		return 0;
+	return errno ? -errno : -ENOSPC;
+}
+
 static int gen_open(struct ring_dir *r, struct generation *gen)
 {
 	struct gen_file_head h = { .magic = GEN_FILE_MAGIC, .no = gen->no, .start_ns = gen->start_ns, .chunk_bytes = CHUNK_BYTES };
-	struct clock_pair now;
 	char name[32];
 	int fd, err;
 
@@ -52,12 +90,7 @@ static int gen_open(struct ring_dir *r, struct generation *gen)
 	fd = openat(r->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	clock__pair(&now);
-	h.mono_ns = now.mono_ns;
-	h.real_ns = now.real_ns;
-	h.boot_ns = now.boot_ns;
-	h.crc = crc32c(0, &h, offsetof(struct gen_file_head, crc));
-	err = pwrite(fd, &h, sizeof(h), 0) == sizeof(h) ? 0 : errno ? -errno : -ENOSPC;
+	err = write_first_page(r, fd, &h);
 	if (err) {
 		unlinkat(r->dir_fd, name, 0);
 		close(fd);
@@ -85,10 +118,31 @@ static u8 *map_chunk(void *ctx, struct generation *gen, u32 n)
 		err = posix_fallocate(fd, at, CHUNK_BYTES);
 	while (err == EINTR);
 	p = err ? MAP_FAILED : mmap(NULL, CHUNK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, at);
-	if (p != MAP_FAILED)
-		return p;
-	r->failed++;
-	return NULL;
+	if (p == MAP_FAILED) {
+		r->failed++;
+		return NULL;
+	}
+	r->st.newest = seal_of(r, gen);
+	r->st.newest.chunk_cnt = n + 1;
+	r->st.newest.last_used = 0; /* all that was counted is in the chunks before */
+	put_state(r);
+	return p;
+}
+
+/* Told where a reader of this file finds it, and, when there is one, of the next; if neither can be written the records are still there. */
+static void sealed(void *ctx, struct generation *gen)
+{
+	struct ring_dir *r = ctx;
+
+	if (!gen->user)
+		return; /* nothing was put into it */
+	r->sealed = seal_of(r, gen);
+	if (pwrite((int)(intptr_t)gen->user - 1, &r->sealed, sizeof(r->sealed), GEN_SEAL_AT) != sizeof(r->sealed))
+		r->failed++;
+	r->st.newest = r->sealed;
+	r->st.sealed_single_cnt += gen->single_cnt;
+	r->st.sealed_paged_cnt += gen->paged_cnt;
+	put_state(r);
 }
 
 static void unmap_chunk(void *ctx, struct generation *gen, u8 *data)
@@ -101,6 +155,13 @@ static void evicted(void *ctx, struct generation *gen)
 	struct ring_dir *r = ctx;
 	char name[32];
 
+	r->st.oldest_no = gen->no + 1;
+	if (gen->user) {
+		r->st.sealed_single_cnt -= gen->single_cnt;
+		r->st.sealed_paged_cnt -= gen->paged_cnt;
+	}
+	put_state(r);
+	put_state(r); /* whichever copy is read: it has not been deleted */
 	gen_name(name, gen);
 	unlinkat(r->dir_fd, name, 0);
 }
@@ -114,7 +175,7 @@ static void freed(void *ctx, struct generation *gen)
 
 struct chunk_store ring_dir__store(struct ring_dir *r)
 {
-	return (struct chunk_store){ .map = map_chunk, .unmap = unmap_chunk, .evicted = evicted, .freed = freed, .ctx = r };
+	return (struct chunk_store){ .map = map_chunk, .unmap = unmap_chunk, .sealed = sealed, .evicted = evicted, .freed = freed, .ctx = r };
 }
 
 /* --- pages of threads ---------------------------------------------------------------------------------------------------- */
@@ -166,6 +227,15 @@ static int write_slot(struct ring_dir *r, u32 slot, const struct partial *p)
 	return pwrite(r->pages_fd, &s, bytes, slot_at(slot)) == (ssize_t)bytes ? 0 : -EIO;
 }
 
+/* Of the sheet's image so many records are in its slot. */
+static void told_slot(struct ring_dir *r, struct sheet *sh, u32 cnt)
+{
+	r->st.slot_cnt = r->slot_cnt;
+	r->st.image_cnt = r->st.image_cnt + cnt - sh->slot_cnt;
+	sh->slot_cnt = cnt;
+	put_state(r);
+}
+
 void ring_dir__page(void *ctx, struct sheet *sh)
 {
 	static const struct page_slot none;
@@ -178,14 +248,17 @@ void ring_dir__page(void *ctx, struct sheet *sh)
 		}
 		if (!sh->slot)
 			sh->slot = take_slot(r);
-		if (!write_slot(r, sh->slot, sh->partial))
+		if (!write_slot(r, sh->slot, sh->partial)) {
+			told_slot(r, sh, rec__paged_cnt((const void *)sh->partial->rec));
 			return;
+		}
 		r->failed++; /* what was there before is old */
 	}
 	if (!sh->slot)
 		return;
 	if (pwrite(r->pages_fd, &none, sizeof(none), slot_at(sh->slot)) != sizeof(none))
 		r->failed++;
+	told_slot(r, sh, 0);
 	give_slot(r, sh->slot);
 	sh->slot = 0;
 }
@@ -208,49 +281,88 @@ static int write_carried(struct ring_dir *r, const struct chunk *c, u64 no)
 void ring_dir__carried(struct ring_dir *r, const struct carry *c, u64 no)
 {
 	struct chunk k = { 0 };
+	u64 bytes;
 	int err;
 
 	if (carry__changes(c) == r->carry_changes)
 		return;
 	err = carry__copy(c, &k);
 	err = err ? err : write_carried(r, &k, no);
+	bytes = k.used + sizeof(struct carried_head);
 	free(k.data);
-	if (!err) {
+	if (err) {
+		/* an old one would tell of what has ended since */
+		r->failed++;
+		unlinkat(r->dir_fd, "carried", 0);
+		unlinkat(r->dir_fd, "carried.new", 0);
+	} else {
 		r->carry_changes = carry__changes(c);
-		return;
 	}
-	/* an old one would tell of what has ended since */
-	r->failed++;
-	unlinkat(r->dir_fd, "carried", 0);
-	unlinkat(r->dir_fd, "carried.new", 0);
+	r->st.carried_bytes = err ? 0 : bytes;
+	put_state(r);
 }
 
 /* --- definitions ------------------------------------------------------------------------------------------------------- */
 
-static void count(struct ring_dir *r, int err)
+static void give_up_copy(struct ring_dir *r)
 {
-	r->failed += err < 0;
+	if (r->copy_fd < 0)
+		return;
+	close(r->copy_fd);
+	r->copy_fd = -1;
+	unlinkat(r->dir_fd, "defs-copy", 0);
+}
+
+/* What has been written since. A copy that could not be gone on with would be taken for a whole one. */
+static void copy_defs(struct ring_dir *r)
+{
+	u8 bytes[4096];
+	ssize_t n;
+
+	while (r->copy_fd >= 0 && r->copied_bytes < r->st.defs_bytes) {
+		n = pread(r->defs_fd, bytes, MIN(sizeof(bytes), r->st.defs_bytes - r->copied_bytes), (off_t)r->copied_bytes);
+		if (n <= 0 || pwrite(r->copy_fd, bytes, (size_t)n, (off_t)r->copied_bytes) != n)
+			give_up_copy(r);
+		else
+			r->copied_bytes += (u64)n;
+	}
+}
+
+/* A definition was written, or a part of it, which would be in the way of the next. */
+static void written(struct ring_dir *r, int err)
+{
+	struct stat st;
+
+	if (err < 0) {
+		r->failed++;
+		if (ftruncate(r->defs_fd, (off_t)r->st.defs_bytes))
+			r->failed++;
+	}
+	if (fstat(r->defs_fd, &st))
+		return;
+	r->st.defs_bytes = (u64)st.st_size;
+	put_state(r);
 }
 
 static void on_process(void *ctx, const struct roster_process *p)
 {
 	struct ring_dir *r = ctx;
 
-	count(r, defs__put_process(r->defs_fd, p));
+	written(r, defs__put_process(r->defs_fd, p));
 }
 
 static void on_thread(void *ctx, const struct roster_thread *t)
 {
 	struct ring_dir *r = ctx;
 
-	count(r, defs__put_thread(r->defs_fd, t));
+	written(r, defs__put_thread(r->defs_fd, t));
 }
 
 static void on_name(void *ctx, const struct roster_thread *t)
 {
 	struct ring_dir *r = ctx;
 
-	count(r, defs__put_name(r->defs_fd, t));
+	written(r, defs__put_name(r->defs_fd, t));
 }
 
 struct roster_listener ring_dir__listener(struct ring_dir *r)
@@ -264,7 +376,7 @@ int ring_dir__reading(struct ring_dir *r, const struct sig_set *sigs, bool no_pa
 
 	r->sigs = sigs;
 	r->no_pairs = no_pairs;
-	count(r, err);
+	written(r, err);
 	return err;
 }
 
@@ -277,7 +389,7 @@ int ring_dir__file(struct ring_dir *r, const struct elf_file *f, u32 module, u32
 		r->file = grown;
 		r->file[r->file_cnt++] = (struct snapshot_file){ .elf = f, .module = module, .first_site = first_site };
 	}
-	count(r, err);
+	written(r, err);
 	return err;
 }
 
@@ -304,6 +416,13 @@ static int write_all(struct ring_dir *r, int fd, const struct roster *who)
 	return err;
 }
 
+static void open_copy(struct ring_dir *r)
+{
+	r->copied_bytes = 0;
+	r->copy_fd = openat(r->dir_fd, "defs-copy", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	copy_defs(r);
+}
+
 void ring_dir__tidy(struct ring_dir *r, const struct roster *who)
 {
 	struct stat st;
@@ -311,7 +430,7 @@ void ring_dir__tidy(struct ring_dir *r, const struct roster *who)
 
 	if (fstat(r->defs_fd, &st) || (u64)st.st_size < 2 * r->tidied_bytes + TIDY_BYTES)
 		return;
-	fd = openat(r->dir_fd, "defs.new", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+	fd = openat(r->dir_fd, "defs.new", O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return;
 	if (write_all(r, fd, who) || fstat(fd, &st) || flock(fd, LOCK_EX | LOCK_NB) || renameat(r->dir_fd, "defs.new", r->dir_fd, "defs")) {
@@ -321,7 +440,32 @@ void ring_dir__tidy(struct ring_dir *r, const struct roster *who)
 	}
 	close(r->defs_fd);
 	r->defs_fd = fd;
-	r->tidied_bytes = (u64)st.st_size;
+	r->tidied_bytes = r->st.defs_bytes = (u64)st.st_size;
+	put_state(r);
+	put_state(r); /* whichever copy is read: they have not been cut */
+	/* the copy is of what was before: until there is another, it does without */
+	give_up_copy(r);
+	open_copy(r);
+}
+
+void ring_dir__beat(struct ring_dir *r, const struct generation *active, u64 complete_ns, u64 missing_cnt, const struct ring_unstored *unstored)
+{
+	struct clock_pair now;
+
+	copy_defs(r);
+	clock__pair(&now);
+	r->missing_cnt = missing_cnt;
+	if (active->user)
+		r->st.newest = seal_of(r, active);
+	else
+		r->st.newest.missing_cnt = missing_cnt;
+	r->st.complete_ns = complete_ns;
+	r->st.mono_ns = now.mono_ns;
+	r->st.real_ns = now.real_ns;
+	r->st.boot_ns = now.boot_ns;
+	r->st.unstored_single_cnt = unstored->single_cnt;
+	r->st.unstored_paged_cnt = unstored->paged_cnt;
+	put_state(r);
 }
 
 u64 ring_dir__failed(const struct ring_dir *r)
@@ -367,16 +511,34 @@ static int make_folder(struct ring_dir *r, const char *dir, struct diag *d)
 	return r->dir_fd < 0 ? diag__set(d, -errno, "cannot open %s: %s", path, strerror(errno)) : 0;
 }
 
+static int open_state(struct ring_dir *r)
+{
+	r->state_fd = openat(r->dir_fd, "state", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	r->state = r->state_fd < 0 || flock(r->state_fd, LOCK_EX | LOCK_NB) ? NULL : ring_state__open(r->state_fd);
+	if (!r->state)
+		return -errno;
+	/* both copies */
+	put_state(r);
+	put_state(r);
+	return 0;
+}
+
 static int open_defs(struct ring_dir *r, struct diag *d)
 {
 	struct clock_pair now;
 	int err;
 
-	r->defs_fd = openat(r->dir_fd, "defs", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	r->defs_fd = openat(r->dir_fd, "defs", O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	err = r->defs_fd < 0 || flock(r->defs_fd, LOCK_EX | LOCK_NB) ? -errno : 0;
+	if (!err)
+		err = open_state(r);
 	clock__pair(&now);
 	if (!err)
 		err = defs__put_run(r->defs_fd, &now, r->exe);
+	if (!err) {
+		written(r, 0);
+		open_copy(r);
+	}
 	return err ? diag__set(d, err, "cannot write to the folder of the ring: %s", strerror(-err)) : 0;
 }
 
@@ -387,7 +549,7 @@ int ring_dir__new(const char *dir, const char *exe, struct ring_dir **out, struc
 
 	if (!r)
 		return diag__set(d, -ENOMEM, "not enough memory");
-	r->dir_fd = r->defs_fd = r->pages_fd = -1;
+	r->dir_fd = r->defs_fd = r->copy_fd = r->state_fd = r->pages_fd = -1;
 	snprintf(r->exe, sizeof(r->exe), "%s", exe);
 	r->parent = strdup(dir);
 	err = r->parent ? make_folder(r, dir, d) : -ENOMEM;
@@ -411,7 +573,7 @@ static void remove_folder(struct ring_dir *r)
 
 	while (list && (e = readdir(list)))
 		if (!strncmp(e->d_name, "gen-", 4) || !strncmp(e->d_name, "defs", 4) || !strncmp(e->d_name, "carried", 7) ||
-		    !strcmp(e->d_name, "pages"))
+		    !strcmp(e->d_name, "pages") || !strcmp(e->d_name, "state"))
 			unlinkat(r->dir_fd, e->d_name, 0);
 	if (list)
 		closedir(list);
@@ -438,8 +600,13 @@ void ring_dir__free(struct ring_dir *r)
 	}
 	if (r->defs_fd >= 0)
 		close(r->defs_fd);
+	if (r->copy_fd >= 0)
+		close(r->copy_fd);
 	if (r->pages_fd >= 0)
 		close(r->pages_fd);
+	ring_state__close(r->state);
+	if (r->state_fd >= 0)
+		close(r->state_fd);
 	free(r->free_slot);
 	free(r->file);
 	free(r->parent);

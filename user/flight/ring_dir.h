@@ -2,14 +2,16 @@
 /*
  * ring_dir.h - `flight --dir`: the ring in files, so that it outlives its recorder.
  *
- *	DIR/run-DATE-PID/defs		defs.h
+ *	DIR/run-DATE-PID/defs		defs.h; defs-copy: the same once more, as without it nothing else can be read
  *	DIR/run-DATE-PID/gen-NUMBER	one generation: struct gen_file_head on a page of its own, then chunks of CHUNK_BYTES, each a
  *					sequence of records as in memory (generations.h), ended by a length of 0 or the chunk's end;
- *					each has a checksum (generation_rec__crc)
+ *					each has a checksum (generation_rec__crc). Also on the first page: struct gen_link,
+ *					and struct gen_seal when it has ended
  *	DIR/run-DATE-PID/pages		pages of threads as last read from outside (sheets.h): slots of PAGE_SLOT, each a struct
  *					page_slot and a struct wire_batch; magic 0: free
  *	DIR/run-DATE-PID/carried	what is open before the oldest generation (carry.h): struct carried_head and records; replaced
  *					as a whole, before the generation goes of which it knows
+ *	DIR/run-DATE-PID/state		what should be in the others (ring_state.h)
  *
  * Files are mapped shared: what was stored by the time of a kill is in them, a record is there once its length is. Space is allocated
  * before it is mapped, so that a full disk is an error and not SIGBUS. A run that ends in order removes its folder; one whose
@@ -23,6 +25,7 @@
 #include "elf/sig.h"
 #include "flight/carry.h"
 #include "flight/generations.h"
+#include "flight/ring_state.h"
 #include "flight/roster.h"
 #include "flight/sheets.h"
 #include "flight/snapshot.h"
@@ -81,6 +84,14 @@ void ring_dir__carried(struct ring_dir *r, const struct carry *c, u64 no);
 int ring_dir__file(struct ring_dir *r, const struct elf_file *f, u32 module, u32 first_site);
 /* Once a generation: definitions that nobody needs any more are left out if there are many. */
 void ring_dir__tidy(struct ring_dir *r, const struct roster *who);
+/*
+ * A round is over: all that was recorded before complete_ns is in the files, or counted there as lost. missing_cnt: as struct gen_seal says.
+ * unstored: records for which there was no room and of which the ring does not tell yet.
+ */
+struct ring_unstored {
+	u64 single_cnt, paged_cnt;
+};
+void ring_dir__beat(struct ring_dir *r, const struct generation *active, u64 complete_ns, u64 missing_cnt, const struct ring_unstored *unstored);
 /* Definitions and generations that could not be written. */
 u64 ring_dir__failed(const struct ring_dir *r);
 

@@ -9,7 +9,7 @@
 
 #define MAX_SAME_ID 64
 
-void sheets__init(struct sheets *s, void (*keep)(void *ctx, const struct wire_batch *b, u32 bytes, u64 ns), void *ctx)
+void sheets__init(struct sheets *s, bool (*keep)(void *ctx, const struct wire_batch *b, u32 bytes, u64 ns), void *ctx)
 {
 	memset(s, 0, sizeof(*s));
 	s->keep = keep;
@@ -157,11 +157,35 @@ static void account(struct sheets *s, struct sheet *sh, const struct claim *c, b
 	}
 }
 
-/* As a delivery of now: it was read earlier, but this is when it comes into the ring. */
-static void to_ring(struct sheets *s, struct sheet *sh, u64 ns)
+/* There was no room for what this says. */
+static void add_unstored(struct sheets *s, struct sheet *sh, u64 from, u64 to)
 {
-	if (s->keep && ((const struct wire_batch *)sh->partial->rec)->head.kind == WIRE_BATCH)
-		s->keep(s->ctx, (const void *)sh->partial->rec, sh->partial->bytes, ns);
+	if (to <= from)
+		return;
+	s->unstored_cnt += to - from;
+	sh->unstored_from = sh->unstored_to ? MIN(sh->unstored_from, from) : from;
+	sh->unstored_to = MAX(sh->unstored_to, to);
+}
+
+/* As a delivery of now: it was read earlier, but this is when it comes into the ring. false: it is still here. */
+static bool to_ring(struct sheets *s, struct sheet *sh, u64 ns)
+{
+	if (s->keep && ((const struct wire_batch *)sh->partial->rec)->head.kind == WIRE_BATCH &&
+	    !s->keep(s->ctx, (const void *)sh->partial->rec, sh->partial->bytes, ns))
+		return false;
+	drop_partial(s, sh);
+	return true;
+}
+
+/* This is the last chance. */
+static void to_ring_now(struct sheets *s, struct sheet *sh, u64 ns)
+{
+	struct claim c;
+
+	if (to_ring(s, sh, ns))
+		return;
+	if (claim__of((const void *)sh->partial->rec, sh->partial->bytes, &c))
+		add_unstored(s, sh, c.first, c.end);
 	drop_partial(s, sh);
 }
 
@@ -171,7 +195,7 @@ static void rescue(struct sheets *s, struct sheet *sh, const struct claim *c, u6
 	struct claim old;
 
 	if (sh->partial && claim__of((const void *)sh->partial->rec, sh->partial->bytes, &old) && old.seq != c->seq)
-		to_ring(s, sh, ns);
+		to_ring_now(s, sh, ns);
 }
 
 static void keep_partial(struct sheets *s, struct sheet *sh, const struct wire_batch *b, u32 bytes, bool adopted)
@@ -260,6 +284,42 @@ void sheets__stored(struct sheets *s)
 	s->covered = NULL;
 }
 
+void sheets__not_stored(struct sheets *s, const struct wire_batch *b, u32 bytes)
+{
+	struct claim c, image;
+	struct sheet *sh;
+
+	s->covered = NULL;
+	if (!claim__of(b, bytes, &c))
+		return;
+	sh = find(s, b->head.pid, b->head.tid, c.id);
+	if (!sh)
+		return;
+	if (sh->partial && claim__of((const void *)sh->partial->rec, sh->partial->bytes, &image) && image.seq == c.seq &&
+	    ((const struct wire_batch *)sh->partial->rec)->head.kind == WIRE_BATCH)
+		c.first = MAX(c.first, image.end); /* so much of it is there */
+	add_unstored(s, sh, c.first, c.end);
+}
+
+void sheets__tell_unstored(struct sheets *s, bool (*tell)(void *ctx, const struct sheet *sh), void *ctx)
+{
+	struct sheet *sh;
+	u64 i;
+
+	if (!s->unstored_cnt)
+		return;
+	for (i = 0; (sh = idmap__next(&s->by_id, &i));) {
+		for (; sh; sh = sh->same) {
+			if (!sh->unstored_to)
+				continue;
+			if (!tell(ctx, sh))
+				return;
+			sh->unstored_from = sh->unstored_to = 0;
+		}
+	}
+	s->unstored_cnt = 0;
+}
+
 void sheets__adopt(struct sheets *s, const struct wire_batch *b, u32 bytes)
 {
 	struct sheet *sh;
@@ -345,7 +405,8 @@ void sheets__sweep(struct sheets *s, u64 before_ns)
 					gone[n++] = sh;
 		for (i = 0; i < n; i++) {
 			unlink_sheet(s, gone[i]);
-			drop_partial(s, gone[i]);
+			if (gone[i]->partial)
+				to_ring_now(s, gone[i], gone[i]->dead_ns);
 			s->st.pages--;
 			free(gone[i]);
 		}

@@ -34,8 +34,9 @@ struct sheet {
 	u32 flush_seq; /* of the latest batch that its thread flushed, if flushed */
 	bool flushed;
 	bool known;   /* next_num is valid */
+	u64 unstored_from, unstored_to; /* numbers of records that there was no room for; equal: none */
 	struct partial *partial;
-	u32 slot; /* the listener's; 0 to begin with */
+	u32 slot, slot_cnt; /* the listener's; 0 to begin with */
 	struct sheet *same;  /* next with the same key */
 	struct sheet *mates; /* next of the same thread */
 };
@@ -64,24 +65,30 @@ struct sheets_stats {
 struct sheets {
 	struct idmap by_id, by_tid;
 	struct sheets_stats st;
-	/* A flush was refused, or the thread has ended, and this is all that came of its last records: keep it in the ring, as of ns. */
-	void (*keep)(void *ctx, const struct wire_batch *b, u32 bytes, u64 ns);
+	/* A flush was refused, or the thread has ended, and this is all that came of its last records: keep it in the ring, as of ns.
+	 * false: there is no room. */
+	bool (*keep)(void *ctx, const struct wire_batch *b, u32 bytes, u64 ns);
 	void *ctx;
 	/* The page's partial is another one, or gone (NULL). May be NULL. */
 	void (*changed)(void *ctx, struct sheet *sh);
 	void *changed_ctx;
 	struct sheet *covered; /* its partial is gone once the delivery that covers it is stored */
+	u64 unstored_cnt; /* records that there was no room for, and that sheets__tell_unstored has not told */
 };
 
-void sheets__init(struct sheets *s, void (*keep)(void *ctx, const struct wire_batch *b, u32 bytes, u64 ns), void *ctx);
+void sheets__init(struct sheets *s, bool (*keep)(void *ctx, const struct wire_batch *b, u32 bytes, u64 ns), void *ctx);
 void sheets__done(struct sheets *s);
 
 /*
- * A delivery, `bytes` long as its head says, of whatever kind. true: it is to be stored, and then sheets__stored to be called; false: it is an
- * idle read, kept here. An image outlives its recorder (`changed`), and so must what covers it: it is let go of behind that.
+ * A delivery, `bytes` long as its head says, of whatever kind. true: it is to be stored, and then one of the following two to be called; false: it
+ * is an idle read, kept here. An image outlives its recorder (`changed`), and so must what covers it: it is let go of behind that, and
+ * stays if there was no room.
  */
 bool sheets__batch(struct sheets *s, const struct wire_batch *b, u32 bytes);
 void sheets__stored(struct sheets *s);
+void sheets__not_stored(struct sheets *s, const struct wire_batch *b, u32 bytes);
+/* There is room again: of each page, which of its records there was none for. false: there is not. */
+void sheets__tell_unstored(struct sheets *s, bool (*tell)(void *ctx, const struct sheet *sh), void *ctx);
 /* A page as it was found at late attach. */
 void sheets__adopt(struct sheets *s, const struct wire_batch *b, u32 bytes);
 void sheets__announce(struct sheets *s, const struct wire_announce *a);

@@ -437,6 +437,7 @@ static void sum_up(struct replay *p, const struct model_stats *b, struct replay_
 	res->events = e.events - b->events;
 	res->late = in.late;
 	res->malformed = in.malformed;
+	res->gaps = in.emitted - in.received;
 }
 
 /* --- life -------------------------------------------------------------------------------------------------------- */

@@ -194,6 +194,7 @@ static int tell_losses(struct session *s, u64 now_ns)
 
 static int idle_round(struct session *s, u64 *drained_ns)
 {
+	u64 begun_ns = clock__mono_ns();
 	int err = attach__idle_collect(s->attach);
 
 	if (err < 0)
@@ -203,9 +204,11 @@ static int idle_round(struct session *s, u64 *drained_ns)
 		return err;
 	give_clock(s);
 	err = attach__idle_apply(s->attach);
-	if (err < 0)
-		return err;
-	return attach__marks(s->attach, on_mark, s);
+	if (err >= 0)
+		err = attach__marks(s->attach, on_mark, s);
+	if (err >= 0)
+		s->read_ns = MIN(begun_ns, *drained_ns);
+	return err;
 }
 
 /*
@@ -267,8 +270,11 @@ int session__run(struct session *s, int timeout_ms)
 		session__targets(s); /* forgets those that have ended, whether anybody asks or not */
 	if (err >= 0 && s->decode)
 		err = ingest__advance(s->ingest, drained_ns, clock__mono_ns());
-	if (err >= 0 && s->flight)
+	if (err >= 0 && s->flight) {
 		flight__round(s->flight, drained_ns, clock__mono_ns());
+		/* what was refused after the last look is counted by nobody yet */
+		flight__beat(s->flight, MIN(s->read_ns, s->looked_ns));
+	}
 	return err < 0 ? err : 0;
 }
 

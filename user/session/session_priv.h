@@ -29,6 +29,7 @@ struct session {
 	bool second_look;
 	struct idmap missed; /* who was not there at the first one */
 	u64 refused, looked_ns;	 /* deliveries and hits that the kernel could not keep, when that was last looked for */
+	u64 read_ns; /* what had been recorded by then has come */
 };
 
 /* What a record of somebody's life means to a session: counts, and the user's callback. */

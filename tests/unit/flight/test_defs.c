@@ -47,7 +47,7 @@ static void round_trip(void **state)
 	const struct elf_file *f;
 	struct defs d;
 
-	assert_int_equal(defs__read(&d, bytes, cnt), 0);
+	assert_int_equal(defs__read(&d, bytes, cnt, NULL, 0), 0);
 	assert_int_equal(d.damaged, 0);
 	assert_int_equal(d.at.mono_ns, 5);
 	assert_int_equal(d.at.real_ns, -6);
@@ -84,7 +84,7 @@ static void cut_anywhere(void **state)
 		u8 *copy = malloc(i + 1); /* the sanitizers see what is beyond */
 
 		memcpy(copy, bytes, i);
-		assert_int_equal(defs__read(&d, copy, i), 0);
+		assert_int_equal(defs__read(&d, copy, i, NULL, 0), 0);
 		assert_true(d.file_cnt <= 1);
 		defs__done(&d);
 		free(copy);
@@ -99,7 +99,7 @@ static void flipped_anywhere(void **state)
 
 	for (i = 0; i < cnt * 8; i++) {
 		bytes[i / 8] ^= 1 << i % 8;
-		assert_int_equal(defs__read(&d, bytes, cnt), 0);
+		assert_int_equal(defs__read(&d, bytes, cnt, NULL, 0), 0);
 		assert_true(d.damaged > 0);
 		assert_true((d.at.mono_ns == 5) + (d.file_cnt == 1) + (d.roster.process_cnt == 1) + (d.roster.thread_cnt == 1) >= 3);
 		defs__done(&d);
