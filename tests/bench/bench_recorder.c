@@ -4,11 +4,13 @@
  * per record of the program; asserts nothing. For counts that do not depend on the machine's mood:
  *	valgrind --tool=callgrind --toggle-collect=go build/tests/bench/bench_recorder FILE
  *
- *	bench_recorder FILE [one|two|two-short|hits|hits-short|triggers|triggers-none|triggers-fields|window|all [ROUNDS]]
+ *	bench_recorder FILE [KIND|all [ROUNDS]]
  *		FILE: the tape, overwritten (on the disk that counts)
+ *		KIND: see `kinds`, at the end
  *
  * triggers: the same records decoded for triggers of `flight` instead, where the spans are those that a trigger watches for lasting long,
- * where they are none of them, and where the trigger has to see a field of each. window: to the tape through the window that rotation wants.
+ * where they are none of them, and where the trigger has to see a field of each; of events a number, or a text behind it. window: to the
+ * tape through the window that rotation wants.
  */
 #include "../unit/ingest/page_sim.h"
 #include "flight/trigger.h"
@@ -23,9 +25,14 @@
 #define GO 64	    /* deliveries between two readings of the clock */
 #define HITS 4096   /* as many hits */
 
-static struct elf_tape_site site = { .addr = LINK + 0x800, .kind = WIRE_SITE_SPAN, .level = WIRE_INFO, .field_cnt = 1,
-				     .name = "work", .target = "flat", .module = "", .file = "", .field = { "i" },
-				     .type = { WIRE_T_U64 } };
+#define EVENT_SITE 48 /* bytes behind the span's */
+
+static struct elf_tape_site site[] = {
+	{ .addr = LINK + 0x800, .kind = WIRE_SITE_SPAN, .level = WIRE_INFO, .field_cnt = 1, .name = "work", .target = "flat",
+	  .module = "", .file = "", .field = { "i" }, .type = { WIRE_T_U64 } },
+	{ .addr = LINK + 0x800 + EVENT_SITE, .kind = WIRE_SITE_EVENT, .level = WIRE_INFO, .field_cnt = 2, .name = "said",
+	  .target = "flat", .module = "", .file = "", .field = { "code", "path" }, .type = { WIRE_T_U64, WIRE_T_STR } },
+};
 static struct elf_site probe = { .provider = "flat", .name = "hit", .arg_cnt = 4 };
 
 struct bench {
@@ -39,8 +46,6 @@ struct bench {
 
 static u32 rounds = 200;
 
-/* What stands behind the model. */
-enum target { TO_TAPE, TO_WINDOW, TO_TRIGGERS, TO_OTHER_TRIGGERS, TO_FIELD_TRIGGERS };
 
 static int on_rec(void *ctx, const struct rec *r)
 {
@@ -61,9 +66,9 @@ static u64 module_link(void *ctx, u32 module)
 	return LINK;
 }
 
-static u64 wanted_ns(void *ctx, u32 module, u64 site_addr, u8 kind)
+static u64 wanted_ns(void *ctx, u32 module, u64 site_addr, u8 kind, struct rec_look *look)
 {
-	return model__wanted_ns(((struct bench *)ctx)->m, module, site_addr, kind);
+	return model__wanted_ns(((struct bench *)ctx)->m, module, site_addr, kind, look);
 }
 
 static bool skip_room(void *ctx, const struct rec_page *p, struct skip_room *room)
@@ -98,8 +103,11 @@ __attribute__((noinline)) void go(struct bench *b, const u8 *rec, u32 cnt, u32 s
 	b->spent += cpu_ns() - t;
 }
 
+/* One record more. false: the page is full. */
+typedef bool (*append_fn)(struct bench *b, struct sim_page *p, u64 ns);
+
 /* Threads, flat out, that fill their pages in the same time. */
-static void spans(struct bench *b)
+static void threads(struct bench *b, append_fn append)
 {
 	static struct sim_delivery d[GO];
 	u32 i;
@@ -110,17 +118,41 @@ static void spans(struct bench *b)
 		u64 at = b->now + t * 7;
 
 		sim__reset(p, at);
-		for (;; at += 14) {
-			if (p->depth ? !sim__finish(p, at) : !sim__begin(p, ++b->value, at))
-				break;
+		for (; append(b, p, at); at += 14)
 			b->made++;
-		}
 		sim__end(p, at);
 		sim__deliver(p, &d[i], WIRE_WHY_FLUSH, t, 1, t + 2, at);
 		if (t == b->threads - 1)
 			b->now = at;
 	}
 	go(b, (const u8 *)d, GO, sizeof(d[0]));
+}
+
+static bool append_span(struct bench *b, struct sim_page *p, u64 ns)
+{
+	return p->depth ? sim__finish(p, ns) : sim__begin(p, ++b->value, ns);
+}
+
+static bool append_event(struct bench *b, struct sim_page *p, u64 ns)
+{
+	struct {
+		u32 callsite, code[2];
+		struct wire_text len;
+		char path[20];
+	} said = { .callsite = (u32)(SIM_SITE_ADDR + EVENT_SITE), .code = { 200 }, .len = { 20, 0 } };
+
+	memcpy(said.path, "/shop/orders/0123456", sizeof(said.path));
+	return sim__append(p, WIRE_R_EVENT, 0, 0, &said, sizeof(said), ns);
+}
+
+static void spans(struct bench *b)
+{
+	threads(b, append_span);
+}
+
+static void events(struct bench *b)
+{
+	threads(b, append_event);
 }
 
 struct hit {
@@ -154,25 +186,43 @@ static void on_fired(void *ctx, const struct trigger_fired *f)
 }
 
 /* None of them fires: what is measured is the looking. */
-static struct trigger_set *triggers(enum target to)
+static struct trigger_set *triggers(const char *on)
 {
-	const char *span = to == TO_TRIGGERS ? "span:work>1h" : to == TO_FIELD_TRIGGERS ? "span:(i==0)" : "span:other>50ms";
 	struct trigger_set *s = trigger_set__new(on_fired, NULL);
 	struct expr_error e;
 
-	if (!s || trigger_set__add(s, span, &e) || trigger_set__add(s, "event:level>=error", &e))
+	if (!s || trigger_set__add(s, on, &e) || trigger_set__add(s, "event:level>=error", &e))
 		exit(1);
 	return s;
 }
 
-static void run(const char *name, const char *path, void (*round)(struct bench *), u32 threads, u64 hold_ns,
-		enum target to)
+static const struct kind {
+	const char *word, *name;
+	void (*round)(struct bench *b);
+	u32 threads;
+	u64 hold_ns; /* held for a moment only; or until memory is short, as under a flood (with few rounds, what is left then counts less) */
+	const char *to; /* NULL: the tape; "": the same through a window; else a trigger */
+} kinds[] = {
+	{ "one", "spans of one thread", spans, 1, 1000, NULL },
+	{ "two", "spans of two", spans, 2, 1000, NULL },
+	{ "two-short", "spans, memory short", spans, 2, 1000 * NSEC_PER_SEC, NULL },
+	{ "hits", "hits", hits, 2, 1000, NULL },
+	{ "hits-short", "hits, memory short", hits, 2, 1000 * NSEC_PER_SEC, NULL },
+	{ "window", "spans, a window", spans, 2, 1000, "" },
+	{ "triggers", "spans, all watched", spans, 2, 1000, "span:work>1h" },
+	{ "triggers-none", "spans, none watched", spans, 2, 1000, "span:other>50ms" },
+	{ "triggers-fields", "spans, all looked into", spans, 2, 1000, "span:(i==0)" },
+	{ "triggers-code", "events, all looked into", events, 2, 1000, "event:code==500" },
+	{ "triggers-path", "events, texts searched", events, 2, 1000, "event:said path~'/api'" },
+};
+
+static void run(const char *path, const struct kind *kind)
 {
 	struct bench *b = calloc(1, sizeof(*b));
 	struct tape_writer_opts wo = { .sz = sizeof(wo), .base_mono_ns = 1, .force = true };
 	struct ingest_ops ops = { .rec = on_rec, .leaf = on_leaf, .module_link = module_link, .ctx = b };
-	struct ingest_opts io = { .sz = sizeof(io), .hold_ns = hold_ns };
-	struct elf_file f = { .site_cnt = 1, .site = &probe, .tape_site_cnt = 1, .tape_site = &site, .module_addr = LINK };
+	struct ingest_opts io = { .sz = sizeof(io), .hold_ns = kind->hold_ns };
+	struct elf_file f = { .site_cnt = 1, .site = &probe, .tape_site_cnt = ARRAY_SIZE(site), .tape_site = site, .module_addr = LINK };
 	struct trigger_set *set = NULL;
 	struct window *win = NULL;
 	struct tape_sink *s;
@@ -186,13 +236,13 @@ static void run(const char *name, const char *path, void (*round)(struct bench *
 		exit(1);
 	s = tape_sink__new(b->w, NULL);
 	k = tape_sink__sink(s);
-	if (to == TO_WINDOW) {
+	if (kind->to && !kind->to[0]) {
 		win = window__new(NULL);
 		if (!win || window__begin(win, &k, 1))
 			exit(1);
 		k = window__sink(win);
-	} else if (to != TO_TAPE) {
-		set = triggers(to);
+	} else if (kind->to) {
+		set = triggers(kind->to);
 		k = trigger_set__sink(set);
 	}
 	b->m = model__new(&k, 1, NULL);
@@ -200,16 +250,16 @@ static void run(const char *name, const char *path, void (*round)(struct bench *
 		ops.skip = &skip_ops;
 	b->in = ingest__new(&ops, &io);
 	b->now = NSEC_PER_SEC;
-	b->threads = threads;
+	b->threads = kind->threads;
 	model__add_file(b->m, &f, 0, 0);
 	for (i = 0; i < 2; i++)
 		sim__init(&b->page[i], b->now + i, 1, i + 2, 1);
 	b->now += 1000000;
 	for (i = 0; i < rounds; i++)
-		round(b);
+		kind->round(b);
 	ingest__finish(b->in);
 	model__cut(b->m, b->now);
-	printf("%-24s %9llu records %6.1f ns a record %6.1f bytes\n", name, (unsigned long long)b->made,
+	printf("%-24s %9llu records %6.1f ns a record %6.1f bytes\n", kind->name, (unsigned long long)b->made,
 	       (double)b->spent / (double)b->made, (double)tape_writer__bytes(b->w) / (double)b->made);
 	tape_sink__free(s);
 	tape_writer__close(b->w, &d);
@@ -223,30 +273,13 @@ static void run(const char *name, const char *path, void (*round)(struct bench *
 int main(int argc, char **argv)
 {
 	const char *what = argc > 2 ? argv[2] : "all";
-	bool all = !strcmp(what, "all");
 
 	if (argc < 2)
 		return 2;
 	if (argc > 3)
 		rounds = strtoul(argv[3], NULL, 0);
-	/* held for a moment only; and until memory is short, as under a flood (with few rounds, what is left then counts less) */
-	if (all || !strcmp(what, "one"))
-		run("spans of one thread", argv[1], spans, 1, 1000, TO_TAPE);
-	if (all || !strcmp(what, "two"))
-		run("spans of two", argv[1], spans, 2, 1000, TO_TAPE);
-	if (all || !strcmp(what, "two-short"))
-		run("spans, memory short", argv[1], spans, 2, 1000 * NSEC_PER_SEC, TO_TAPE);
-	if (all || !strcmp(what, "hits"))
-		run("hits", argv[1], hits, 2, 1000, TO_TAPE);
-	if (all || !strcmp(what, "hits-short"))
-		run("hits, memory short", argv[1], hits, 2, 1000 * NSEC_PER_SEC, TO_TAPE);
-	if (all || !strcmp(what, "window"))
-		run("spans, a window", argv[1], spans, 2, 1000, TO_WINDOW);
-	if (all || !strcmp(what, "triggers"))
-		run("spans, all watched", argv[1], spans, 2, 1000, TO_TRIGGERS);
-	if (all || !strcmp(what, "triggers-none"))
-		run("spans, none watched", argv[1], spans, 2, 1000, TO_OTHER_TRIGGERS);
-	if (all || !strcmp(what, "triggers-fields"))
-		run("spans, all looked into", argv[1], spans, 2, 1000, TO_FIELD_TRIGGERS);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (!strcmp(what, "all") || !strcmp(what, kinds[i].word))
+			run(argv[1], &kinds[i]);
 	return 0;
 }

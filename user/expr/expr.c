@@ -106,6 +106,24 @@ static int order_text(const char *a, size_t a_bytes, const char *b, size_t b_byt
 	return c < 0 ? -1 : 1;
 }
 
+#define SHORT_TEXT_BYTES 64
+
+/* memmem() prepares a table first, which costs more than looking through a short text. */
+static bool holds_text(const char *text, size_t bytes, const struct literal *l)
+{
+	const char *end, *at;
+
+	if (bytes > SHORT_TEXT_BYTES || !l->bytes)
+		return memmem(text, bytes, l->text, l->bytes);
+	if (bytes < l->bytes)
+		return false;
+	end = text + bytes - l->bytes + 1;
+	for (at = text; (at = memchr(at, l->text[0], (size_t)(end - at))); at++)
+		if (!memcmp(at, l->text, l->bytes))
+			return true;
+	return false;
+}
+
 static bool search(const struct expr *e, const struct node *n, const struct operand_value *v)
 {
 	char tmp[OPERAND_TEXT_BYTES];
@@ -120,7 +138,7 @@ static bool search(const struct expr *e, const struct node *n, const struct oper
 		e->scratch[range.rm_eo] = '\0';
 		return !regexec(&n->regex, e->scratch, 1, &range, REG_STARTEND);
 	}
-	return !!memmem(text, bytes, n->literal.text, n->literal.bytes) == (n->op == TOKEN_IN);
+	return holds_text(text, bytes, &n->literal) == (n->op == TOKEN_IN);
 }
 
 static bool is_order(enum token_kind op)
@@ -176,12 +194,17 @@ static s16 field_of(const struct expr *e, const struct plan *p, const struct cal
 	return p ? p->field[o->slot] : find_field(c, e->field[o->slot]);
 }
 
+static bool holds_of(const struct expr *e, const struct node *n, const struct operand_value *v)
+{
+	return n->kind == NODE_HAS ? v->type != TYPE_ABSENT : compare(e, n, v);
+}
+
 static bool ask(const struct expr *e, const struct plan *p, const struct node *n, const struct expr_subject *s)
 {
 	struct operand_value v;
 
 	operand__read(&n->operand, field_of(e, p, s->callsite, &n->operand), s, &v);
-	return n->kind == NODE_HAS ? v.type != TYPE_ABSENT : compare(e, n, &v);
+	return holds_of(e, n, &v);
 }
 
 static enum state leaf_state(const struct expr *e, const struct plan *p, const struct node *n)
@@ -243,44 +266,113 @@ static struct plan *make_plan(struct expr *e, const struct callsite *c)
 	return p;
 }
 
-/* NULL without memory: then everything is asked each time. */
-static struct plan *plan_of(struct expr *e, const struct callsite *c)
+static __attribute__((noinline)) struct plan *get_plan(struct expr *e, const struct callsite *c)
 {
-	struct plan **near = &e->near[c->id % EXPR_NEAR], *p = *near;
+	struct plan *p = idmap__find(&e->plans, c->id);
 
-	if (__builtin_expect(p && p->callsite == c, 1))
-		return p;
-	p = idmap__find(&e->plans, c->id);
 	if (!p || p->callsite != c)
 		p = make_plan(e, c);
 	if (p)
-		*near = p;
+		e->near[c->id % EXPR_NEAR] = p;
 	return p;
+}
+
+/* NULL without memory: then everything is asked each time. */
+static inline struct plan *plan_of(struct expr *e, const struct callsite *c)
+{
+	struct plan *p = e->near[c->id % EXPR_NEAR];
+
+	return __builtin_expect(p && p->callsite == c, 1) ? p : get_plan(e, c);
 }
 
 /* --- the whole --------------------------------------------------------------------------------------------- */
 
-static bool eval(const struct expr *e, const struct plan *p, u32 at, const struct expr_subject *s)
+/*
+ * From which duration on a node may be true, and from which on it may be false; ~0: from none. One of the two is 0. What is known for good is
+ * sure or never; a whole subject leaves nothing else.
+ */
+struct chance {
+	u64 yes, no;
+};
+
+static const struct chance sure = {0, ~0ULL}, never = {~0ULL, 0}, open = {0, 0};
+
+/* Its busy and idle time are at most its duration. */
+static struct chance chance_of_time(const struct node *n)
+{
+	__int128 i = n->literal.is_int ? n->literal.i : 0;
+	u64 least = i < (__int128)~0ULL ? (u64)i : ~0ULL, above = MAX(least + 1, least);
+
+	if (n->kind == NODE_HAS)
+		return sure;
+	if (i < 0)
+		return open;
+	switch (n->op) {
+	case TOKEN_EQ:
+		return (struct chance){least, !least};
+	case TOKEN_NE:
+		return (struct chance){!least, least};
+	case TOKEN_LT:
+		return least ? (struct chance){0, least} : never;
+	case TOKEN_LE:
+		return (struct chance){0, above};
+	case TOKEN_GT:
+		return (struct chance){above, 0};
+	default:
+		return least ? (struct chance){least, 0} : sure;
+	}
+}
+
+/* Which part of a subject is it about? 0: of the callsite. */
+static inline u32 part_of(enum operand_kind kind)
+{
+	return kind == OPERAND_FIELD ? EXPR_FIELDS : kind > OPERAND_PROCESS ? EXPR_TIMES : kind > OPERAND_CALLSITE_LAST ? EXPR_THREAD : 0;
+}
+
+static struct chance chance_of_leaf(const struct expr *e, const struct plan *p, const struct node *n,
+				    const struct expr_subject *s, u32 unknown)
+{
+	u32 part = part_of(n->operand.kind) & unknown;
+	struct operand_value v;
+	bool read;
+
+	if (part)
+		return part != EXPR_TIMES ? open : s->callsite->is_span ? chance_of_time(n) : never;
+	read = operand__read(&n->operand, field_of(e, p, s->callsite, &n->operand), s, &v);
+	if (!read && unknown)
+		return open; /* let it be seen by who counts it */
+	return holds_of(e, n, &v) ? sure : never;
+}
+
+static struct chance eval(const struct expr *e, const struct plan *p, u32 at, const struct expr_subject *s, u32 unknown)
 {
 	const struct node *n = &e->node[at];
+	struct chance a, b;
 
 	if (p && p->state[at] != STATE_ASK)
-		return p->state[at] == STATE_TRUE;
-	switch (n->kind) {
-	case NODE_AND:
-		return eval(e, p, n->left, s) && eval(e, p, n->right, s);
-	case NODE_OR:
-		return eval(e, p, n->left, s) || eval(e, p, n->right, s);
-	case NODE_NOT:
-		return !eval(e, p, n->left, s);
-	default:
-		return ask(e, p, n, s);
-	}
+		return p->state[at] == STATE_TRUE ? sure : never;
+	if (n->kind != NODE_AND && n->kind != NODE_OR && n->kind != NODE_NOT)
+		return chance_of_leaf(e, p, n, s, unknown);
+	a = eval(e, p, n->left, s, unknown);
+	if (n->kind == NODE_NOT)
+		return (struct chance){a.no, a.yes};
+	/* one side may decide */
+	if ((n->kind == NODE_AND ? a.yes : a.no) == ~0ULL)
+		return a;
+	b = eval(e, p, n->right, s, unknown);
+	if (n->kind == NODE_AND)
+		return (struct chance){MAX(a.yes, b.yes), MIN(a.no, b.no)};
+	return (struct chance){MIN(a.yes, b.yes), MAX(a.no, b.no)};
 }
 
 bool expr__match(struct expr *e, const struct expr_subject *s)
 {
-	return eval(e, plan_of(e, s->callsite), e->root, s);
+	return !eval(e, plan_of(e, s->callsite), e->root, s, 0).yes;
+}
+
+u64 expr__least_ns(struct expr *e, const struct expr_subject *s, u32 unknown)
+{
+	return eval(e, plan_of(e, s->callsite), e->root, s, unknown).yes;
 }
 
 enum expr_verdict expr__callsite(struct expr *e, const struct callsite *c)

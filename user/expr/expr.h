@@ -33,11 +33,21 @@ struct expr_subject {
 	const struct thread *thread;	 /* NULL: unknown */
 	const struct value *value;
 	u32 value_cnt;
+	const struct rec_payload *fields; /* not NULL: the values are these, of an opening or event not decoded yet */
 	bool timed; /* a span of which these are known */
 	u64 duration_ns, busy_ns;
 };
 
 bool expr__match(struct expr *e, const struct expr_subject *s);
+
+/* What of a subject is not known yet, though it will be. */
+enum expr_unknown { EXPR_FIELDS = 1, EXPR_THREAD = 2, EXPR_TIMES = 4 };
+
+/*
+ * From which duration on a span may match, by what is known of it: 0: from any, ~0: it will not. An event, which has none: 0 or ~0. With the
+ * thread, times and fields of `s` in `unknown` (a set) no matter. May be less than it could, if fields cannot be read.
+ */
+u64 expr__least_ns(struct expr *e, const struct expr_subject *s, u32 unknown);
 
 /* What can be said of all spans or events of a callsite. */
 enum expr_verdict { EXPR_NEVER, EXPR_ALWAYS, EXPR_MAYBE };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "expr/operand.h"
+#include "model/payload.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -65,7 +66,7 @@ static __int128 wide(const struct value *v)
 	return (__int128)((unsigned __int128)v->wide[1] << 64 | v->wide[0]);
 }
 
-static void set_value(struct operand_value *out, const struct value *v)
+static inline void set_value(struct operand_value *out, const struct value *v)
 {
 	if (v->flags & VALUE_UNREADABLE)
 		return;
@@ -99,17 +100,25 @@ static void set_value(struct operand_value *out, const struct value *v)
 	}
 }
 
-static void read_field(int field, const struct expr_subject *s, struct operand_value *out)
+static bool read_field(u32 field, const struct expr_subject *s, struct operand_value *out)
 {
-	if (field < 0)
-		return;
+	struct value v;
+	int got;
+
+	if (s->fields) {
+		got = payload__value(s->fields, s->callsite, field, &v);
+		if (got > 0)
+			set_value(out, &v);
+		return got >= 0;
+	}
 	/* the last one counts, if it was said again */
 	for (u32 i = s->value_cnt; i > 0; i--) {
 		if (s->value[i - 1].field == field) {
 			set_value(out, &s->value[i - 1]);
-			return;
+			break;
 		}
 	}
+	return true;
 }
 
 static void read_callsite(enum operand_kind kind, const struct callsite *c, struct operand_value *out)
@@ -157,18 +166,19 @@ static void read_time(enum operand_kind kind, const struct expr_subject *s, stru
 						      s->duration_ns - busy_ns);
 }
 
-void operand__read(const struct operand *o, int field, const struct expr_subject *s, struct operand_value *out)
+bool operand__read(const struct operand *o, int field, const struct expr_subject *s, struct operand_value *out)
 {
 	out->type = TYPE_ABSENT;
 	out->wire = WIRE_T_EMPTY;
 	if (o->kind == OPERAND_FIELD)
-		read_field(field, s, out);
-	else if (o->kind <= OPERAND_CALLSITE_LAST)
+		return field < 0 || read_field((u32)field, s, out);
+	if (o->kind <= OPERAND_CALLSITE_LAST)
 		read_callsite(o->kind, s->callsite, out);
 	else if (o->kind <= OPERAND_PROCESS)
 		read_thread(o->kind, s->thread, out);
 	else
 		read_time(o->kind, s, out);
+	return true;
 }
 
 /* --- as text ----------------------------------------------------------------------------------------------- */

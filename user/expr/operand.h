@@ -48,8 +48,8 @@ enum operand_type operand_kind__type(enum operand_kind kind);
 /* -1: no such word. */
 int operand_kind__find(const char *word, size_t bytes);
 
-/* field: index in the callsite of the operand's field, -1: it has none. */
-void operand__read(const struct operand *o, int field, const struct expr_subject *s, struct operand_value *out);
+/* field: index in the callsite of the operand's field, -1: it has none. false: a payload that is malformed up to there, so it has none either. */
+bool operand__read(const struct operand *o, int field, const struct expr_subject *s, struct operand_value *out);
 
 #define OPERAND_TEXT_BYTES 48
 /* As text, in tmp where it is none yet. Returns the bytes, *text points to them. */

@@ -25,10 +25,14 @@ struct trigger {
 
 /* A callsite: which triggers can concern it. Kept as long as the set. */
 struct watch_site {
+	struct trigger_set *set;
 	const struct callsite *callsite;
 	u64 spans;  /* bits of triggers: at the close, and while it is open */
 	u64 opens;  /* of these, `open` */
 	u64 events;
+	u64 looks;    /* those for which fields count */
+	u64 look_ns;  /* from this duration on one of them can want a span; ~0: none. Of an event: 0 or ~0 */
+	u64 least_ns; /* likewise one of the others */
 };
 
 /* An open span that a trigger may want. */

@@ -10,6 +10,7 @@
  * `open` is asked at ticks, of the spans that such a trigger may want; they are in a list until all of them have fired.
  */
 #include "flight/trigger_priv.h"
+#include "ingest/rec.h"
 
 #include <errno.h>
 #include <string.h>
@@ -31,6 +32,35 @@ static bool concerns(const struct trigger *t, const struct callsite *c)
 	return !t->cond || expr__callsite(t->cond, c) != EXPR_NEVER;
 }
 
+/* From which duration on could a span fire it; an event: 0 or ~0. The subject's thread and times are not known yet. */
+static u64 least_ns(const struct trigger *t, const struct expr_subject *subject, u32 unknown)
+{
+	u64 bound = t->bounded ? t->bound_ns + !t->or_equal : 0;
+	u64 cond = t->cond ? expr__least_ns(t->cond, subject, unknown | EXPR_THREAD | EXPR_TIMES) : 0;
+
+	return MAX(bound, cond);
+}
+
+static void add_trigger(struct trigger_set *s, struct watch_site *site, u32 i)
+{
+	const struct expr_subject subject = {.callsite = site->callsite};
+	const struct trigger *t = &s->trigger[i];
+	u64 least = least_ns(t, &subject, EXPR_FIELDS);
+
+	if (t->kind == TRIGGER_EVENT)
+		site->events |= 1ULL << i;
+	else if (t->kind == TRIGGER_OPEN)
+		site->opens |= 1ULL << i;
+	else
+		site->spans |= 1ULL << i;
+	if (!t->cond || !expr__asks_fields(t->cond) || expr__callsite(t->cond, site->callsite) == EXPR_ALWAYS) {
+		site->least_ns = MIN(site->least_ns, least);
+		return;
+	}
+	site->looks |= 1ULL << i;
+	site->look_ns = MIN(site->look_ns, least);
+}
+
 static struct watch_site *new_site(struct trigger_set *s, const struct callsite *c)
 {
 	struct watch_site *site = calloc(1, sizeof(*site));
@@ -39,21 +69,16 @@ static struct watch_site *new_site(struct trigger_set *s, const struct callsite 
 		free(site);
 		return NULL;
 	}
+	site->set = s;
 	site->callsite = c;
-	for (u32 i = 0; i < s->cnt; i++) {
-		if (!concerns(&s->trigger[i], c))
-			continue;
-		if (s->trigger[i].kind == TRIGGER_EVENT)
-			site->events |= 1ULL << i;
-		else if (s->trigger[i].kind == TRIGGER_OPEN)
-			site->opens |= 1ULL << i;
-		else
-			site->spans |= 1ULL << i;
-	}
+	site->least_ns = site->look_ns = ~0ULL;
+	for (u32 i = 0; i < s->cnt; i++)
+		if (concerns(&s->trigger[i], c))
+			add_trigger(s, site, i);
 	return site;
 }
 
-static const struct watch_site *site_of(struct trigger_set *s, const struct callsite *c)
+static struct watch_site *site_of(struct trigger_set *s, const struct callsite *c)
 {
 	struct watch_site **near = &s->near_site[c->id % WATCH_NEAR_SITES], *site = *near;
 
@@ -274,25 +299,34 @@ static int on_event(void *ctx, const struct event *e)
 	return 0;
 }
 
+/* Of one with these fields. What they say nothing later changes. */
+static u64 on_look(void *ctx, const struct rec_payload *fields)
+{
+	const struct watch_site *site = ctx;
+	const struct expr_subject subject = {.callsite = site->callsite, .fields = fields};
+	u64 least = site->least_ns, bits;
+
+	for (bits = site->looks; bits && least; bits &= bits - 1) {
+		u64 own = least_ns(&site->set->trigger[__builtin_ctzll(bits)], &subject, 0);
+
+		least = MIN(least, own);
+	}
+	return least;
+}
+
 /*
  * A span that is over before any of its triggers could have fired is of no interest. `open` fires at ticks, at stream times: so none lies
  * in it at which it has been open for longer.
  */
-static u64 on_wanted_ns(void *ctx, const struct callsite *c)
+static u64 on_wanted_ns(void *ctx, const struct callsite *c, struct rec_look *look)
 {
-	struct trigger_set *s = ctx;
-	const struct watch_site *site = site_of(s, c);
-	u64 least = ~0ULL, bits;
+	struct watch_site *site = site_of(ctx, c);
 
-	if (!site || site->events)
+	if (!site)
 		return 0;
-	for (bits = site->spans | site->opens; bits; bits &= bits - 1) {
-		const struct trigger *t = &s->trigger[__builtin_ctzll(bits)];
-		u64 from = t->bounded ? t->bound_ns + !t->or_equal : 0;
-
-		least = MIN(least, from);
-	}
-	return least;
+	if (site->looks && site->least_ns)
+		*look = (struct rec_look){on_look, site};
+	return MIN(site->least_ns, site->look_ns);
 }
 
 static int on_begin(void *ctx, const struct span_open *o)

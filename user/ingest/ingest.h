@@ -38,8 +38,9 @@ struct ingest_skipped {
  */
 struct ingest_skip_ops {
 	/* Spans of this callsite (kind WIRE_R_BEGIN) are wanted that are open for so long at least, or events (WIRE_R_EVENT):
-	 * 0: all, or the callsite is not known, or no such one; ~0: none. Asked once: the answer must not become less. */
-	u64 (*wanted_ns)(void *ctx, u32 module, u64 site_addr, u8 kind);
+	 * 0: all, or the callsite is not known, or no such one; ~0: none. Asked once: the answer must not become less. *look: whom to ask
+	 * of each that would be wanted so; an event: 0 or ~0. */
+	u64 (*wanted_ns)(void *ctx, u32 module, u64 site_addr, u8 kind, struct rec_look *look);
 	/* false: nothing of this page may be left out now, not even events. */
 	bool (*room)(void *ctx, const struct rec_page *p, struct skip_room *room);
 	void (*skipped)(void *ctx, const struct ingest_skipped *s);

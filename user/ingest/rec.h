@@ -67,6 +67,18 @@ struct rec {
 	const struct wire_life *life; /* FORK, EXEC, EXIT; with the file name behind it for EXEC */
 };
 
+/* The fields of a BEGIN, OPEN or EVENT, as they stand in the record. */
+struct rec_payload {
+	const u8 *data;
+	u32 bytes;
+};
+
+/* Whom to ask from which duration on a span that begins with these fields is wanted (struct ingest_skip_ops). */
+struct rec_look {
+	u64 (*least_ns)(void *who, const struct rec_payload *fields); /* NULL: fields do not count */
+	void *who;
+};
+
 /* A field's value while walking a payload. Integers are widened: BOOL, U32, U64, PTR in u; I32, I64 in i. */
 struct rec_value {
 	u8 type; /* enum wire_type, as in the record */

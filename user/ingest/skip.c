@@ -20,7 +20,8 @@
  *     which no record of a batch can be);
  *   - the parent is the thread's current span, and that one, which has a child during the run and so cannot close, could not close in
  *     that time anyway (the model says so: it was begun by a BEGIN that has no number, so only an END of this thread ends it);
- *   - a span can be named from elsewhere only if it has a NUMBER, which is a record and ends the run.
+ *   - a span can be named from elsewhere only if it has a NUMBER, which is a record and ends the run. So does a VALUE: the fields of
+ *     such a span are those of its BEGIN, and whoever wants some spans for their fields says at the BEGIN from which duration on.
  * Plain probes' hits do not matter for spans that nobody wants: a span begun inside by a hit, and still open behind the END, holds
  * the span's parent as it would have held the span. It does hold the span open, though, so where there are pairs of plain probes,
  * spans that are wanted from some duration on are not left out for being shorter.
@@ -70,30 +71,34 @@ struct walk {
 	} done;
 };
 
-static u64 ask(struct ingest *in, const struct page *p, u32 callsite, u8 kind)
+static void ask(struct ingest *in, const struct page *p, struct skip_site *s, u32 callsite, u8 kind)
 {
 	u64 addr = p->link + (s32)(callsite - (u32)p->pub.module_addr);
-	u64 least = in->ops.skip->wanted_ns(in->ops.ctx, p->pub.module, addr, kind);
 
-	in->skip_site[callsite / 16 % SKIP_SITES] =
-		(struct skip_site){ .module_addr = p->pub.module_addr, .module = p->pub.module, .callsite = callsite,
-				    .kind = kind, .least_ns = least };
-	return least;
+	*s = (struct skip_site){ .module_addr = p->pub.module_addr, .module = p->pub.module, .callsite = callsite, .kind = kind };
+	s->least_ns = in->ops.skip->wanted_ns(in->ops.ctx, p->pub.module, addr, kind, &s->look);
 }
 
-static inline u64 least_ns(struct ingest *in, const struct page *p, u32 callsite, u8 kind)
+/* Of the BEGIN or EVENT at a cursor. */
+static inline const struct skip_site *site_at(struct ingest *in, const struct page *p, const struct batch_cursor *c)
 {
-	const struct skip_site *s = &in->skip_site[callsite / 16 % SKIP_SITES];
+	u32 callsite = batch__get32(p->b.data + c->off + sizeof(struct wire_rec));
+	struct skip_site *s = &in->skip_site[callsite / 16 % SKIP_SITES];
+	u8 kind = WIRE_HEAD_KIND(c->head);
 
-	if (__builtin_expect(s->callsite == callsite && s->module == p->pub.module &&
-			     s->module_addr == p->pub.module_addr && s->kind == kind, 1))
-		return s->least_ns;
-	return ask(in, p, callsite, kind);
+	if (__builtin_expect(s->callsite != callsite || s->module != p->pub.module ||
+			     s->module_addr != p->pub.module_addr || s->kind != kind, 0))
+		ask(in, p, s, callsite, kind);
+	return s;
 }
 
-static inline u32 callsite_at(const struct walk *w)
+/* What the fields of the record at the cursor say. */
+static inline u64 look(const struct walk *w, const struct rec_look *at)
 {
-	return batch__get32(w->p->b.data + w->c.off + sizeof(struct wire_rec));
+	const u32 used = sizeof(struct wire_rec) + 4;
+	struct rec_payload fields = { w->p->b.data + w->c.off + used, w->c.size - used };
+
+	return at->least_ns(at->who, &fields);
 }
 
 /* Each: can the record at the cursor be part of a run? */
@@ -101,13 +106,17 @@ static inline u32 callsite_at(const struct walk *w)
 static inline bool take_begin(struct walk *w)
 {
 	u32 depth = WIRE_HEAD_DEPTH(w->c.head), level = w->level;
+	const struct skip_site *s;
 	u64 least;
 
 	if (WIRE_HEAD_PARENT(w->c.head) != WIRE_PARENT_CURRENT || level == MAX_NEST)
 		return false;
 	if (level ? depth <= w->open[level - 1].depth : !w->room.spans || depth < w->room.depth)
 		return false;
-	least = least_ns(w->in, w->p, callsite_at(w), WIRE_R_BEGIN);
+	s = site_at(w->in, w->p, &w->c);
+	least = s->least_ns;
+	if (s->look.least_ns && (least <= w->most_ns || !w->room.bounded))
+		least = look(w, &s->look);
 	if (!least || (least != ~0ULL && !w->room.bounded))
 		return false;
 	w->open[level].depth = depth;
@@ -137,6 +146,13 @@ static inline bool take_end(struct walk *w)
 	return true;
 }
 
+static inline bool take_event(struct walk *w)
+{
+	const struct skip_site *s = site_at(w->in, w->p, &w->c);
+
+	return s->least_ns == ~0ULL || (s->look.least_ns && look(w, &s->look) == ~0ULL);
+}
+
 static inline bool take(struct walk *w)
 {
 	u32 kind = WIRE_HEAD_KIND(w->c.head);
@@ -145,9 +161,7 @@ static inline bool take(struct walk *w)
 		return take_end(w);
 	if (!batch__is_usual(w->c.head))
 		return false;
-	if (kind == WIRE_R_BEGIN)
-		return take_begin(w);
-	return least_ns(w->in, w->p, callsite_at(w), WIRE_R_EVENT) == ~0ULL;
+	return kind == WIRE_R_BEGIN ? take_begin(w) : take_event(w);
 }
 
 static bool in_time(struct walk *w)
@@ -243,12 +257,13 @@ bool skip__some(struct ingest *in, struct page *p, u64 imm_at)
 {
 	struct walk w;
 	u64 from = p->cur.number;
-	u32 kind = WIRE_HEAD_KIND(p->cur.head);
+	const struct skip_site *s;
 
 	/* nearly always all that has to be asked, where records are wanted */
-	if (kind == WIRE_R_END || !least_ns(in, p, batch__get32(p->b.data + p->cur.off + sizeof(struct wire_rec)), (u8)kind))
+	if (WIRE_HEAD_KIND(p->cur.head) == WIRE_R_END)
 		return false;
-	if (!in->ops.skip->room(in->ops.ctx, &p->pub, &w.room))
+	s = site_at(in, p, &p->cur);
+	if ((!s->least_ns && !s->look.least_ns) || !in->ops.skip->room(in->ops.ctx, &p->pub, &w.room))
 		return false;
 	w.in = in;
 	w.p = p;

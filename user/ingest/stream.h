@@ -123,6 +123,7 @@ struct skip_site {
 	u64 least_ns;
 	u32 module, callsite;
 	u8 kind; /* 0: none */
+	struct rec_look look;
 };
 
 #define SKIP_SITES 128

@@ -60,7 +60,7 @@ bool model__leaf(struct model *m, const struct rec *begin, u64 end_ns);
  * asking? wanted_ns: see sink_ops; 0 too if there is no such callsite of that kind.
  */
 bool model__may_skip(const struct model *m);
-u64 model__wanted_ns(struct model *m, u32 module, u64 site_addr, u8 kind);
+u64 model__wanted_ns(struct model *m, u32 module, u64 site_addr, u8 kind, struct rec_look *look);
 bool model__skip_room(const struct model *m, const struct rec_page *p, struct skip_room *room);
 /* They are stored, in all sums. */
 void model__skipped(struct model *m, const struct ingest_skipped *s);

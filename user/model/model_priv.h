@@ -441,9 +441,6 @@ static inline struct span *span__shown(struct span *s)
 void span__end_task(struct model *m, struct task *t, u64 ns, enum sink_why why, bool end);
 void span__end_proc(struct model *m, struct proc *p, u64 ns, enum sink_why why);
 
-/* skip_room.c: see sink_ops.wanted_ns; of all sinks. */
-u64 wanted__ns(const struct model *m, const struct callsite *c);
-
 /* whole.c: the record has been dealt with, and is stored unless m->err says otherwise. false: nothing has been done. */
 bool whole__rec(struct model *m, const struct rec *r);
 

@@ -20,6 +20,8 @@
 #include "base/util.h"
 #include "tapebpf/wire.h"
 
+struct rec_look;
+
 #define CALLSITE_MAX_FIELDS 64 /* 32 of tape.h; foreign pairs have up to 12 + 12 */
 
 struct callsite {
@@ -188,9 +190,10 @@ struct sink_ops {
 	/*
 	 * Not a call of the stream: asked once a callsite. Whatever is said of its spans that are open for less than this, and of
 	 * its events, changes nothing that this sink does; 0: it wants all, ~0: none. If all sinks have an answer, such spans and events
-	 * may be left out of the stream. NULL: it wants all.
+	 * may be left out of the stream. NULL: it wants all. If the fields that one of them begins
+	 * with, when it gets no others, may say more, *look (which is clear) is filled: it stays as long as the sink, and never answers less.
 	 */
-	u64 (*wanted_ns)(void *ctx, const struct callsite *c);
+	u64 (*wanted_ns)(void *ctx, const struct callsite *c, struct rec_look *look);
 	/*
 	 * span_begin and, with nothing said in between, span_end at end_ns, in one call: a span without spans or events in it. true: it has
 	 * been taken. false: nothing has been done, and the caller makes the two calls. NULL: always false.

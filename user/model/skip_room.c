@@ -12,21 +12,24 @@ bool model__may_skip(const struct model *m)
 	return m->sink_cnt > 0;
 }
 
-u64 wanted__ns(const struct model *m, const struct callsite *c)
-{
-	u64 least = ~0ULL;
-	u32 i;
-
-	for (i = 0; i < m->sink_cnt && least; i++)
-		least = m->sink[i].ops->wanted_ns ? MIN(least, m->sink[i].ops->wanted_ns(m->sink[i].ctx, c)) : 0;
-	return least;
-}
-
-u64 model__wanted_ns(struct model *m, u32 module, u64 site_addr, u8 kind)
+u64 model__wanted_ns(struct model *m, u32 module, u64 site_addr, u8 kind, struct rec_look *look)
 {
 	const struct callsite *c = callsites__find(m, module, site_addr);
+	u32 i, want_cnt = 0;
+	u64 least = ~0ULL;
 
-	return c && c->is_span == (kind == WIRE_R_BEGIN) ? wanted__ns(m, c) : 0;
+	*look = (struct rec_look){0};
+	if (!c || c->is_span != (kind == WIRE_R_BEGIN))
+		return 0;
+	for (i = 0; i < m->sink_cnt; i++) {
+		u64 own = m->ops[i].wanted_ns ? m->ops[i].wanted_ns(m->sink[i].ctx, c, look) : 0;
+
+		least = MIN(least, own);
+		want_cnt += own != ~0ULL;
+	}
+	if (want_cnt > 1) /* there is no asking them all */
+		look->least_ns = NULL;
+	return least;
 }
 
 /* Of a span begun on this thread that only an END on this thread can end, or nothing: a child does not keep it. */

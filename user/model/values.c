@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* values.c - payloads of tape.h records and arguments of foreign hits, as struct value. */
 #include "model/model_priv.h"
+#include "model/payload.h"
 #include <errno.h>
 #include <string.h>
 
@@ -78,37 +79,82 @@ static inline void number(struct value *v, u16 field, u8 type, const u8 *payload
 		v->u = type == WIRE_T_BOOL ? !!narrow : narrow;
 }
 
+static inline u32 as_number_bytes(u8 type)
+{
+	return type <= WIRE_T_ERROR ? number_bytes[type] : 0;
+}
+
+/* The next field, off the payload. 1: taken, 0: unset, -EBADMSG: that is not there. */
+static inline int next_field(struct value *v, u16 field, u8 type, struct rec_payload *p)
+{
+	u32 bytes = as_number_bytes(type);
+	struct rec_value r;
+	int used;
+
+	if (type == WIRE_T_EMPTY)
+		return 0;
+	if (bytes && bytes <= p->bytes) {
+		number(v, field, type, p->data);
+		p->data += bytes;
+		p->bytes -= bytes;
+		return 1;
+	}
+	used = rec_value__take(&r, type, p->data, p->bytes);
+	if (used < 0 || (u32)used > p->bytes)
+		return -EBADMSG;
+	p->data += used;
+	p->bytes -= (u32)used;
+	if (r.null)
+		return 0;
+	from_rec_value(v, field, &r);
+	return 1;
+}
+
 /* A payload that does not hold what its callsite declares gives what it does hold, and *cut. */
 u32 values__fields(struct model *m, const struct callsite *c, const u8 *payload, u32 bytes,
 		   bool *cut)
 {
-	struct rec_value r;
+	struct rec_payload p = {payload, bytes};
 	u32 i, cnt = 0;
-	int used;
+	int got = 0;
 
-	*cut = false;
-	for (i = 0; i < c->field_cnt; i++) {
-		u8 type = c->field[i].type;
-
-		if (type == WIRE_T_EMPTY)
-			continue;
-		if (type <= WIRE_T_ERROR && number_bytes[type] && number_bytes[type] <= bytes) {
-			number(&m->value[cnt++], (u16)i, type, payload);
-			payload += number_bytes[type];
-			bytes -= number_bytes[type];
-			continue;
-		}
-		used = rec_value__take(&r, type, payload, bytes);
-		if (used < 0 || (u32)used > bytes) {
-			*cut = true;
-			break;
-		}
-		payload += used;
-		bytes -= (u32)used;
-		if (!r.null)
-			from_rec_value(&m->value[cnt++], (u16)i, &r);
+	for (i = 0; i < c->field_cnt && got >= 0; i++) {
+		got = next_field(&m->value[cnt], (u16)i, c->field[i].type, &p);
+		cnt += got > 0;
 	}
+	*cut = got < 0;
 	return cnt;
+}
+
+/* From field i on, which is where p is. */
+static __attribute__((noinline)) int value_behind(struct rec_payload p, const struct callsite *c, u32 i, u32 field, struct value *v)
+{
+	int got = 0;
+
+	for (; i <= field && got >= 0; i++)
+		got = next_field(v, (u16)i, c->field[i].type, &p);
+	return got;
+}
+
+/* Of most callsites fields stand behind numbers only. */
+int payload__value(const struct rec_payload *payload, const struct callsite *c, u32 field, struct value *v)
+{
+	struct rec_payload p = *payload;
+	u32 i, bytes;
+
+	if (field >= c->field_cnt)
+		return 0;
+	for (i = 0;; i++) {
+		bytes = as_number_bytes(c->field[i].type);
+		if (!bytes || bytes > p.bytes)
+			return value_behind(p, c, i, field, v);
+		if (i == field)
+			break;
+		p.data += bytes;
+		p.bytes -= bytes;
+	}
+	number(v, (u16)field, c->field[field].type, p.data);
+	return 1;
 }
 
 /*

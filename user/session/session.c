@@ -57,11 +57,11 @@ static int on_rec(void *ctx, const struct rec *r)
 
 /* Triggers want few records: what none of them would miss is left out. */
 
-static u64 on_wanted_ns(void *ctx, u32 module, u64 site_addr, u8 kind)
+static u64 on_wanted_ns(void *ctx, u32 module, u64 site_addr, u8 kind, struct rec_look *look)
 {
 	struct session *s = ctx;
 
-	return model__wanted_ns(s->model, module, site_addr, kind);
+	return model__wanted_ns(s->model, module, site_addr, kind, look);
 }
 
 static bool on_skip_room(void *ctx, const struct rec_page *p, struct skip_room *room)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "expr_story.h"
+#include "ingest/rec.h"
+#include "rnd.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -271,6 +273,151 @@ static void errors_point_at_the_column(void **state)
 	}
 }
 
+static struct expr *must(const char *text)
+{
+	struct expr_error err;
+	struct expr *e = expr__new(text, strlen(text), &err);
+
+	if (!e)
+		fail_msg("%s: column %u: %s", text, err.column, err.text);
+	return e;
+}
+
+static u64 least(const char *text, const struct expr_subject *s, u32 unknown)
+{
+	struct expr *e = must(text);
+	u64 out = expr__least_ns(e, s, unknown);
+
+	expr__free(e);
+	return out;
+}
+
+#define NEVER (~0ULL)
+
+static void from_which_duration_on(void **state)
+{
+	static const struct {
+		const char *text;
+		u64 least, without_fields;
+	} cases[] = {
+		{"duration>50ms", 50000001, 50000001}, {"duration>=50ms", 50000000, 50000000}, {"duration<1s", 0, 0},
+		{"duration<0", NEVER, NEVER}, {"duration>=0", 0, 0}, {"duration?", 0, 0}, {"not duration?", NEVER, NEVER},
+		{"duration==3us", 3000, 3000}, {"duration!=0", 1, 1}, {"duration!=5ns", 0, 0}, {"not duration<=7ns", 8, 8},
+		{"not duration!=7ns", 7, 7}, {"busy>9ns", 10, 10}, {"idle>=9ns and busy>=12ns", 12, 12},
+		{"idle>=9ns or busy>=12ns", 9, 9}, {"not (idle<9ns or busy<12ns)", 12, 12},
+		{"code==500", 0, 0}, {"code==501", NEVER, 0}, {"duration>9ns and code==500", 10, 10},
+		{"duration>9ns and code==501", NEVER, 10}, {"duration>9ns or code==500", 0, 0}, {"duration>9ns or code==501", 10, 0},
+		{"not code==501", 0, 0}, {"not (code==500 or duration>1s)", NEVER, 0}, {"name==order and duration>4ns", 5, 5},
+		{"name==cancel", NEVER, NEVER}, {"nosuch==1", NEVER, NEVER}, {"thread==nobody and duration>4ns", 5, 5},
+		{"thread==nobody or duration>4ns", 0, 0}, {"not thread==worker-1", 0, 0}, {"pid?", 0, 0},
+		{"tid==1 and code==501", NEVER, 0},
+	};
+	const u32 unknown = EXPR_THREAD | EXPR_TIMES;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		u64 with = least(cases[i].text, &story_span, unknown);
+		u64 without = least(cases[i].text, &story_span, unknown | EXPR_FIELDS);
+
+		if (with != cases[i].least || without != cases[i].without_fields)
+			fail_msg("%s: %llu, %llu", cases[i].text, (unsigned long long)with, (unsigned long long)without);
+	}
+	assert_int_equal(least("n>12 and thread==x", &story_event, unknown), 0);
+	assert_int_equal(least("n>13 and thread==x", &story_event, unknown), NEVER);
+	assert_int_equal(least("duration<1h", &story_event, unknown), NEVER);
+}
+
+/* --- fields as they were recorded --- */
+
+static struct callsite story_raw = {
+	.id = 3,
+	.is_span = 1,
+	.name = "raw",
+	.target = "shop",
+	.module = "",
+	.file = "",
+	.field_cnt = 3,
+	.field = {{"code", WIRE_T_U64}, {"path", WIRE_T_STR}, {"delta", WIRE_T_I32}},
+};
+
+struct raw {
+	u64 code;
+	struct wire_text len;
+	char path[4];
+	s32 delta;
+};
+
+static void what_was_recorded_is_what_was_decoded(void **state)
+{
+	struct raw raw = {500, {4, 0}, "/api", -7};
+	struct rec_payload fields = {(const u8 *)&raw, sizeof(raw)};
+	struct expr_subject s = {.callsite = &story_raw, .thread = &story_worker, .fields = &fields};
+
+	TRUE_OF(&s, "code==500", "path=='/api'", "path~pi", "delta==-7", "delta<0", "code>499 and delta<=-7");
+	FALSE_OF(&s, "code==501", "path~login", "delta>0", "not delta?");
+	raw.len.flags = WIRE_TEXT_NULL;
+	raw.len.len = 0;
+	fields.bytes -= 4;
+	memcpy(raw.path, &raw.delta, 4);
+	TRUE_OF(&s, "not path?", "delta==-7");
+	/* malformed from the text on: nothing is there, but that is for others to say */
+	raw.len.len = 9999;
+	TRUE_OF(&s, "code==500", "not path?", "not delta?");
+	assert_int_equal(least("delta==-8", &s, EXPR_THREAD | EXPR_TIMES), 0);
+	assert_int_equal(least("code==501", &s, EXPR_THREAD | EXPR_TIMES), NEVER);
+}
+
+/* Some condition, at most 400 bytes of it. */
+static size_t any_condition(char *to, u32 depth)
+{
+	static const char *const leaves[] = {
+		"duration>%luns", "duration>=%luns", "duration<%luns", "duration<=%luns", "duration==%luns", "duration!=%luns",
+		"busy>%luns", "busy<=%luns", "idle>=%luns", "idle<%luns", "idle==%luns", "code==%lu", "code!=%lu", "code<%lu",
+		"tid==%lu", "thread~%lu", "path~%lu", "delta<%lu", "nosuch==%lu", "line<%lu",
+	};
+	size_t n = 0, op;
+
+	if (!depth || !rnd(3))
+		return (size_t)sprintf(to, leaves[rnd(ARRAY_SIZE(leaves))], (unsigned long)rnd(6));
+	op = rnd(3);
+	n += (size_t)sprintf(to, op ? "(" : "not (");
+	n += any_condition(to + n, depth - 1);
+	if (op) {
+		n += (size_t)sprintf(to + n, op == 1 ? " and " : " or ");
+		n += any_condition(to + n, depth - 1);
+	}
+	return n + (size_t)sprintf(to + n, ")");
+}
+
+/* Who knows less never says later. */
+static void what_matches_was_possible(void **state)
+{
+	char text[2048];
+	u64 matched = 0;
+
+	seed = 1;
+	for (u32 i = 0; i < 20000; i++) {
+		struct raw raw = {rnd(6), {4, 0}, {(char)('0' + rnd(6)), 'x', 'y', 'z'}, (s32)rnd(6) - 2};
+		struct rec_payload fields = {(const u8 *)&raw, sizeof(raw)};
+		struct expr_subject s = {.callsite = &story_raw, .fields = &fields}, whole = s;
+		struct expr *e;
+		u64 from;
+
+		any_condition(text, 3);
+		e = must(text);
+		whole.thread = &story_worker;
+		whole.timed = true;
+		whole.duration_ns = rnd(8);
+		whole.busy_ns = rnd(whole.duration_ns + 1);
+		from = expr__least_ns(e, &s, EXPR_THREAD | EXPR_TIMES);
+		assert_true(expr__least_ns(e, &s, EXPR_THREAD | EXPR_TIMES | EXPR_FIELDS) <= from);
+		if (expr__match(e, &whole) && ++matched && from > whole.duration_ns)
+			fail_msg("%s: matches at %llu, was possible from %llu", text, (unsigned long long)whole.duration_ns,
+				 (unsigned long long)from);
+		expr__free(e);
+	}
+	assert_in_range(matched, 2000, 18000);
+}
+
 static void too_long_and_too_deep(void **state)
 {
 	static char text[EXPR_MAX_BYTES + 16];
@@ -312,6 +459,9 @@ int main(void)
 		cmocka_unit_test(many_callsites),
 		cmocka_unit_test(what_an_expression_asks_for),
 		cmocka_unit_test(errors_point_at_the_column),
+		cmocka_unit_test(from_which_duration_on),
+		cmocka_unit_test(what_was_recorded_is_what_was_decoded),
+		cmocka_unit_test(what_matches_was_possible),
 		cmocka_unit_test(too_long_and_too_deep),
 	};
 

@@ -5,7 +5,7 @@
  * times, where records were late).
  *
  * The programs do what a program can: threads with pages in several modules, spans begun, ended, given a number, left by longjmp, opened by
- * hand, entered and dropped by anybody; parents of all kinds; values of later; plain probes that begin and end spans across those; forks,
+ * hand, entered and dropped by anybody; fields of all types, cut short, unset and malformed; parents of all kinds; values of later; plain probes that begin and end spans across those; forks,
  * execs and thread ids used again. The kernel refuses deliveries; pages are read while they are half full, adopted late, and
  * delivered without being reset. TEST_SEED=N repeats one case, TEST_CASES=N runs so many.
  */
@@ -51,9 +51,9 @@ static u64 on_link(void *ctx, u32 module)
 	return LINK_ADDR;
 }
 
-static u64 on_wanted(void *ctx, u32 module, u64 site_addr, u8 kind)
+static u64 on_wanted(void *ctx, u32 module, u64 site_addr, u8 kind, struct rec_look *look)
 {
-	return model__wanted_ns(((struct side *)ctx)->m, module, site_addr, kind);
+	return model__wanted_ns(((struct side *)ctx)->m, module, site_addr, kind, look);
 }
 
 static bool on_room(void *ctx, const struct rec_page *p, struct skip_room *room)
@@ -229,6 +229,59 @@ static struct wire_ref ref_of(const struct span *s)
 				  .callsite = s->callsite };
 }
 
+static u32 put_text(struct world *w, u8 *to)
+{
+	static const char *const texts[] = { "", "/api", "/ap/i", "/login", "disk" };
+	const char *s = texts[rnd(w, ARRAY_SIZE(texts))];
+	struct wire_text t = { .len = (u16)MIN(strlen(s), 4u) };
+	u32 orig = (u32)strlen(s), at = sizeof(t);
+
+	if (!rnd(w, 8))
+		t = (struct wire_text){ .flags = WIRE_TEXT_NULL };
+	else if (!rnd(w, 4))
+		t.flags = WIRE_TEXT_TRUNCATED;
+	else
+		t.len = (u16)orig;
+	if (t.flags & WIRE_TEXT_TRUNCATED) {
+		memcpy(to + at, &orig, sizeof(orig));
+		at += sizeof(orig);
+	}
+	memcpy(to + at, s, t.len);
+	at += ALIGN_UP(t.len, 4u);
+	if (!rnd(w, 200))
+		t.len = 60000; /* it is a lie */
+	memcpy(to, &t, sizeof(t));
+	return at;
+}
+
+/* What a site records: `n` is another one each time, of the rest there are few. */
+static u32 fields(struct world *w, u32 site, u8 *to)
+{
+	static const double ratios[] = { 0, 0.25, 0.75, __builtin_nan("") };
+	const struct elf_tape_site *s = &w->site[0][site];
+	u32 at = 0;
+
+	for (u32 i = 0; i < s->field_cnt; i++) {
+		u64 v[2] = { s->field[i][0] == 'n' ? ++w->value : rnd(w, 5), rnd(w, 2) };
+
+		switch (s->type[i]) {
+		case WIRE_T_STR:
+		case WIRE_T_ERROR:
+			at += put_text(w, to + at);
+			continue;
+		case WIRE_T_I32:
+			v[0] -= 2;
+			break;
+		case WIRE_T_F64:
+			memcpy(v, &ratios[rnd(w, ARRAY_SIZE(ratios))], sizeof(double));
+			break;
+		}
+		memcpy(to + at, v, s->type[i] == WIRE_T_U128 ? 16 : 8);
+		at += s->type[i] == WIRE_T_U128 ? 16 : s->type[i] <= WIRE_T_U32 ? 4 : 8;
+	}
+	return at;
+}
+
 /* BEGIN, EVENT with any parent. */
 static void put_site(struct world *w, struct actor *t, u32 m, u32 kind, u32 i)
 {
@@ -237,9 +290,8 @@ static void put_site(struct world *w, struct actor *t, u32 m, u32 kind, u32 i)
 	u32 depth = t->lane[m].there ? t->lane[m].page.depth : 0;
 	struct {
 		u32 callsite;
-		u32 rest[9];
+		u8 rest[WIRE_REF_BYTES + 32];
 	} b = { .callsite = site_of(m, i) };
-	u64 value = ++w->value;
 	u32 at = 0;
 
 	if (parent == WIRE_PARENT_EXPLICIT && !s->id)
@@ -248,10 +300,10 @@ static void put_site(struct world *w, struct actor *t, u32 m, u32 kind, u32 i)
 		struct wire_ref r = ref_of(s);
 
 		memcpy(b.rest, &r, WIRE_REF_BYTES);
-		at = WIRE_REF_BYTES / 4;
+		at = WIRE_REF_BYTES;
 	}
-	memcpy(&b.rest[at], &value, 8);
-	put(w, t, m, kind, parent, depth, &b, 4 + 4 * at + 8);
+	at += fields(w, i, b.rest + at);
+	put(w, t, m, kind, parent, depth, &b, 4 + at);
 }
 
 static void begin(struct world *w, struct actor *t, u32 m)
@@ -294,6 +346,22 @@ static void leaves(struct world *w, struct actor *t, u32 m)
 	}
 }
 
+/* What a VALUE says behind its ref: of any field, of a type that need not be the declared one. */
+static void put_value(struct world *w, u32 rest[3])
+{
+	static const u8 types[] = { WIRE_T_U64, WIRE_T_U64, WIRE_T_STR, WIRE_T_BOOL };
+	u8 type = types[rnd(w, ARRAY_SIZE(types))];
+	u64 value = rnd(w, 2) ? rnd(w, 5) : ++w->value;
+	struct wire_text text = { .len = 4 };
+
+	rest[0] = (u32)type << 8 | (u32)rnd(w, 3);
+	memcpy(&rest[1], &value, 8);
+	if (type != WIRE_T_STR)
+		return;
+	memcpy(&rest[1], &text, sizeof(text));
+	memcpy(&rest[2], "/api", 4);
+}
+
 static void by_hand(struct world *w, struct actor *t, u32 m)
 {
 	struct span *s = &w->hand[rnd(w, BY_HAND)];
@@ -324,8 +392,9 @@ static void by_hand(struct world *w, struct actor *t, u32 m)
 	}
 	b = (struct sim_by_hand){ s->id, SIM_MODULE_ADDR + s->module * 0x100000, s->open_ns, s->callsite, { 0 } };
 	if (kind == WIRE_R_VALUE)
-		b.rest[0] = WIRE_T_U64 << 8;
-	memcpy(&b.rest[kind == WIRE_R_VALUE], &value, 8);
+		put_value(w, b.rest);
+	else
+		memcpy(b.rest, &value, 8);
 	put(w, t, m, kind, parent, depth, &b, bytes);
 	if (kind == WIRE_R_EXIT && depth + 1 == t->lane[m].page.depth)
 		t->lane[m].page.depth--;
@@ -337,15 +406,13 @@ static void later(struct world *w, struct actor *t, u32 m)
 	struct lane *l = &t->lane[m];
 	struct sim_by_hand b = { 0 };
 	struct span *s = &w->hand[rnd(w, BY_HAND)];
-	u64 value = ++w->value;
 	u32 depth;
 
 	if (!l->there || !l->page.depth)
 		return;
 	depth = l->page.depth - 1;
 	if (rnd(w, 2) || s->handles || !l->page.open[depth].size) {
-		b.rest[0] = WIRE_T_U64 << 8;
-		memcpy(&b.rest[1], &value, 8);
+		put_value(w, b.rest);
 		put(w, t, m, WIRE_R_VALUE, 0, depth, &b, WIRE_REF_BYTES + 12);
 		return;
 	}
@@ -650,9 +717,20 @@ static void pick_triggers(struct world *w)
 		"span:s0>40ns", "span:s1>=0ns", "busy:s2>15ns", "open:s1>300ns", "span:*>2us", "event:e0", "event:n==1000",
 		"event:level>=error", "span:(n<400 and name==s3)", "busy:s0>100ns and n>500", "span:s9>1us",
 		"open:(duration>1us and name==s2)", "event:(thread~\"n1\" and name==e1)", "span:(idle>20ns and name==s0)",
+		/* fields: of each type, by each operator, with all that can stand beside them */
+		"event:code==3", "event:e0 code!=3", "event:(code<1)", "event:(code<=1 and n>50)", "event:e1 path~'/api'",
+		"event:path=~'^/ap+/?i$'", "event:(path!~api and n>100)", "event:path!='/api'", "event:path>b",
+		"event:(not path? and n>50)", "event:id>18446744073709551615", "event:at==0x3", "event:(why~disk or code<2)",
+		"event:(level>=error and why?)", "event:(name==e0 and (code==1 or code==2) and tid>104)", "event:'n'>=300",
+		"span:(code>=2 and not code==3)", "span:s0>20ns code!=1", "span:(path=='/api' or ok==true)",
+		"span:(delta<0 and duration>30ns)", "span:(ratio>0.5 or duration>1us)", "span:(ratio!=0.25 and name==s3)",
+		"span:(not duration<60ns and ok==false)", "open:s2>100ns delta>0", "busy:s1>15ns path?", "busy:*>=25ns code==2",
+		"span:(thread~'n1' and code==2)", "span:(idle==0 and path!~x)", "span:(busy<=40ns and n>300 and name!=s3)",
+		"span:(level>=error or code<=1)", "open:(busy>200ns and (code==4 or path~login))", "span:(duration!=30ns and delta==1)",
+		"span:(duration>=40ns)", "span:(duration==30ns or idle>=50ns)", "span:(not (path? and duration<=50ns) and name==s1)",
 	};
 	struct expr_error e;
-	u32 n = 1 + rnd(w, 3);
+	u32 n = 1 + rnd(w, 4);
 
 	while (n--) {
 		const char *text = some[rnd(w, ARRAY_SIZE(some))];
@@ -683,19 +761,37 @@ static void make_files(struct world *w)
 {
 	static const char *const names[] = { "s0", "s1", "s2", "s3", "e0", "e1", "e2", "e3" };
 	static const char *const probes[] = { "pair__begin", "pair__end", "alone" };
-	u32 m, i, plain = rnd(w, 2) ? 3 : 0;
+	static const struct {
+		const char *name[3];
+		u8 type[3];
+	} said[] = {
+		{ { "n", "code" }, { WIRE_T_U64, WIRE_T_U32 } },
+		{ { "path", "n" }, { WIRE_T_STR, WIRE_T_U64 } },
+		{ { "n", "ok", "delta" }, { WIRE_T_U64, WIRE_T_BOOL, WIRE_T_I32 } },
+		{ { "n", "ratio" }, { WIRE_T_U64, WIRE_T_F64 } },
+		{ { "n", "code" }, { WIRE_T_U64, WIRE_T_U32 } },
+		{ { "path", "n" }, { WIRE_T_STR, WIRE_T_U64 } },
+		{ { "n", "id" }, { WIRE_T_U64, WIRE_T_U128 } },
+		{ { "why", "at" }, { WIRE_T_ERROR, WIRE_T_PTR } },
+	};
+	u32 m, i, k, plain = rnd(w, 2) ? 3 : 0;
 
 	for (i = 0; i < 3; i++)
 		w->plain[i] = (struct elf_site){ .provider = "plain", .args = "8@%rdi", .arg_cnt = 1, .name = probes[i],
 						 .arg = { { .kind = WIRE_ARG_REG, .size = 8 } } };
 	for (m = 0; m < MODULES; m++) {
-		for (i = 0; i < 2 * SITES; i++)
+		for (i = 0; i < 2 * SITES; i++) {
 			w->site[m][i] = (struct elf_tape_site){
 				.addr = LINK_ADDR + 0x800 + 48 * i, .kind = i < SITES ? WIRE_SITE_SPAN : WIRE_SITE_EVENT,
-				.level = i == SITES + 3 ? WIRE_ERROR : WIRE_INFO, .field_cnt = 1, .name = names[i],
-				.target = m ? "lib" : "app", .module = "", .file = "", .field = { "n" },
-				.type = { WIRE_T_U64 },
+				.level = i == SITES + 3 ? WIRE_ERROR : WIRE_INFO, .name = names[i],
+				.target = m ? "lib" : "app", .module = "", .file = "",
 			};
+			for (k = 0; k < 3 && said[i].name[k]; k++) {
+				w->site[m][i].field[k] = said[i].name[k];
+				w->site[m][i].type[k] = said[i].type[k];
+			}
+			w->site[m][i].field_cnt = k;
+		}
 		w->file[m] = (struct elf_file){ .path = "app", .module_addr = LINK_ADDR, .tape_site = w->site[m],
 						.tape_site_cnt = 2 * SITES };
 	}
