@@ -89,31 +89,6 @@ static int open_tapes(struct record *r, struct diag *d)
 	return tapes__open(&to, &now, &r->tapes, d);
 }
 
-static int open_session(struct record *r, struct diag *d)
-{
-	const struct record_opts *o = &r->opts;
-	struct sink sink = r->rotation ? rotation__sink(r->rotation) : tapes__sink(r->tapes);
-	struct session_opts so = { .sz = sizeof(so), .ring_bytes = o->ring_bytes, .max_text = o->target.max_text,
-				   .max_spans = o->max_spans, .follow = o->target.follow, .immediate = o->target.immediate,
-				   .no_pairs = o->target.no_pairs, .sigs = o->target.sigs, .sinks = &sink, .sink_cnt = 1,
-				   .note = on_note, .warn = on_warn, .ctx = r };
-
-	return session__new(&so, &r->session, d);
-}
-
-/* Disk full, I/O error: said once, at once. The recording goes on and counts. */
-static void tell_tape_error(struct record *r)
-{
-	int err = tapes__error(r->tapes);
-
-	if (!err || r->tape_error_told)
-		return;
-	r->tape_error_told = true;
-	status__clear(&r->status);
-	fprintf(stderr, "tapebpf: cannot write the tape: %s; counting what is missing from now on\n",
-		strerror(-err));
-}
-
 /* Said once; the turn is tried again each second. */
 static void tell_turn_error(struct record *r, const struct diag *d)
 {
@@ -142,6 +117,38 @@ static void rotate(struct record *r)
 	}
 	if (rotation__trim(r->rotation, &d))
 		say(r, "warning: ", d.text);
+}
+
+static int on_turn(void *ctx)
+{
+	rotate(ctx);
+	return 0;
+}
+
+static int open_session(struct record *r, struct diag *d)
+{
+	const struct record_opts *o = &r->opts;
+	struct sink sink = r->rotation ? rotation__sink(r->rotation) : tapes__sink(r->tapes);
+	struct session_opts so = { .sz = sizeof(so), .ring_bytes = o->ring_bytes, .max_text = o->target.max_text,
+				   .max_spans = o->max_spans, .follow = o->target.follow, .immediate = o->target.immediate,
+				   .no_pairs = o->target.no_pairs, .sigs = o->target.sigs, .sinks = &sink, .sink_cnt = 1,
+				   .note = on_note, .warn = on_warn, .ctx = r,
+				   .grown = r->rotation ? rotation__grown(r->rotation) : NULL, .turn = on_turn };
+
+	return session__new(&so, &r->session, d);
+}
+
+/* Disk full, I/O error: said once, at once. The recording goes on and counts. */
+static void tell_tape_error(struct record *r)
+{
+	int err = tapes__error(r->tapes);
+
+	if (!err || r->tape_error_told)
+		return;
+	r->tape_error_told = true;
+	status__clear(&r->status);
+	fprintf(stderr, "tapebpf: cannot write the tape: %s; counting what is missing from now on\n",
+		strerror(-err));
 }
 
 static int loop(struct record *r, struct diag *d)

@@ -149,5 +149,5 @@ void ingest__stats(const struct ingest *in, struct ingest_stats *st)
 
 u64 ingest__passed_ns(const struct ingest *in)
 {
-	return in->watermark_ns;
+	return in->turning ? in->passed_ns : in->watermark_ns;
 }

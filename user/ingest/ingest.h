@@ -46,10 +46,19 @@ struct ingest_skip_ops {
 	void (*skipped)(void *ctx, const struct ingest_skipped *s);
 };
 
+#define INGEST_TURN 1
+
 struct ingest_ops {
-	/* Called for every record in time order (as far as the hold-back reaches; per page and thread always). Returns 0 or
-	 * negative errno, which stops the push that caused it. */
+	/* Called for every record in time order (as far as the hold-back reaches; per page and thread always). Returns 0,
+	 * INGEST_TURN, or negative errno, which stops the push that caused it. */
 	int (*rec)(void *ctx, const struct rec *r);
+	/*
+	 * INGEST_TURN (the record has been taken): call this between two records, soon. Between two times, rather: all that is known of
+	 * the time of the last record has been passed on then. For a break in the stream at a place that the consumer knows, however much
+	 * one push or ingest__advance passes on. Returns 0 or negative errno, as `rec`. Must not call ingest but for
+	 * ingest__passed_ns and ingest__stats. NULL if `rec` does not ask for it.
+	 */
+	int (*turn)(void *ctx);
 	/*
 	 * A BEGIN, and the END of the same depth that is the page's and the stream's next record, at end_ns: both in one call. true:
 	 * they have been taken. false: nothing has been done with them, and they come by `rec`, one after the other. May be
@@ -122,7 +131,7 @@ void ingest__expect(struct ingest *in, u32 pid, u32 tid, u64 id, u64 number);
 /* Pass on everything held, in order, regardless of time, with open gaps declared lost. */
 int ingest__finish(struct ingest *in);
 
-/* Up to this time records have been passed on. */
+/* Up to this time records have been passed on; in ops->turn the time of the last one. */
 u64 ingest__passed_ns(const struct ingest *in);
 
 struct ingest_stats {

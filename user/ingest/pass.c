@@ -10,6 +10,8 @@
  * time; a record from the future would wait for ever) and not before the page's previous record. Order within a page
  * is always that of the numbers.
  *
+ * A turn (ops->turn) is a break between two records; whoever returns INGEST_TURN on its way up leaves everything as if its time were up.
+ *
  * Immediate records of a page stand between its records: one with `at` n comes after record n - 1 and before record n,
  * whatever the two clocks say; the later of the two takes the time of the earlier if they disagree.
  */
@@ -50,7 +52,7 @@ static int pass__note(struct ingest *in, struct page *p, u8 kind, u64 time_ns)
 	r->payload = NULL;
 	r->payload_bytes = 0;
 	r->numbered = 0;
-	err = in->ops.rec(in->ops.ctx, r);
+	err = pass__say(in);
 	r->pre_flags = 0;
 	return err;
 }
@@ -85,7 +87,7 @@ int pass__lost(struct ingest *in, u64 count, int cause, u32 pid, u32 tid)
 	r->number = ~0ULL;
 	r->pid = pid;
 	r->tid = tid;
-	return in->ops.rec(in->ops.ctx, r);
+	return pass__say(in);
 }
 
 int pass__bad_single(struct ingest *in, const struct wire_head *head, int cause)
@@ -228,7 +230,7 @@ static int page__resync(struct ingest *in, struct page *p, u64 time_ns)
 			continue;
 		r->time_ns = MIN(r->time_ns, time_ns);
 		rec__site(in, p, r, callsite);
-		err = in->ops.rec(in->ops.ctx, r);
+		err = pass__say(in);
 	}
 	r->pre_flags = 0;
 	return err ? err : pass__note(in, p, REC_RESYNC_END, time_ns);
@@ -372,7 +374,7 @@ static inline int page__run(struct ingest *in, struct page *p, u64 limit, u64 im
 }
 
 /*
- * Records of the open batch until its end, an immediate record, or the rival's time. 0 or an error of ops->rec. p->running:
+ * Records of the open batch until its end, an immediate record, or the rival's time. 0, or what ops->rec returned. p->running:
  * stopped in the middle because the rival is due, p->src says when it goes on; else *done: the batch has been used up.
  */
 static int page__records(struct ingest *in, struct page *p, u64 until, u64 rank, bool *done)
@@ -397,12 +399,12 @@ static int page__records(struct ingest *in, struct page *p, u64 until, u64 rank,
 		else if (err == -EBADMSG)
 			err = 0;
 	} while (!err && p->more > 0 && p->src.time_ns < limit && p->cur.number < imm_at);
-	if (err || p->more > 0) {
+	if (err < 0 || p->more > 0) {
 		p->running = !err && p->cur.number < imm_at;
 		return err;
 	}
 	*done = true;
-	return p->more < 0 ? page__cut(in, p) : 0;
+	return p->more < 0 ? page__cut(in, p) ?: err : err;
 }
 
 static int page__batch(struct ingest *in, struct page *p, u64 until, u64 rank)
@@ -531,14 +533,37 @@ static int pass__top(struct ingest *in, u64 time_ns)
 	return p->running ? page__go_on(in, p, until, rank) : page__pass(in, p, until, rank);
 }
 
+/* ops->rec has asked for a turn: first the others of the time of the last one, as what comes then is told to be later. */
+static int pass__turn(struct ingest *in)
+{
+	u64 limit_ns = in->limit_ns, now = in->passed_ns;
+	bool was_short = in->short_of_memory;
+	int err = 0;
+
+	in->short_of_memory = false;
+	in->limit_ns = now;
+	while (err >= 0 && in->merge.cnt && in->merge.heap->time_ns <= now)
+		err = pass__top(in, now);
+	in->turning = true;
+	if (err >= 0)
+		err = in->ops.turn(in->ops.ctx);
+	in->turning = false;
+	in->short_of_memory = was_short;
+	in->limit_ns = limit_ns;
+	return err;
+}
+
 int pass__until(struct ingest *in, u64 time_ns)
 {
 	int err = 0;
 
 	in->short_of_memory = false;
 	in->limit_ns = time_ns;
-	while (!err && in->merge.cnt && in->merge.heap->time_ns <= time_ns)
+	while (!err && in->merge.cnt && in->merge.heap->time_ns <= time_ns) {
 		err = pass__top(in, time_ns);
+		if (err > 0)
+			err = pass__turn(in);
+	}
 	return err;
 }
 
@@ -553,7 +578,10 @@ int pass__bound(struct ingest *in)
 		return err;
 	in->short_of_memory = true;
 	in->limit_ns = ~0ULL;
-	while (!err && in->merge.cnt && !pass__enough(in))
+	while (!err && in->merge.cnt && !pass__enough(in)) {
 		err = pass__top(in, ~0ULL);
+		if (err > 0)
+			err = pass__turn(in);
+	}
 	return err;
 }

@@ -300,7 +300,7 @@ static int cpu__one(struct ingest *in, const struct wire_head *head)
 	r->kind = head->kind == WIRE_FORK ? REC_FORK :
 		  head->kind == WIRE_EXEC ? REC_EXEC :
 					    REC_EXIT;
-	err = in->ops.rec(in->ops.ctx, r);
+	err = pass__say(in);
 	r->life = NULL;
 	in->passed_ns = MAX(in->passed_ns, r->time_ns);
 	life__after(in, life);

@@ -155,6 +155,7 @@ struct ingest {
 	u64 passed_ns;	  /* time of the latest record passed on */
 	u64 limit_ns;	  /* up to which records are being passed on */
 	bool short_of_memory; /* pass on until no more than held_low is held */
+	bool turning;	      /* in ops->turn */
 	size_t held_low;
 	struct single_chunk *chunk; /* that is being filled */
 	struct single_chunk *free_chunks;
@@ -225,7 +226,13 @@ int pass__bound(struct ingest *in);
 
 #define PASS_LAST_RANK (~0ULL)
 
-/* Hand out in->r at the time that it carries. */
+/* Hand out in->r, which is not one of the program's records: whoever wants a turn says so at the next one of these. */
+static inline int pass__say(struct ingest *in)
+{
+	return MIN(in->ops.rec(in->ops.ctx, &in->r), 0);
+}
+
+/* Hand out in->r, which is one, at the time that it carries. */
 static inline int pass__rec(struct ingest *in)
 {
 	u64 t = in->r.time_ns;

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #define RETRY_NS NSEC_PER_SEC
+#define LOOK_BYTES 65536 /* so much may come until the next look (tape_writer_opts.grown) */
 
 struct rotation {
 	struct rotation_opts opts;
@@ -17,6 +18,8 @@ struct rotation {
 	struct window *window;
 	struct tapes *tapes;
 	struct rotation_part told; /* what the tapes before hold */
+	bool grown;
+	u64 full_bytes;		   /* of the tape of now; UINT64_MAX: never */
 	u64 next_ns;		   /* by time; UINT64_MAX: never */
 	u64 retry_ns;
 	s64 last_name_ms;
@@ -106,12 +109,16 @@ static int open_next(struct rotation *r, const struct clock_pair *at, struct tap
 static int begin(struct rotation *r, struct tapes *tapes, u64 ns)
 {
 	struct sink sink;
+	int err;
 
 	r->tapes = tapes;
 	r->opts.tapes.part.no += r->opts.tapes.part.no != 0;
 	sink = tapes__sink(tapes);
 	set_link(r);
-	return window__begin(r->window, &sink, ns);
+	err = window__begin(r->window, &sink, ns);
+	/* where what is open is most of a tape, tapes get larger, and not a tape for each record */
+	r->full_bytes = r->opts.bytes ? MAX(r->opts.bytes, tapes__open_bytes(tapes) + r->opts.bytes / 2) : UINT64_MAX;
+	return err;
 }
 
 int rotation__open(const struct rotation_opts *o, const struct clock_pair *now, struct rotation **out, struct diag *d)
@@ -123,6 +130,8 @@ int rotation__open(const struct rotation_opts *o, const struct clock_pair *now, 
 	if (!r)
 		return diag__set(d, -ENOMEM, "not enough memory");
 	r->opts = *o;
+	r->opts.tapes.mark_bytes = o->bytes;
+	r->opts.tapes.grown = &r->grown;
 	r->path = strdup(o->tapes.path);
 	r->link = rotation__link_name(o->tapes.path);
 	r->window = window__new(NULL);
@@ -165,11 +174,16 @@ struct tapes *rotation__tapes(struct rotation *r)
 	return r->tapes;
 }
 
+bool *rotation__grown(struct rotation *r)
+{
+	return &r->grown;
+}
+
 bool rotation__due(const struct rotation *r, u64 now_ns)
 {
 	if (now_ns < r->retry_ns)
 		return false;
-	return now_ns >= r->next_ns || (r->opts.bytes && tapes__open_bytes(r->tapes) >= r->opts.bytes);
+	return now_ns >= r->next_ns || tapes__open_bytes(r->tapes) >= r->full_bytes;
 }
 
 struct rotation_part rotation__rest(const struct rotation *r, u64 emitted, u64 stored, u64 lost)
@@ -240,11 +254,12 @@ int rotation__turn(struct rotation *r, struct session *s, struct rotation_part *
 int rotation__trim(struct rotation *r, struct diag *d)
 {
 	const struct rotation_opts *o = &r->opts;
+	u64 room = o->keep_bytes - MIN(o->keep_bytes, LOOK_BYTES);
 	int err = 0, e;
 
 	while (tapes__earlier_cnt(r->tapes) &&
 	       ((o->keep_files && tapes__cnt(r->tapes) > o->keep_files) ||
-		(o->keep_bytes && tapes__bytes(r->tapes) > o->keep_bytes))) {
+		(o->keep_bytes && tapes__bytes(r->tapes) > room))) {
 		e = tapes__drop_oldest(r->tapes, d);
 		err = err ? err : e;
 	}

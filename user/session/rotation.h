@@ -16,7 +16,7 @@ struct rotation;
 
 struct rotation_opts {
 	struct tapes_opts tapes; /* path: NAME.tape */
-	u64 bytes;		 /* turn when a tape is so large; 0: never */
+	u64 bytes;		 /* turn when a tape is so large, and half of it at least not told again; 0: never */
 	u64 ns;			 /* turn after so long; 0: never */
 	u32 keep_files;		 /* of this recording, the current one included; 0: all */
 	u64 keep_bytes;
@@ -34,14 +34,18 @@ struct rotation_part {
 	u64 emitted, stored, lost;
 };
 
-/* Is it time? */
+/*
+ * Is it time? To be asked each round, and as session_opts.turn: *rotation__grown is set by the record that makes the tape as large as it may
+ * get, and now and then by others.
+ */
+bool *rotation__grown(struct rotation *r);
 bool rotation__due(const struct rotation *r, u64 now_ns);
 /*
  * Turn. The old tapes are finished, and among the earlier ones of the new (tapes.h); *part is what they hold. On an error
  * that kept the new one from being opened the old one goes on, and it is due again a second later.
  */
 int rotation__turn(struct rotation *r, struct session *s, struct rotation_part *part, struct diag *d);
-/* Delete what is too much by now. The first error of this recording, once, with *d filled. */
+/* Delete what is too much by now, or would be with the next 64 KiB. The first error of this recording, once, with *d filled. */
 int rotation__trim(struct rotation *r, struct diag *d);
 
 /* Of the last tape, given the totals of the recording. */

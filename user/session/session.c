@@ -51,8 +51,18 @@ static int on_ring(void *ctx, const void *rec, size_t bytes)
 static int on_rec(void *ctx, const struct rec *r)
 {
 	struct session *s = ctx;
+	int err = model__rec(s->model, r);
 
-	return model__rec(s->model, r);
+	return err ? err : *s->grown ? INGEST_TURN : 0;
+}
+
+static int on_turn(void *ctx)
+{
+	struct session *s = ctx;
+	int err = s->opts.turn(s->opts.ctx);
+
+	*s->grown = false;
+	return err;
 }
 
 /* Triggers want few records: what none of them would miss is left out. */
@@ -84,7 +94,7 @@ static bool on_leaf(void *ctx, const struct rec *begin, u64 end_ns)
 {
 	struct session *s = ctx;
 
-	return model__leaf(s->model, begin, end_ns);
+	return !*s->grown && model__leaf(s->model, begin, end_ns);
 }
 
 static u64 on_module_link(void *ctx, u32 module)
@@ -382,7 +392,7 @@ static int session__init(struct session *s, struct diag *d)
 				  .max_text = o->max_text, .immediate = o->immediate, .follow = o->follow,
 				  .empty_pages = o->flight != NULL };
 	struct attach_ops aops = { .ring = on_ring, .mapped = session__mapped, .ctx = s };
-	struct ingest_ops iops = { .rec = on_rec, .leaf = on_leaf, .module_link = on_module_link, .ctx = s };
+	struct ingest_ops iops = { .rec = on_rec, .turn = on_turn, .leaf = on_leaf, .module_link = on_module_link, .ctx = s };
 	struct ingest_opts io = { .sz = sizeof(io) };
 	struct model_opts mo = { .sz = sizeof(mo), .max_spans = o->max_spans, .no_pairs = o->no_pairs,
 				 .sigs = o->sigs, .describe = on_describe, .comm = on_comm, .ctx = s };
@@ -416,6 +426,7 @@ int session__new(const struct session_opts *opts, struct session **out, struct d
 	if (!s)
 		return diag__set(d, -ENOMEM, "not enough memory");
 	s->opts = *opts;
+	s->grown = opts->grown ? opts->grown : &s->never;
 	err = session__init(s, d);
 	if (err) {
 		session__free(s);

@@ -27,6 +27,13 @@ struct session_opts {
 	const struct flight_opts *flight; /* not NULL: keep records as they came, for snapshots; who and pairs are the session's */
 	/* A process of ours has ended, all that its threads left is in the rings or was drained. May be NULL. */
 	void (*process_end)(void *ctx, const struct wire_life *l);
+	/*
+	 * A break in the stream: once somebody has set *grown, `turn` is called before anything of a later time is passed on, in the midst of a
+	 * round or of session__stop, and *grown is cleared. It may call what is about totals and losses here, and session__stream_ns. 0 or negative
+	 * errno, which ends the round. grown NULL: no such breaks.
+	 */
+	bool *grown;
+	int (*turn)(void *ctx);
 	/* Something worth telling with -v; may be NULL. */
 	void (*note)(void *ctx, const char *text);
 	/* Something that a user has to know to understand the recording; may be NULL. */
@@ -61,7 +68,8 @@ int session__watch(struct session *s, int fd);
  * not enough memory, or an error of the kernel's side (errno). The names in it are the session's: release it before. */
 struct snapshot *session__snapshot(struct session *s);
 struct flight *session__flight(struct session *s);
-/* The sinks have heard of everything up to this time: what comes with an earlier one is late. 0: of nothing yet. */
+/* The sinks have heard of everything up to this time: what comes with an earlier one is late. 0: of nothing yet. In opts.turn: the time
+ * of the last record. */
 u64 session__stream_ns(const struct session *s);
 
 /* A flight recording hears of what the kernel has refused by now. */

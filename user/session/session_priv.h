@@ -18,6 +18,8 @@ struct session {
 	struct sig_check *sigs; /* which signatures have fitted a probe */
 	struct flight *flight; /* NULL: none */
 	bool decode;	       /* somebody listens to the model */
+	bool *grown;	       /* opts.grown, or a word that is never set */
+	bool never;
 	bool forever, running, stopped;
 	char no_probes[512]; /* why the command's own file has none */
 	bool lives_told; /* a process came, went or exec'ed since target_cnt was counted */

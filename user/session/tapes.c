@@ -35,11 +35,27 @@ struct tapes {
 	int error;
 };
 
+/* A process's tapes go on in one another, and not in those of others: their recording is this one and the process's number. */
+static struct tape_part part_of(const struct tapes *t, const struct process *only)
+{
+	struct tape_part part = t->opts.part;
+	u64 tail;
+
+	if (only) {
+		memcpy(&tail, part.recording + sizeof(part.recording) - sizeof(tail), sizeof(tail));
+		tail ^= only->uid;
+		memcpy(part.recording + sizeof(part.recording) - sizeof(tail), &tail, sizeof(tail));
+	}
+	return part;
+}
+
 static int tape__open(struct tapes *t, const char *path, const struct process *only, struct diag *d)
 {
 	struct tape_writer_opts wo = { .sz = sizeof(wo), .chapter_bytes = t->opts.chapter_bytes,
 				       .base_unix_ns = t->base.real_ns, .base_mono_ns = t->base.mono_ns,
-				       .force = t->opts.force };
+				       .force = t->opts.force,
+				       .grown = t->opts.grown, .mark_bytes = t->opts.mark_bytes };
+	struct tape_part part = part_of(t, only);
 	struct tape *tape;
 	int err;
 
@@ -57,7 +73,7 @@ static int tape__open(struct tapes *t, const char *path, const struct process *o
 	err = tape_writer__open(path, &wo, &tape->writer, d);
 	if (err)
 		return err;
-	tape->sink = tape_sink__new_part(tape->writer, only, t->opts.split ? NULL : &t->opts.part);
+	tape->sink = tape_sink__new_part(tape->writer, only, &part);
 	tape->path = strdup(tape_writer__path(tape->writer));
 	if (!tape->sink || !tape->path) {
 		tape_sink__free(tape->sink);

@@ -16,7 +16,9 @@ struct tapes_opts {
 	const char *path; /* as asked for; with split the pid goes in before the ending */
 	u32 chapter_bytes;
 	bool force, split;
-	struct tape_part part; /* not with split: which of its tapes goes on where is not said */
+	struct tape_part part; /* with split each process has a recording of its own, made of this one */
+	u64 mark_bytes;	       /* of tape_writer_opts, as is the next */
+	bool *grown;
 };
 
 /* Without split the file is created here, so that a bad path is told before anything is attached. */

@@ -109,10 +109,12 @@ static size_t staged(const struct tape_writer *w)
 /* How much the region that starts at `start` may hold. Computed when it starts or space was added. */
 static size_t region_room(const struct tape_writer *w, u64 start, u64 reserve)
 {
-	u64 end = MIN(chapter_end(w, start), start + REGION_MAX);
+	u64 end = MIN(chapter_end(w, start), start + REGION_MAX), mark = w->opts.mark_bytes;
 	u64 usable = w->allocated > reserve ? w->allocated - reserve : 0;
 
 	end = MIN(end, MIN(usable, w->pos + STAGE_BYTES));
+	if (start < mark && mark < end)
+		end = mark; /* the next append beyond it goes the slow way, where `grown` is set */
 	return end > start ? end - start : 0;
 }
 
@@ -138,12 +140,19 @@ static u64 region_start(const struct tape_writer *w, u64 pos)
 	return chapter_end(w, pos) - pos < 4 ? chapter_end(w, pos) : pos;
 }
 
+static void begin_region(struct tape_writer *w, u8 *at, u64 start)
+{
+	w->st = (struct tape_stage){ .at = at, .left = region_room(w, start, RESERVE) };
+	if (w->opts.grown)
+		*w->opts.grown = true;
+}
+
 static void begin_stage(struct tape_writer *w, u64 pos)
 {
 	w->pos = region_start(w, pos);
 	w->region[0] = 0;
 	w->region_cnt = 1;
-	w->st = (struct tape_stage){ .at = w->stage, .left = region_room(w, w->pos, RESERVE) };
+	begin_region(w, w->stage, w->pos);
 }
 
 /* The region being filled ends, another one begins behind it in the stage. */
@@ -153,7 +162,7 @@ static void add_region(struct tape_writer *w, u64 start)
 
 	memset(w->st.at, 0, w->stage + at - w->st.at);
 	w->region[w->region_cnt++] = at;
-	w->st = (struct tape_stage){ .at = w->stage + at, .left = region_room(w, start, RESERVE) };
+	begin_region(w, w->stage + at, start);
 }
 
 /* The first of a region. What uses the reserve may leave no room for ordinary ones. */

@@ -18,6 +18,8 @@ struct tape_writer_opts {
 	s64 base_unix_ns;  /* wall clock at base_mono_ns */
 	u64 base_mono_ns;  /* record times are relative to this */
 	bool force;	   /* replace an existing file; else _1, _2 ... is put before the ending */
+	bool *grown;	   /* not NULL: set when some 64 KiB more have been appended, and by the append that brings the file... */
+	u64 mark_bytes;	   /* ... to this size. 0: no such size */
 };
 
 /* Creates the file; path may differ from what was asked for (see force): tape_writer__path. */

@@ -21,6 +21,8 @@ static struct got {
 static u32 got_cnt;
 static u64 all_cnt, all_last, all_back; /* how many, the last time, how often it went back */
 static int rec_returns;
+static u32 turns, turn_behind[8]; /* how often, and behind how many records */
+static u64 turn_ns;
 
 static int on_rec(void *ctx, const struct rec *r)
 {
@@ -41,6 +43,16 @@ static int on_rec(void *ctx, const struct rec *r)
 	return rec_returns;
 }
 
+static struct ingest *turning;
+
+static int on_turn(void *ctx)
+{
+	turn_behind[turns++ % ARRAY_SIZE(turn_behind)] = got_cnt;
+	turn_ns = ingest__passed_ns(turning);
+	rec_returns = 0;
+	return 0;
+}
+
 static u64 module_link(void *ctx, u32 module)
 {
 	return module == 9 ? 0 : 0x4000 + 0x100000 * module;
@@ -48,12 +60,13 @@ static u64 module_link(void *ctx, u32 module)
 
 static struct ingest *fresh(size_t held_bytes)
 {
-	struct ingest_ops ops = { .rec = on_rec, .module_link = module_link };
+	struct ingest_ops ops = { .rec = on_rec, .turn = on_turn, .module_link = module_link };
 	struct ingest_opts opts = { .sz = sizeof(opts), .held_bytes = held_bytes };
 
 	got_cnt = all_cnt = all_last = all_back = 0;
 	rec_returns = 0;
-	return ingest__new(&ops, &opts);
+	turns = 0;
+	return turning = ingest__new(&ops, &opts);
 }
 
 static void demand_balance(struct ingest *in)
@@ -440,6 +453,61 @@ static void errors_of_the_callback_come_back(void **state)
 	ingest__free(in);
 }
 
+/* In the midst of what one call passes on, but not between two records of one time. */
+static void a_turn_is_between_two_times(void **state)
+{
+	static struct sim_page other;
+	struct ingest *in = fresh(0);
+	u32 i;
+
+	sim__init(&s, 1000, 5, 6, 0);
+	sim__init(&other, 1001, 5, 7, 0);
+	announce(in, &s, 5, 6, 0);
+	announce(in, &other, 5, 7, 0);
+	for (i = 0; i < 3; i++) {
+		sim__event(&s, i, 1010 + 10 * i);
+		sim__event(&other, i, 1010 + 10 * i);
+	}
+	push(in, &s, WIRE_WHY_EXIT, 5, 6, 1090);
+	push(in, &other, WIRE_WHY_EXIT, 5, 7, 1090);
+	rec_returns = INGEST_TURN; /* what is said of a page is no record: no turn there */
+	assert_int_equal(ingest__advance(in, 2000, 400 * MS), 0);
+	kinds_are("PP[]v[]vvvvv");
+	assert_int_equal(turns, 1);
+	assert_int_equal(turn_behind[0], 8);
+	assert_int_equal(turn_ns, got[4].r.time_ns);
+	assert_int_equal(turn_ns, got[7].r.time_ns);
+	assert_true(got[8].r.time_ns > turn_ns);
+	assert_true(ingest__passed_ns(in) > got[11].r.time_ns);
+	demand_balance(in);
+	ingest__free(in);
+}
+
+/* What does not fit into memory is passed on by a push: a turn is taken there as well. */
+static void a_push_turns_as_well(void **state)
+{
+	struct ingest *in = fresh(10000);
+	struct ingest_stats st;
+	u64 now = 1000 * MS, value = 0;
+
+	sim__init(&s, now, 5, 6, 0);
+	announce(in, &s, 5, 6, 0);
+	rec_returns = INGEST_TURN;
+	while (!turns) {
+		assert_true(value < 10000);
+		while (sim__event(&s, value, now += 10))
+			value++;
+		push(in, &s, WIRE_WHY_FLUSH, 5, 6, now);
+		sim__reset(&s, now);
+	}
+	assert_int_equal(turn_behind[0], 4); /* the page, what is open on it, and one record */
+	assert_int_equal(ingest__finish(in), 0);
+	ingest__stats(in, &st);
+	assert_int_equal(st.received, value);
+	assert_int_equal(turns, 1);
+	ingest__free(in);
+}
+
 /* --- many ---------------------------------------------------------------------------------------------- */
 
 #define MANY 10000
@@ -513,6 +581,8 @@ int main(void)
 		cmocka_unit_test(a_thread_without_page_has_a_stand_in),
 		cmocka_unit_test(an_end_comes_behind_the_records),
 		cmocka_unit_test(errors_of_the_callback_come_back),
+		cmocka_unit_test(a_turn_is_between_two_times),
+		cmocka_unit_test(a_push_turns_as_well),
 		cmocka_unit_test(ten_thousand_pages),
 		cmocka_unit_test(memory_is_bounded),
 	};

@@ -84,6 +84,8 @@ struct world {
 	bool over;    /* the program does nothing any more */
 	u64 start_ns, passed_ns, drained;
 	u64 hits, hits_pushed;
+	bool turns, asked; /* turns are asked for now and then; one is due */
+	u64 turn_ns, turn_dice;
 };
 
 static u64 rnd(struct world *w, u64 below)
@@ -585,6 +587,34 @@ static int on_rec(void *ctx, const struct rec *r)
 	return 0;
 }
 
+static u64 turns;
+
+/* With and without turns all else has to be the same. */
+static int on_rec_or_turn(void *ctx, const struct rec *r)
+{
+	struct world *w = ctx;
+
+	if (w->ordered && (r->kind < REC_PRE || r->kind == REC_HIT))
+		assert_true(r->time_ns + 2 >= w->turn_ns);
+	assert_int_equal(on_rec(w, r), 0);
+	/* not rnd(): the program does the same with turns and without */
+	w->turn_dice = w->turn_dice * 6364136223846793005ULL + 1442695040888963407ULL;
+	if (w->turns && w->turn_dice >> 61 == 0)
+		w->asked = true;
+	return w->asked ? INGEST_TURN : 0;
+}
+
+static int on_turn(void *ctx)
+{
+	struct world *w = ctx;
+
+	assert_true(w->asked);
+	w->asked = false;
+	w->turn_ns = ingest__passed_ns(w->in);
+	turns++;
+	return 0;
+}
+
 /* Taken or not, it has to be the same. */
 static bool on_leaf(void *ctx, const struct rec *begin, u64 end_ns)
 {
@@ -595,7 +625,7 @@ static bool on_leaf(void *ctx, const struct rec *begin, u64 end_ns)
 
 	assert_int_equal(begin->kind, WIRE_R_BEGIN);
 	assert_true(end_ns >= begin->time_ns);
-	if (!rnd(w, 4))
+	if (!rnd(w, 4) || w->asked)
 		return false;
 	on_rec(w, begin);
 	on_rec(w, &end);
@@ -665,7 +695,7 @@ static void world__judge(struct world *w)
 static void world__run(u64 seed)
 {
 	static struct world w;
-	struct ingest_ops ops = { .rec = on_rec, .leaf = on_leaf, .module_link = module_link, .ctx = &w };
+	struct ingest_ops ops = { .rec = on_rec_or_turn, .turn = on_turn, .leaf = on_leaf, .module_link = module_link, .ctx = &w };
 	struct ingest_opts opts = { .sz = sizeof(opts) };
 	u32 i, rounds, before;
 	u64 drained;
@@ -675,6 +705,8 @@ static void world__run(u64 seed)
 	w.now = 1000000000;
 	for (i = 0; i < RINGS; i++)
 		w.tail[i] = &w.head[i];
+	w.turns = seed & 1;
+	w.turn_dice = seed;
 	w.drop = (u32[]){ 0, 0, 10, 60, 150, 250 }[rnd(&w, 6)];
 	w.ordered = rnd(&w, 3);
 	/* Longer than any round takes, or so little memory that hardly anything can be held. */
@@ -739,6 +771,7 @@ static void every_record_once_every_loss_counted(void **state)
 		return;
 	printf("seeds 1 to %llu\n", (unsigned long long)cases);
 	assert_true(leaves > 0);
+	assert_true(turns > 0);
 }
 
 int main(void)

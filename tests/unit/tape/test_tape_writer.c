@@ -293,6 +293,30 @@ static void test_large_group(void **state)
 	tape_writer__close(w, NULL);
 }
 
+/* The file has grown: told with the append that brings it to the size asked for, and with each region. */
+static void test_grown(void **state)
+{
+	static u8 record[100] = { TAPE_X_SKIP, sizeof(record) };
+	u64 mark = 150000;
+	bool grown = false;
+	struct tape_writer_opts o = { .sz = sizeof(o), .grown = &grown, .mark_bytes = mark };
+	struct tape_writer *w;
+	u64 told = 0, bytes = 0;
+	struct diag d;
+
+	assert_int_equal(tape_writer__open(in_dir("grown.tape"), &o, &w, &d), 0);
+	while (bytes < 3 * mark) {
+		grown = false;
+		assert_int_equal(tape_writer__append(w, record, sizeof(record)), 0);
+		assert_true(grown || bytes >= mark || tape_writer__bytes(w) < mark);
+		bytes = tape_writer__bytes(w);
+		if (grown)
+			told = bytes;
+		assert_true(bytes - told < 65536);
+	}
+	assert_int_equal(tape_writer__close(w, &d), 0);
+}
+
 static void test_default_name(void **state)
 {
 	char name[256];
@@ -465,6 +489,7 @@ int main(void)
 		cmocka_unit_test(test_borders),
 		cmocka_unit_test(test_exact_chapter),
 		cmocka_unit_test(test_large_group),
+		cmocka_unit_test(test_grown),
 		cmocka_unit_test(test_default_name),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_sigkill),
