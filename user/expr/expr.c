@@ -7,6 +7,7 @@
  * expressions are false for most callsites as a whole, which costs a look into a small table.
  */
 #include "expr/expr_priv.h"
+#include "model/payload.h"
 
 #include <errno.h>
 #include <string.h>
@@ -89,10 +90,13 @@ static int order_float(long double a, long double b)
 	return a < b ? -1 : a > b ? 1 : a == b ? 0 : UNORDERED;
 }
 
+static inline bool in_range(const struct node *n, __int128 i)
+{
+	return (i >= n->from && i <= n->to) != n->outside;
+}
+
 static int order_number(const struct operand_value *v, const struct literal *l)
 {
-	if (v->type != TYPE_FLOAT && l->is_int)
-		return v->i < l->i ? -1 : v->i > l->i;
 	return order_float(v->type == TYPE_FLOAT ? (long double)v->f : (long double)v->i,
 			   l->is_int ? (long double)l->i : (long double)l->f);
 }
@@ -172,6 +176,8 @@ static bool compare(const struct expr *e, const struct node *n, const struct ope
 		return search(e, n, v);
 	if (v->type == TYPE_BOOL && l->boolean >= 0)
 		return holds(n->op, v->i < l->boolean ? -1 : v->i > l->boolean);
+	if (v->type != TYPE_TEXT && v->type != TYPE_FLOAT && n->has_range)
+		return in_range(n, v->i);
 	if (v->type != TYPE_TEXT && l->is_number)
 		return holds(n->op, order_number(v, l));
 	return compare_text(n, v);
@@ -191,7 +197,7 @@ static s16 field_of(const struct expr *e, const struct plan *p, const struct cal
 {
 	if (o->kind != OPERAND_FIELD)
 		return -1;
-	return p ? p->field[o->slot] : find_field(c, e->field[o->slot]);
+	return p ? p->field[o->slot].field : find_field(c, e->field[o->slot]);
 }
 
 static bool holds_of(const struct expr *e, const struct node *n, const struct operand_value *v)
@@ -214,7 +220,7 @@ static enum state leaf_state(const struct expr *e, const struct plan *p, const s
 
 	if (kind <= OPERAND_CALLSITE_LAST)
 		return ask(e, p, n, &s) ? STATE_TRUE : STATE_FALSE;
-	if (kind == OPERAND_FIELD && p->field[n->operand.slot] < 0)
+	if (kind == OPERAND_FIELD && p->field[n->operand.slot].field < 0)
 		return STATE_FALSE;
 	return operand_kind__type(kind) == TYPE_TIME && !p->callsite->is_span ? STATE_FALSE : STATE_ASK;
 }
@@ -245,17 +251,31 @@ static enum state settle(const struct expr *e, struct plan *p, u32 at)
 	return p->state[at] = out;
 }
 
+#define INTEGERS (1u << WIRE_T_BOOL | 1u << WIRE_T_I32 | 1u << WIRE_T_U32 | 1u << WIRE_T_I64 | 1u << WIRE_T_U64 | 1u << WIRE_T_PTR)
+
+static struct place place_of(const struct callsite *c, const char *name)
+{
+	struct place p = {.field = find_field(c, name), .at = -1};
+
+	if (p.field < 0)
+		return p;
+	p.type = c->field[p.field].type;
+	if (p.type <= WIRE_T_ERROR && 1u << p.type & INTEGERS)
+		p.at = (s16)payload__offset(c, (u32)p.field);
+	return p;
+}
+
 static struct plan *make_plan(struct expr *e, const struct callsite *c)
 {
 	size_t states = ALIGN_UP(e->node_cnt, sizeof(s16));
-	struct plan *p = malloc(sizeof(*p) + states + e->field_cnt * sizeof(s16));
+	struct plan *p = malloc(sizeof(*p) + states + e->field_cnt * sizeof(*p->field));
 
 	if (!p)
 		return NULL;
 	p->callsite = c;
-	p->field = (s16 *)(p->state + states);
+	p->field = (struct place *)(p->state + states);
 	for (u32 i = 0; i < e->field_cnt; i++)
-		p->field[i] = find_field(c, e->field[i]);
+		p->field[i] = place_of(c, e->field[i]);
 	settle(e, p, e->root);
 	if (idmap__put(&e->plans, c->id, p)) {
 		free(p);
@@ -329,8 +349,20 @@ static inline u32 part_of(enum operand_kind kind)
 	return kind == OPERAND_FIELD ? EXPR_FIELDS : kind > OPERAND_PROCESS ? EXPR_TIMES : kind > OPERAND_CALLSITE_LAST ? EXPR_THREAD : 0;
 }
 
-static struct chance chance_of_leaf(const struct expr *e, const struct plan *p, const struct node *n,
-				    const struct expr_subject *s, u32 unknown)
+/* An integer at its place in a record, which is what most conditions look at: what all the rest comes to, in fewer steps. */
+static inline bool read_integer(const struct place *f, const struct rec_payload *p, __int128 *i)
+{
+	u64 bits;
+
+	if (f->at < 0 || (u32)f->at + payload__number_bytes(f->type) > p->bytes)
+		return false;
+	bits = payload__number(p->data + f->at, f->type);
+	*i = f->type == WIRE_T_I32 || f->type == WIRE_T_I64 ? (__int128)(s64)bits : (__int128)bits;
+	return true;
+}
+
+static __attribute__((noinline)) struct chance chance_of_leaf(const struct expr *e, const struct plan *p, const struct node *n,
+							      const struct expr_subject *s, u32 unknown)
 {
 	u32 part = part_of(n->operand.kind) & unknown;
 	struct operand_value v;
@@ -344,16 +376,13 @@ static struct chance chance_of_leaf(const struct expr *e, const struct plan *p, 
 	return holds_of(e, n, &v) ? sure : never;
 }
 
-static struct chance eval(const struct expr *e, const struct plan *p, u32 at, const struct expr_subject *s, u32 unknown)
-{
-	const struct node *n = &e->node[at];
-	struct chance a, b;
+static struct chance eval(const struct expr *e, const struct plan *p, u32 at, const struct expr_subject *s, u32 unknown);
 
-	if (p && p->state[at] != STATE_ASK)
-		return p->state[at] == STATE_TRUE ? sure : never;
-	if (n->kind != NODE_AND && n->kind != NODE_OR && n->kind != NODE_NOT)
-		return chance_of_leaf(e, p, n, s, unknown);
-	a = eval(e, p, n->left, s, unknown);
+static __attribute__((noinline)) struct chance chance_of_inner(const struct expr *e, const struct plan *p, const struct node *n,
+							       const struct expr_subject *s, u32 unknown)
+{
+	struct chance a = eval(e, p, n->left, s, unknown), b;
+
 	if (n->kind == NODE_NOT)
 		return (struct chance){a.no, a.yes};
 	/* one side may decide */
@@ -363,6 +392,21 @@ static struct chance eval(const struct expr *e, const struct plan *p, u32 at, co
 	if (n->kind == NODE_AND)
 		return (struct chance){MAX(a.yes, b.yes), MIN(a.no, b.no)};
 	return (struct chance){MIN(a.yes, b.yes), MAX(a.no, b.no)};
+}
+
+static struct chance eval(const struct expr *e, const struct plan *p, u32 at, const struct expr_subject *s, u32 unknown)
+{
+	const struct node *n = &e->node[at];
+	__int128 i;
+
+	if (p && p->state[at] != STATE_ASK)
+		return p->state[at] == STATE_TRUE ? sure : never;
+	if (n->kind < NODE_HAS)
+		return chance_of_inner(e, p, n, s, unknown);
+	if (s->fields && p && n->has_range && n->operand.kind == OPERAND_FIELD && !(unknown & EXPR_FIELDS) &&
+	    read_integer(&p->field[n->operand.slot], s->fields, &i))
+		return in_range(n, i) ? sure : never;
+	return chance_of_leaf(e, p, n, s, unknown);
 }
 
 bool expr__match(struct expr *e, const struct expr_subject *s)

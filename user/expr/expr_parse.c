@@ -154,6 +154,17 @@ static const char *judge(struct node *n)
 				    NULL;
 }
 
+static void set_range(struct node *n)
+{
+	const __int128 most = (__int128)((~(unsigned __int128)0) >> 1);
+	__int128 i = n->literal.i;
+
+	n->has_range = n->literal.is_int && !is_search(n->op);
+	n->outside = n->op == TOKEN_NE || n->op == TOKEN_GT || n->op == TOKEN_LT;
+	n->from = n->op == TOKEN_GT || n->op == TOKEN_LE ? -most - 1 : i;
+	n->to = n->op == TOKEN_LT || n->op == TOKEN_GE ? most : i;
+}
+
 static int compile_regex(struct parser *p, struct node *n, u32 column)
 {
 	char why[160];
@@ -187,6 +198,7 @@ static int literal(struct parser *p, struct node *n)
 	why = judge(n);
 	if (why)
 		return fail(p, why);
+	set_range(n);
 	lexer__next(&p->lex);
 	return n->op == TOKEN_REGEX ? compile_regex(p, n, column) : 0;
 }

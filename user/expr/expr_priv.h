@@ -9,7 +9,7 @@
 
 #include <regex.h>
 
-enum node_kind { NODE_AND, NODE_OR, NODE_NOT, NODE_HAS, NODE_COMPARE };
+enum node_kind { NODE_AND, NODE_OR, NODE_NOT, NODE_HAS, NODE_COMPARE }; /* the first three are joints */
 
 struct node {
 	enum node_kind kind;
@@ -20,16 +20,26 @@ struct node {
 	struct literal literal;
 	regex_t regex;
 	bool has_literal, has_regex;
+	/* of a comparison with a whole number: it holds for integers from `from` to `to`, or (outside) for all others */
+	bool has_range, outside;
+	__int128 from, to;
 };
 
 /* What is known of a node, or of all, for a callsite. */
 enum state { STATE_FALSE, STATE_TRUE, STATE_ASK };
 
+/* Where a callsite has a field. */
+struct place {
+	s16 field; /* its index, -1: none */
+	s16 at;	   /* in a payload, -1: it is no integer, or has no fixed place */
+	u8 type;   /* enum wire_type */
+};
+
 /* An expression on one callsite: found out once. */
 struct plan {
 	const struct callsite *callsite;
 	struct plan *next;
-	s16 *field; /* by slot: index in the callsite, -1: none */
+	struct place *field; /* by slot */
 	u8 state[]; /* by node, enum state */
 };
 

@@ -52,42 +52,21 @@ int values__one(struct value *v, u16 field, u8 type, const u8 *payload, u32 byte
 	return 1;
 }
 
-/* Bytes in records of the types that are numbers of one size; 0: the others. */
-static const u8 number_bytes[] = {
-	[WIRE_T_BOOL] = 4, [WIRE_T_I32] = 4, [WIRE_T_U32] = 4, [WIRE_T_I64] = 8,
-	[WIRE_T_U64] = 8,  [WIRE_T_F64] = 8, [WIRE_T_PTR] = 8, [WIRE_T_ERROR] = 0,
-};
-
 /* What rec_value__take and from_rec_value make of such a number. */
 static inline void number(struct value *v, u16 field, u8 type, const u8 *payload)
 {
-	u32 narrow;
-
 	v->field = field;
 	v->type = widened(type);
 	v->flags = 0;
 	v->text_bytes = 0;
 	v->orig_bytes = 0;
-	if (number_bytes[type] == 8) {
-		memcpy(&v->u, payload, 8);
-		return;
-	}
-	memcpy(&narrow, payload, 4);
-	if (type == WIRE_T_I32)
-		v->i = (s32)narrow;
-	else
-		v->u = type == WIRE_T_BOOL ? !!narrow : narrow;
-}
-
-static inline u32 as_number_bytes(u8 type)
-{
-	return type <= WIRE_T_ERROR ? number_bytes[type] : 0;
+	v->u = payload__number(payload, type);
 }
 
 /* The next field, off the payload. 1: taken, 0: unset, -EBADMSG: that is not there. */
 static inline int next_field(struct value *v, u16 field, u8 type, struct rec_payload *p)
 {
-	u32 bytes = as_number_bytes(type);
+	u32 bytes = payload__number_bytes(type);
 	struct rec_value r;
 	int used;
 
@@ -126,35 +105,29 @@ u32 values__fields(struct model *m, const struct callsite *c, const u8 *payload,
 	return cnt;
 }
 
-/* From field i on, which is where p is. */
-static __attribute__((noinline)) int value_behind(struct rec_payload p, const struct callsite *c, u32 i, u32 field, struct value *v)
+int payload__value(const struct rec_payload *payload, const struct callsite *c, u32 field, struct value *v)
 {
+	struct rec_payload p = *payload;
 	int got = 0;
 
-	for (; i <= field && got >= 0; i++)
+	if (field >= c->field_cnt)
+		return 0;
+	for (u32 i = 0; i <= field && got >= 0; i++)
 		got = next_field(v, (u16)i, c->field[i].type, &p);
 	return got;
 }
 
-/* Of most callsites fields stand behind numbers only. */
-int payload__value(const struct rec_payload *payload, const struct callsite *c, u32 field, struct value *v)
+int payload__offset(const struct callsite *c, u32 field)
 {
-	struct rec_payload p = *payload;
-	u32 i, bytes;
+	u32 at = 0, bytes;
 
-	if (field >= c->field_cnt)
-		return 0;
-	for (i = 0;; i++) {
-		bytes = as_number_bytes(c->field[i].type);
-		if (!bytes || bytes > p.bytes)
-			return value_behind(p, c, i, field, v);
-		if (i == field)
-			break;
-		p.data += bytes;
-		p.bytes -= bytes;
+	for (u32 i = 0; i < field; i++) {
+		bytes = payload__number_bytes(c->field[i].type);
+		if (!bytes && c->field[i].type != WIRE_T_EMPTY)
+			return -1;
+		at += bytes;
 	}
-	number(v, (u16)field, c->field[field].type, p.data);
-	return 1;
+	return (int)at;
 }
 
 /*
