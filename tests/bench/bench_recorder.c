@@ -33,7 +33,11 @@ static struct elf_tape_site site[] = {
 	{ .addr = LINK + 0x800 + EVENT_SITE, .kind = WIRE_SITE_EVENT, .level = WIRE_INFO, .field_cnt = 2, .name = "said",
 	  .target = "flat", .module = "", .file = "", .field = { "code", "path" }, .type = { WIRE_T_U64, WIRE_T_STR } },
 };
-static struct elf_site probe = { .provider = "flat", .name = "hit", .arg_cnt = 4 };
+static struct elf_site probe[] = {
+	{ .provider = "flat", .name = "hit", .arg_cnt = 4 },
+	{ .provider = "flat", .name = "job__begin" },
+	{ .provider = "flat", .name = "job__end" },
+};
 
 struct bench {
 	struct ingest *in;
@@ -41,6 +45,7 @@ struct bench {
 	struct tape_writer *w;
 	struct sim_page page[2];
 	u64 now, value, spent, made;
+	const struct kind *kind;
 	u32 turn, threads;
 };
 
@@ -103,6 +108,26 @@ __attribute__((noinline)) void go(struct bench *b, const u8 *rec, u32 cnt, u32 s
 	b->spent += cpu_ns() - t;
 }
 
+/* What all is in. */
+enum outer { NOTHING, BY_HAND, OF_A_PROBE };
+
+struct kind {
+	const char *word, *name;
+	void (*round)(struct bench *b);
+	u32 threads;
+	u64 hold_ns; /* held for a moment only; or until memory is short, as under a flood (with few rounds, what is left then counts less) */
+	const char *to; /* NULL: the tape; "": the same through a window; else a trigger */
+	enum outer outer;
+};
+
+static void enter(struct sim_page *p, u64 id, u64 ns)
+{
+	struct sim_by_hand b = { id << 8, SIM_MODULE_ADDR, ns, (u32)SIM_SITE_ADDR, { 0 } };
+
+	sim__by_hand(p, WIRE_R_OPEN, id << 8, ns, 0, ns);
+	sim__append(p, WIRE_R_ENTER, 0, 0, &b, WIRE_REF_BYTES, ns);
+}
+
 /* One record more. false: the page is full. */
 typedef bool (*append_fn)(struct bench *b, struct sim_page *p, u64 ns);
 
@@ -118,6 +143,8 @@ static void threads(struct bench *b, append_fn append)
 		u64 at = b->now + t * 7;
 
 		sim__reset(p, at);
+		if (b->kind->outer == BY_HAND && !p->depth)
+			enter(p, t + 1, at);
 		for (; append(b, p, at); at += 14)
 			b->made++;
 		sim__end(p, at);
@@ -130,7 +157,7 @@ static void threads(struct bench *b, append_fn append)
 
 static bool append_span(struct bench *b, struct sim_page *p, u64 ns)
 {
-	return p->depth ? sim__finish(p, ns) : sim__begin(p, ++b->value, ns);
+	return p->depth > (b->kind->outer == BY_HAND) ? sim__finish(p, ns) : sim__begin(p, ++b->value, ns);
 }
 
 static bool append_event(struct bench *b, struct sim_page *p, u64 ns)
@@ -196,25 +223,33 @@ static struct trigger_set *triggers(const char *on)
 	return s;
 }
 
-static const struct kind {
-	const char *word, *name;
-	void (*round)(struct bench *b);
-	u32 threads;
-	u64 hold_ns; /* held for a moment only; or until memory is short, as under a flood (with few rounds, what is left then counts less) */
-	const char *to; /* NULL: the tape; "": the same through a window; else a trigger */
-} kinds[] = {
-	{ "one", "spans of one thread", spans, 1, 1000, NULL },
-	{ "two", "spans of two", spans, 2, 1000, NULL },
-	{ "two-short", "spans, memory short", spans, 2, 1000 * NSEC_PER_SEC, NULL },
-	{ "hits", "hits", hits, 2, 1000, NULL },
-	{ "hits-short", "hits, memory short", hits, 2, 1000 * NSEC_PER_SEC, NULL },
-	{ "window", "spans, a window", spans, 2, 1000, "" },
-	{ "triggers", "spans, all watched", spans, 2, 1000, "span:work>1h" },
-	{ "triggers-none", "spans, none watched", spans, 2, 1000, "span:other>50ms" },
-	{ "triggers-fields", "spans, all looked into", spans, 2, 1000, "span:(i==0)" },
-	{ "triggers-code", "events, all looked into", events, 2, 1000, "event:code==500" },
-	{ "triggers-path", "events, texts searched", events, 2, 1000, "event:said path~'/api'" },
+static const struct kind kinds[] = {
+	{ "one", "spans of one thread", spans, 1, 1000, NULL, NOTHING },
+	{ "two", "spans of two", spans, 2, 1000, NULL, NOTHING },
+	{ "two-short", "spans, memory short", spans, 2, 1000 * NSEC_PER_SEC, NULL, NOTHING },
+	{ "hits", "hits", hits, 2, 1000, NULL, NOTHING },
+	{ "hits-short", "hits, memory short", hits, 2, 1000 * NSEC_PER_SEC, NULL, NOTHING },
+	{ "window", "spans, a window", spans, 2, 1000, "", NOTHING },
+	{ "triggers", "spans, all watched", spans, 2, 1000, "span:work>1h", NOTHING },
+	{ "triggers-none", "spans, none watched", spans, 2, 1000, "span:other>50ms", NOTHING },
+	{ "triggers-fields", "spans, all looked into", spans, 2, 1000, "span:(i==0)", NOTHING },
+	{ "triggers-code", "events, all looked into", events, 2, 1000, "event:code==500", NOTHING },
+	{ "triggers-path", "events, texts searched", events, 2, 1000, "event:said path~'/api'", NOTHING },
+	{ "triggers-hits", "hits, none watched", hits, 2, 1000, "span:other>50ms", NOTHING },
+	{ "triggers-hand-one", "spans in one by hand", spans, 1, 1000, "span:other>50ms", BY_HAND },
+	{ "triggers-hand", "spans in two by hand", spans, 2, 1000, "span:other>50ms", BY_HAND },
+	{ "triggers-probe", "spans in a plain probe's", spans, 2, 1000, "span:other>50ms", OF_A_PROBE },
 };
+
+static void begin_by_probe(struct bench *b)
+{
+	for (u32 t = 0; t < b->threads; t++) {
+		struct wire_hit h = { .head = { .kind = WIRE_HIT, .cpu = t, .bytes = sizeof(h), .time_ns = b->now, .cookie = 1,
+						.pid = 1, .tid = t + 2 } };
+
+		ingest__push(b->in, &h, sizeof(h));
+	}
+}
 
 static void run(const char *path, const struct kind *kind)
 {
@@ -222,7 +257,7 @@ static void run(const char *path, const struct kind *kind)
 	struct tape_writer_opts wo = { .sz = sizeof(wo), .base_mono_ns = 1, .force = true };
 	struct ingest_ops ops = { .rec = on_rec, .leaf = on_leaf, .module_link = module_link, .ctx = b };
 	struct ingest_opts io = { .sz = sizeof(io), .hold_ns = kind->hold_ns };
-	struct elf_file f = { .site_cnt = 1, .site = &probe, .tape_site_cnt = ARRAY_SIZE(site), .tape_site = site, .module_addr = LINK };
+	struct elf_file f = { .site_cnt = kind->outer == OF_A_PROBE ? 3 : 1, .site = probe, .tape_site_cnt = ARRAY_SIZE(site), .tape_site = site, .module_addr = LINK };
 	struct trigger_set *set = NULL;
 	struct window *win = NULL;
 	struct tape_sink *s;
@@ -231,7 +266,7 @@ static void run(const char *path, const struct kind *kind)
 	u32 i;
 
 	for (i = 0; i < 4; i++)
-		probe.arg[i] = (struct wire_arg){ .kind = WIRE_ARG_REG, .size = 8 };
+		probe->arg[i] = (struct wire_arg){ .kind = WIRE_ARG_REG, .size = 8 };
 	if (!b || tape_writer__open(path, &wo, &b->w, &d))
 		exit(1);
 	s = tape_sink__new(b->w, NULL);
@@ -251,9 +286,12 @@ static void run(const char *path, const struct kind *kind)
 	b->in = ingest__new(&ops, &io);
 	b->now = NSEC_PER_SEC;
 	b->threads = kind->threads;
+	b->kind = kind;
 	model__add_file(b->m, &f, 0, 0);
 	for (i = 0; i < 2; i++)
 		sim__init(&b->page[i], b->now + i, 1, i + 2, 1);
+	if (kind->outer == OF_A_PROBE)
+		begin_by_probe(b);
 	b->now += 1000000;
 	for (i = 0; i < rounds; i++)
 		kind->round(b);

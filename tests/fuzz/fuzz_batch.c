@@ -115,7 +115,7 @@ static u64 wanted_ns(void *ctx, u32 module, u64 site_addr, u8 kind, struct rec_l
 
 static bool skip_room(void *ctx, const struct rec_page *p, struct skip_room *room)
 {
-	*room = (struct skip_room){ .spans = p->tid % 4, .bounded = p->tid % 3, .depth = p->tid % 2 };
+	*room = (struct skip_room){ .spans = p->tid % 4, .between = p->tid % 3, .depth = p->tid % 2 };
 	return true;
 }
 

@@ -18,11 +18,18 @@
 
 struct ingest;
 
+/* What must not come between a span's BEGIN and its END for nobody to miss the two. */
+enum skip_between {
+	SKIP_OWN,  /* anything of its thread's pages */
+	SKIP_HITS, /* nor any hit of a plain probe */
+	SKIP_ALL,  /* anything at all */
+};
+
 /* Where on a page whole spans may be left out just now. */
 struct skip_room {
-	bool spans;   /* they may */
-	bool bounded; /* such as are too short to be wanted, too */
-	u32 depth;    /* from this one on nothing is open on the page */
+	bool spans; /* they may */
+	u8 between; /* enum skip_between */
+	u32 depth;  /* from this one on nothing is open on the page */
 };
 
 /* What has been left out. */
@@ -30,6 +37,7 @@ struct ingest_skipped {
 	const struct rec_page *page;
 	u64 spans, events;
 	u64 last_ns; /* time of the last record */
+	u64 end_ns;  /* of the last END, where there are spans */
 };
 
 /*

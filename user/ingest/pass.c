@@ -388,7 +388,7 @@ static int page__records(struct ingest *in, struct page *p, u64 until, u64 rank,
 		if (batch__is_usual(p->cur.head)) {
 			if (!in->ops.skip)
 				err = page__run(in, p, limit, imm_at);
-			else if (!skip__some(in, p, imm_at))
+			else if (!skip__some(in, p, limit, imm_at))
 				err = page__run(in, p, limit, MIN(imm_at, p->cur.number + 1));
 			continue;
 		}

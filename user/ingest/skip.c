@@ -19,12 +19,14 @@
  *     latter bounds the time, as does the time up to which all that was emitted has come (held.time_ns is the time after
  *     which no record of a batch can be);
  *   - the parent is the thread's current span, and that one, which has a child during the run and so cannot close, could not close in
- *     that time anyway (the model says so: it was begun by a BEGIN that has no number, so only an END of this thread ends it);
+ *     that time anyway. The model says when that is so: begun by a BEGIN that has no number, it is ended by an END of this thread only,
+ *     begun by a plain probe, by a hit only, else by anybody;
  *   - a span can be named from elsewhere only if it has a NUMBER, which is a record and ends the run. So does a VALUE: the fields of
- *     such a span are those of its BEGIN, and whoever wants some spans for their fields says at the BEGIN from which duration on.
- * Plain probes' hits do not matter for spans that nobody wants: a span begun inside by a hit, and still open behind the END, holds
- * the span's parent as it would have held the span. It does hold the span open, though, so where there are pairs of plain probes,
- * spans that are wanted from some duration on are not left out for being shorter.
+ *     such a span are those of its BEGIN, and whoever wants some spans for their fields says at the BEGIN from which duration on;
+ *   - no hit of a plain probe begins a span inside, which then has one of the run's for a parent, and is held open by it or holds it.
+ * So where programs have pairs of plain probes, a span is left out if no hit is held that lies in it; and under a parent that anybody
+ * can end, if nothing at all comes between: where the page runs until another source is due, order is not in question. With
+ * threads that take turns at each record that is never so.
  *
  * Records that come late (a batch that waited for one that was lost, a flood that was passed on early) find the thread's time where they
  * would have found it, as the model catches up (task__catch_up). But for one thing: a late exit of a span on another thread than that which
@@ -55,11 +57,13 @@ struct walk {
 	struct batch_cursor c;
 	struct skip_room room;
 	u64 limit_ns; /* nothing later may be left out */
+	u64 span_ns;  /* nor, of a span, anything later than this */
 	u64 imm_at;
 	u64 most_ns;  /* no duration in the batch is as long */
 	bool timed;   /* each record's time has to be known */
 	u32 level;
 	u64 t;	      /* of the record at c, where timed */
+	u64 end_ticks; /* of the last END of all that is open */
 	u64 early, late, spans;
 	struct skip_open open[MAX_NEST];
 	/* up to where it is settled */
@@ -67,6 +71,7 @@ struct walk {
 		struct batch_cursor c;
 		int more;
 		u64 ticks, t; /* of the last record */
+		u64 end_ticks;
 		u64 early, late, spans;
 	} done;
 };
@@ -115,9 +120,9 @@ static inline bool take_begin(struct walk *w)
 		return false;
 	s = site_at(w->in, w->p, &w->c);
 	least = s->least_ns;
-	if (s->look.least_ns && (least <= w->most_ns || !w->room.bounded))
+	if (s->look.least_ns && least <= w->most_ns)
 		least = look(w, &s->look);
-	if (!least || (least != ~0ULL && !w->room.bounded))
+	if (!least)
 		return false;
 	w->open[level].depth = depth;
 	w->open[level].least_ns = ~0ULL;
@@ -143,6 +148,7 @@ static inline bool take_end(struct walk *w)
 		return false;
 	w->level--;
 	w->spans++;
+	w->end_ticks = w->c.ticks;
 	return true;
 }
 
@@ -164,12 +170,12 @@ static inline bool take(struct walk *w)
 	return kind == WIRE_R_BEGIN ? take_begin(w) : take_event(w);
 }
 
-static bool in_time(struct walk *w)
+static bool in_time(struct walk *w, bool of_span)
 {
 	w->t = MAX(batch__ns(&w->p->b, w->c.ticks), w->t);
 	w->early += w->t > w->in->watermark_ns;
 	w->late += w->t < w->in->passed_ns;
-	return w->t <= w->limit_ns;
+	return w->t <= (of_span ? w->span_ns : w->limit_ns);
 }
 
 static inline void settle(struct walk *w, u64 ticks, int more)
@@ -178,6 +184,7 @@ static inline void settle(struct walk *w, u64 ticks, int more)
 	w->done.more = more;
 	w->done.ticks = ticks;
 	w->done.spans = w->spans;
+	w->done.end_ticks = w->end_ticks;
 	w->done.t = w->t;
 	w->done.early = w->early;
 	w->done.late = w->late;
@@ -186,10 +193,12 @@ static inline void settle(struct walk *w, u64 ticks, int more)
 static inline void walk(struct walk *w)
 {
 	int more = 1;
+	bool inside;
 	u64 ticks;
 
 	while (more == 1 && w->c.number < w->imm_at) {
-		if (!take(w) || (__builtin_expect(w->timed, 0) && !in_time(w)))
+		inside = w->level;
+		if (!take(w) || (__builtin_expect(w->timed, 0) && !in_time(w, inside || w->level)))
 			break;
 		ticks = w->c.ticks;
 		w->c.off += w->c.size;
@@ -213,18 +222,35 @@ static u64 next_of_thread(const struct page *p)
 	return t;
 }
 
+/* Of what the rings brought besides pages. */
+static u64 next_hit(const struct ingest *in)
+{
+	u64 t = ~0ULL;
+	u32 i;
+
+	for (i = 0; i < in->cpu_cnt; i++)
+		if (in->cpu[i] && in->cpu[i]->src.slot)
+			t = MIN(t, in->cpu[i]->src.time_ns);
+	return t;
+}
+
 /*
  * No record of a batch is later than its delivery. If that is early enough, no record's time has to be known, but for the last
  * one's; unless some of them come before their time and others do not, or the clock is not the same for all of them.
  */
-static void set_limits(struct walk *w)
+static void set_limits(struct walk *w, u64 limit)
 {
 	const struct held *h = w->p->queue;
-	u64 first = w->p->src.time_ns, next = next_of_thread(w->p);
+	u64 first = w->p->src.time_ns, next = next_of_thread(w->p), other = ~0ULL;
 
 	w->t = first;
-	w->limit_ns = MIN(w->in->limit_ns, next - 1);
-	w->timed = h->time_ns > w->limit_ns || !w->p->b.steady || first < w->in->passed_ns ||
+	w->limit_ns = w->span_ns = MIN(w->in->limit_ns, next - 1);
+	if (w->room.between == SKIP_HITS && h->time_ns >= limit)
+		other = next_hit(w->in);
+	else if (w->room.between == SKIP_ALL)
+		other = limit;
+	w->span_ns = MIN(w->span_ns, other - 1);
+	w->timed = h->time_ns > w->span_ns || !w->p->b.steady || first < w->in->passed_ns ||
 		   (h->time_ns > w->in->watermark_ns && first <= w->in->watermark_ns);
 	w->most_ns = h->time_ns > first ? h->time_ns - first : 0;
 }
@@ -244,6 +270,7 @@ static void take_over(struct walk *w, u64 from)
 	p->cur = w->done.c;
 	p->more = w->done.more == BATCH_PAUSE ? batch__pause(&p->b, &p->cur) : w->done.more;
 	p->last_ns = p->src.time_ns = s.last_ns = w->done.t;
+	s.end_ns = MIN(batch__ns(&p->b, w->done.end_ticks), s.last_ns);
 	if (p->more > 0)
 		p->src.time_ns = MAX(batch__ns(&p->b, p->cur.ticks), p->last_ns);
 	in->st.received += n;
@@ -253,7 +280,17 @@ static void take_over(struct walk *w, u64 from)
 	in->ops.skip->skipped(in->ops.ctx, &s);
 }
 
-bool skip__some(struct ingest *in, struct page *p, u64 imm_at)
+/* Where threads take turns at each record it is known at once that no span ends before another source is due. */
+static inline bool next_is_before(struct page *p, u64 limit)
+{
+	struct batch_cursor c = p->cur;
+
+	c.off += c.size;
+	c.left--;
+	return batch__load_quick(&p->b, &c) == 1 && batch__ns(&p->b, c.ticks) < limit;
+}
+
+bool skip__some(struct ingest *in, struct page *p, u64 limit, u64 imm_at)
 {
 	struct walk w;
 	u64 from = p->cur.number;
@@ -265,14 +302,16 @@ bool skip__some(struct ingest *in, struct page *p, u64 imm_at)
 	s = site_at(in, p, &p->cur);
 	if ((!s->least_ns && !s->look.least_ns) || !in->ops.skip->room(in->ops.ctx, &p->pub, &w.room))
 		return false;
+	if (w.room.between == SKIP_ALL && WIRE_HEAD_KIND(p->cur.head) == WIRE_R_BEGIN && !next_is_before(p, limit))
+		return false;
 	w.in = in;
 	w.p = p;
 	w.c = p->cur;
 	w.imm_at = imm_at;
 	w.level = 0;
-	w.early = w.late = w.spans = 0;
+	w.early = w.late = w.spans = w.end_ticks = 0;
 	w.done.c.number = from;
-	set_limits(&w);
+	set_limits(&w, limit);
 	walk(&w);
 	if (w.done.c.number == from)
 		return false;

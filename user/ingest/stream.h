@@ -254,7 +254,7 @@ static inline bool pass__enough(const struct ingest *in)
 /* --- skip.c --- */
 /* The record at the page's cursor, whose time is p->src.time_ns, is usual, and what has to be said before it has been said. false: it has
  * to be passed on; else the cursor stands behind what was left out, p->more and p->src.time_ns say of it what they do elsewhere. */
-bool skip__some(struct ingest *in, struct page *p, u64 imm_at);
+bool skip__some(struct ingest *in, struct page *p, u64 limit, u64 imm_at);
 
 /* --- singles.c --- */
 void singles__free_all(struct ingest *in);

@@ -158,6 +158,7 @@ struct probe {
 	u32 arg_cnt;
 	struct probe_arg arg[WIRE_MAX_ARGS];
 	struct callsite *event; /* made at first use */
+	bool quiet; /* once there is `event`: no sink wants such */
 	struct pair *pair;	/* by its name, alone or not */
 	bool is_end;
 	/* of a begin: the end that its spans' callsite is made for, and where that one's arguments are in it */
@@ -440,6 +441,9 @@ static inline struct span *span__shown(struct span *s)
  * well. */
 void span__end_task(struct model *m, struct task *t, u64 ns, enum sink_why why, bool end);
 void span__end_proc(struct model *m, struct proc *p, u64 ns, enum sink_why why);
+
+/* skip_room.c: what the sinks want of a callsite: see sink_ops. */
+u64 wanted__ns(const struct model *m, const struct callsite *c, struct rec_look *look);
 
 /* whole.c: the record has been dealt with, and is stored unless m->err says otherwise. false: nothing has been done. */
 bool whole__rec(struct model *m, const struct rec *r);

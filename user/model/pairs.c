@@ -183,8 +183,10 @@ static int hit_event(struct model *m, const struct hit *h)
 	if (!c)
 		return LOSS_MEMORY;
 	m->about = c;
-	ev.value_cnt = values__hit(m, h->site, h->h, NULL);
 	m->st.events++;
+	if (h->site->probe->quiet && !h->h->unreadable) /* else those are counted */
+		return STORED;
+	ev.value_cnt = values__hit(m, h->site, h->h, NULL);
 	fanout__event(m, &ev);
 	return STORED;
 }

@@ -257,8 +257,12 @@ static struct callsite *define_span(struct model *m, struct probe *begin)
 
 struct callsite *probes__event(struct model *m, struct probe *p)
 {
-	if (!p->event)
-		p->event = define_event(m, p);
+	struct rec_look look;
+
+	if (p->event)
+		return p->event;
+	p->event = define_event(m, p);
+	p->quiet = p->event && wanted__ns(m, p->event, &look) == ~0ULL;
 	return p->event;
 }
 

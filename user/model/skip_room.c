@@ -12,15 +12,12 @@ bool model__may_skip(const struct model *m)
 	return m->sink_cnt > 0;
 }
 
-u64 model__wanted_ns(struct model *m, u32 module, u64 site_addr, u8 kind, struct rec_look *look)
+u64 wanted__ns(const struct model *m, const struct callsite *c, struct rec_look *look)
 {
-	const struct callsite *c = callsites__find(m, module, site_addr);
 	u32 i, want_cnt = 0;
 	u64 least = ~0ULL;
 
 	*look = (struct rec_look){0};
-	if (!c || c->is_span != (kind == WIRE_R_BEGIN))
-		return 0;
 	for (i = 0; i < m->sink_cnt; i++) {
 		u64 own = m->ops[i].wanted_ns ? m->ops[i].wanted_ns(m->sink[i].ctx, c, look) : 0;
 
@@ -32,14 +29,22 @@ u64 model__wanted_ns(struct model *m, u32 module, u64 site_addr, u8 kind, struct
 	return least;
 }
 
-/* Of a span begun on this thread that only an END on this thread can end, or nothing: a child does not keep it. */
-static bool is_safe_parent(const struct task *t)
+u64 model__wanted_ns(struct model *m, u32 module, u64 site_addr, u8 kind, struct rec_look *look)
+{
+	const struct callsite *c = callsites__find(m, module, site_addr);
+
+	*look = (struct rec_look){0};
+	return c && c->is_span == (kind == WIRE_R_BEGIN) ? wanted__ns(m, c, look) : 0;
+}
+
+/* Who can end the span that would be the parent, or begin another one? */
+static enum skip_between may_come_between(const struct model *m, const struct task *t)
 {
 	const struct entry *e = t->top;
 
-	if (!e)
-		return true;
-	return e->kind == ENTRY_SCOPED && e->lane != &t->stray && !e->dup && e->span && e->span->cause == STORED && !e->span->raw;
+	if (e && (e->dup || !e->span || e->span->cause != STORED || e->span->raw || e->kind == ENTRY_MANUAL || e->lane == &t->stray))
+		return SKIP_ALL;
+	return m->cs.paired ? SKIP_HITS : SKIP_OWN;
 }
 
 /* What ops__abandon would find on this page. */
@@ -63,20 +68,24 @@ bool model__skip_room(const struct model *m, const struct rec_page *p, struct sk
 	if (!t || !lane->seen || lane->resyncing || t->dead)
 		return false;
 	/* where spans are refused for want of room, each one counts; half of it is far from that */
-	room->spans = is_safe_parent(t) && m->st.spans_open <= m->opts.max_spans / 2;
-	room->bounded = !m->cs.paired;
-	room->depth = room->spans ? free_depth(t, lane) : 0;
+	room->spans = m->st.spans_open <= m->opts.max_spans / 2;
+	room->between = (u8)may_come_between(m, t);
+	room->depth = free_depth(t, lane);
 	return true;
 }
 
 void model__skipped(struct model *m, const struct ingest_skipped *s)
 {
 	struct lane *lane = s->page->user;
+	struct task *t = lane->task;
+	struct span *parent = s->spans ? span__shown(stack__current(t, ~0ULL)) : NULL;
 
 	m->st.stored += 2 * s->spans + s->events;
 	m->st.spans_opened += s->spans;
 	m->st.spans_closed += s->spans;
 	m->st.entries += s->spans;
 	m->st.events += s->events;
-	lane->task->skipped_ns = MAX(lane->task->skipped_ns, s->last_ns);
+	t->skipped_ns = MAX(t->skipped_ns, s->last_ns);
+	if (parent)
+		parent->floor_ns = MAX(parent->floor_ns, MAX(s->end_ns, t->last_ns));
 }

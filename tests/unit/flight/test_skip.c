@@ -36,6 +36,7 @@ struct side {
 	struct ingest *in;
 	struct model *m;
 	struct trigger_set *set;
+	struct sink_ops ops;
 	char *log;
 	size_t bytes;
 	FILE *out;
@@ -727,6 +728,7 @@ static void pick_triggers(struct world *w)
 		"span:(not duration<60ns and ok==false)", "open:s2>100ns delta>0", "busy:s1>15ns path?", "busy:*>=25ns code==2",
 		"span:(thread~'n1' and code==2)", "span:(idle==0 and path!~x)", "span:(busy<=40ns and n>300 and name!=s3)",
 		"span:(level>=error or code<=1)", "open:(busy>200ns and (code==4 or path~login))", "span:(duration!=30ns and delta==1)",
+		"span:pair>30ns", "busy:pair>=20ns arg0>100", "open:pair>200ns", "event:alone arg0>100", "event:pair__end",
 		"span:(duration>=40ns)", "span:(duration==30ns or idle>=50ns)", "span:(not (path? and duration<=50ns) and name==s1)",
 	};
 	struct expr_error e;
@@ -750,11 +752,15 @@ static void make_side(struct world *w, struct side *s, bool skip, const struct i
 	s->out = open_memstream(&s->log, &s->bytes);
 	s->set = trigger_set__new(on_fired, s);
 	k = trigger_set__sink(s->set);
+	s->ops = *k.ops;
+	if (!skip)
+		s->ops.wanted_ns = NULL; /* nor does the model leave anything out */
+	k.ops = &s->ops;
 	s->m = model__new(&k, 1, &mo);
 	s->in = ingest__new(&ops, o);
 	for (u32 m = 0; m < MODULES; m++)
 		assert_int_equal(model__add_file(s->m, &w->file[m], m, m * 3), 0);
-	assert_true(model__may_skip(s->m));
+	assert_int_equal(model__may_skip(s->m), skip);
 }
 
 static void make_files(struct world *w)
@@ -854,6 +860,18 @@ static void assert_same_sums(const struct world *w)
 	assert_int_equal(x.entries, y.entries);
 	assert_int_equal(x.unmatched_close, y.unmatched_close);
 	assert_int_equal(x.unmatched_exit, y.unmatched_exit);
+	assert_int_equal(x.before_attach, y.before_attach);
+	assert_int_equal(x.lost_close, y.lost_close);
+	assert_int_equal(x.lost_exit, y.lost_exit);
+	assert_int_equal(x.late_child, y.late_child);
+	assert_int_equal(x.lost_parent, y.lost_parent);
+	assert_int_equal(x.unfinished, y.unfinished);
+	assert_int_equal(x.pair_begins, y.pair_begins);
+	assert_int_equal(x.pair_ends, y.pair_ends);
+	assert_int_equal(x.pair_abandoned, y.pair_abandoned);
+	assert_int_equal(x.pair_end_without_begin, y.pair_end_without_begin);
+	assert_int_equal(x.pair_begin_without_end, y.pair_begin_without_end);
+	assert_int_equal(x.unreadable_args, y.unreadable_args);
 	assert_int_equal(x.processes, y.processes);
 	assert_int_equal(x.threads, y.threads);
 }
