@@ -2,305 +2,16 @@
 /*
  * tape_merge.c - the tape whose next record is the earliest goes on by one record.
  *
- * Each tape's calls pass through an adapter that shifts times by the difference of the tapes' bases, and gives spans,
- * callsites, processes and threads numbers of their own. Those of spans are dealt out as cards are: with three tapes the
- * second has 2, 5, 8 ... So nothing has to be remembered of a span, and what follows from a closed one still names it.
- * Tapes of one recording (record --rotate-*) are one source after the other: numbers mean the same in all of them, their
- * clock is one, and spans go on where the tape before was cut (tape_join.h).
+ * Each tape's calls pass through an adapter (tape_adapter.c). Tapes of one recording (record --rotate-*) are one source after the other:
+ * numbers mean the same in all of them, their clock is one, and spans go on where the tape before was cut.
  *
  * Whose turn it is says a heap; mostly it is the turn of the one that was it before (tapes of a rotation lie one behind
  * the other), and that costs two comparisons.
  */
-#include "tape/tape_merge.h"
-
-#include "base/idmap.h"
-#include "tape/tape_join.h"
+#include "tape/tape_merge_priv.h"
 
 #include <errno.h>
 #include <string.h>
-
-struct source {
-	struct tape_merge *merge;
-	struct tape_reader *reader;
-	struct sink sink; /* the adapter */
-	u32 place;	  /* of its lane */
-	struct source *lane; /* the first of the tapes of its recording, or itself */
-	struct source *later; /* the tape that goes on where it ends */
-	struct tape_part part; /* no 0: of none */
-	u64 mono_ns;
-	bool beginning; /* it tells what the one before it has left open */
-	bool entering;	/* and is past what was said of that */
-	u64 begin_ns;
-	struct tape_join join; /* what the one before it has left open */
-	u64 shift;	  /* added to each time, modulo 2^64 */
-	struct idmap span; /* numbers too large to be dealt out -> number given; the lane's */
-	struct idmap known; /* processes and threads that have been seen, by address -> the lane's first */
-	struct idmap lane_process, lane_thread; /* the lane's, by their number in the tapes; held if there is a later tape */
-	const struct thread *last_thread; /* that was looked for, and what was found */
-	struct thread *last_found;
-	u64 next_ns; /* shifted; of the record that is next */
-};
-
-struct tape_merge {
-	struct source *source;
-	u32 cnt, lanes;
-	struct source **heap; /* those that go on, the earliest first */
-	u32 heap_cnt;
-	bool begun, taken; /* taken: the first one's record has been read, the next is still to be looked at */
-	const struct sink *out;
-	struct sink_ops ops; /* of out, complete */
-	u64 large_spans, callsites;
-	struct idmap process_uids, thread_uids;
-	u64 fresh_uid; /* counts down: where two tapes use the same number */
-};
-
-/* --- numbers ----------------------------------------------------------------------------------------------- */
-
-/* Numbers from here on are given to spans whose own are too large (made by hand: no recorder counts that far). */
-#define LARGE_SPANS (1ULL << 63)
-
-static bool is_large(const struct source *s, u64 span)
-{
-	return span > (LARGE_SPANS - 1) / s->merge->lanes;
-}
-
-/* 0 stays 0, and so does a large one that is not open. */
-static u64 span_of(const struct source *s, u64 span)
-{
-	if (is_large(s, span))
-		return (u64)(uintptr_t)idmap__find(&s->lane->span, span);
-	return span ? (span - 1) * s->merge->lanes + s->place + 1 : 0;
-}
-
-static int keep_large(struct source *s, u64 span)
-{
-	if (!is_large(s, span))
-		return 0;
-	return idmap__put(&s->lane->span, span, (void *)(uintptr_t)(LARGE_SPANS + ++s->merge->large_spans));
-}
-
-/*
- * Once for each process and thread, as the reader tells again of one whose name has changed. One that an earlier tape of the recording has
- * told of is the same: sinks know it by its address. NULL: no memory.
- */
-static void *adopt(struct source *s, struct idmap *lane, struct idmap *uids, void *what, u64 *uid, u64 *begin_ns)
-{
-	void *same = idmap__find(&s->known, (uintptr_t)what);
-
-	if (same)
-		return same;
-	same = idmap__find(lane, *uid) ?: what;
-	if (idmap__put(lane, *uid, same))
-		return NULL;
-	if (same == what) {
-		if (idmap__find(uids, *uid))
-			*uid = --s->merge->fresh_uid;
-		*begin_ns += s->shift;
-	}
-	return idmap__put(uids, *uid, what) || idmap__put(&s->known, (uintptr_t)what, same) ? NULL : same;
-}
-
-/* As the lane's first tape that tells of it. */
-static struct thread *thread_of(struct source *s, struct thread *t)
-{
-	if (s == s->lane || !t)
-		return t;
-	if (t != s->last_thread) {
-		s->last_thread = t;
-		s->last_found = idmap__find(&s->known, (uintptr_t)t) ?: t;
-	}
-	return s->last_found;
-}
-
-#define OUT(s, call, ...) ((s)->merge->ops.call((s)->merge->out->ctx, __VA_ARGS__))
-
-/* --- from one tape of a recording to the next ----------------------------------------------------------------- */
-
-/* What the tape before had cut and this one does not know has ended there. */
-static int begun(struct source *s)
-{
-	struct tape_cut c;
-	int err = 0, e;
-
-	if (!s->beginning)
-		return 0;
-	s->beginning = false;
-	while (tape_join__left(&s->join, &c)) {
-		e = c.thread ? OUT(s, span_exit, c.span, c.thread, c.time_ns, SINK_CUT) :
-			       OUT(s, span_close, c.span, c.time_ns, c.dropped_ns, SINK_CUT);
-		err = err ?: e;
-	}
-	return err;
-}
-
-/* Said of a span that goes on, before the turn. */
-static bool told_again(struct source *s, u64 span, u64 time_ns)
-{
-	return s->beginning && !s->entering && time_ns < s->begin_ns && tape_join__joined(&s->join, span_of(s, span));
-}
-
-/* --- the adapter ------------------------------------------------------------------------------------------- */
-
-static int on_callsite(void *ctx, struct callsite *c)
-{
-	struct source *s = ctx;
-
-	c->id = ++s->merge->callsites;
-	return OUT(s, callsite, c);
-}
-
-static int on_process(void *ctx, struct process *p)
-{
-	struct source *s = ctx;
-	struct process *same = adopt(s, &s->lane->lane_process, &s->merge->process_uids, p, &p->uid, &p->begin_ns);
-
-	if (same == p && s->lane->later)
-		process__hold(p);
-	return !same ? -ENOMEM : same == p ? OUT(s, process, p) : 0;
-}
-
-static int on_process_end(void *ctx, struct process *p, u64 time_ns, u32 status, bool known)
-{
-	struct source *s = ctx;
-
-	return OUT(s, process_end, idmap__find(&s->known, (uintptr_t)p) ?: p, time_ns + s->shift, status, known);
-}
-
-static int on_thread(void *ctx, struct thread *t)
-{
-	struct source *s = ctx;
-	struct thread *same;
-
-	/* of a process that an earlier tape has told of */
-	if (t->process && s != s->lane)
-		t->process = idmap__find(&s->known, (uintptr_t)t->process) ?: t->process;
-	same = adopt(s, &s->lane->lane_thread, &s->merge->thread_uids, t, &t->uid, &t->begin_ns);
-	if (same == t && s->lane->later)
-		thread__hold(t);
-	return !same ? -ENOMEM : same == t ? OUT(s, thread, t) : 0;
-}
-
-static int on_thread_end(void *ctx, struct thread *t, u64 time_ns)
-{
-	struct source *s = ctx;
-
-	return OUT(s, thread_end, thread_of(s, t), time_ns + s->shift);
-}
-
-static int on_open(void *ctx, const struct span_open *o)
-{
-	struct source *s = ctx;
-	struct span_open mine = *o;
-	int err = 0;
-
-	if (!(o->flags & SPAN_BEFORE))
-		err = begun(s);
-	else if (s->beginning && tape_join__goes_on(&s->join, span_of(s, o->span), NULL))
-		return 0;
-	if (keep_large(s, o->span))
-		return -ENOMEM;
-	mine.thread = thread_of(s, o->thread);
-	mine.span = span_of(s, o->span);
-	mine.parent = span_of(s, o->parent);
-	mine.time_ns += s->shift;
-	return err ?: OUT(s, span_open, &mine);
-}
-
-static int on_enter(void *ctx, u64 span, struct thread *t, u64 time_ns)
-{
-	struct source *s = ctx;
-	int err = 0;
-
-	t = thread_of(s, t);
-	if (s->beginning) {
-		s->entering = true;
-		if (tape_join__goes_on(&s->join, span_of(s, span), t))
-			return 0;
-		err = begun(s);
-	}
-	return err ?: OUT(s, span_enter, span_of(s, span), t, time_ns + s->shift);
-}
-
-static int on_exit_span(void *ctx, u64 span, struct thread *t, u64 time_ns, enum sink_why why)
-{
-	struct source *s = ctx;
-	int err = begun(s);
-
-	t = thread_of(s, t);
-	if (why == SINK_CUT && s->later)
-		return err ?: tape_join__keep(&s->later->join, span_of(s, span), t, time_ns + s->shift, 0);
-	return err ?: OUT(s, span_exit, span_of(s, span), t, time_ns + s->shift, why);
-}
-
-static int on_close(void *ctx, u64 span, u64 time_ns, u64 dropped_ns, enum sink_why why)
-{
-	struct source *s = ctx;
-	u64 mine = span_of(s, span);
-	int err = begun(s);
-
-	if (why == SINK_CUT && s->later)
-		return err ?: tape_join__keep(&s->later->join, mine, NULL, time_ns + s->shift, dropped_ns + s->shift);
-	if (is_large(s, span))
-		idmap__remove(&s->lane->span, span);
-	return err ?: OUT(s, span_close, mine, time_ns + s->shift, dropped_ns + s->shift, why);
-}
-
-static int on_value(void *ctx, u64 span, const struct callsite *c, const struct value *v, struct thread *t, u64 time_ns)
-{
-	struct source *s = ctx;
-
-	return told_again(s, span, time_ns) ? 0 : OUT(s, span_value, span_of(s, span), c, v, thread_of(s, t), time_ns + s->shift);
-}
-
-static int on_follows(void *ctx, u64 span, u64 follows, struct thread *t, u64 time_ns)
-{
-	struct source *s = ctx;
-	u64 before = span_of(s, follows);
-
-	if (told_again(s, span, time_ns))
-		return 0;
-	/* a large one that is closed has lost its number here: what was followed cannot be said */
-	return before ? OUT(s, span_follows, span_of(s, span), before, thread_of(s, t), time_ns + s->shift) : 0;
-}
-
-static int on_event(void *ctx, const struct event *e)
-{
-	struct source *s = ctx;
-	struct event mine = *e;
-	int err = begun(s);
-
-	mine.parent = span_of(s, e->parent);
-	mine.thread = thread_of(s, e->thread);
-	mine.time_ns += s->shift;
-	return err ?: OUT(s, event, &mine);
-}
-
-static int on_loss(void *ctx, const struct loss *l)
-{
-	struct source *s = ctx;
-	struct loss mine = *l;
-
-	mine.from_ns += s->shift;
-	mine.thread = thread_of(s, (struct thread *)l->thread);
-	mine.to_ns += s->shift;
-	return OUT(s, loss, &mine);
-}
-
-static int on_trigger(void *ctx, const struct sink_trigger *t)
-{
-	struct source *s = ctx;
-	struct sink_trigger mine = *t;
-
-	mine.time_ns += s->shift;
-	return OUT(s, trigger, &mine);
-}
-
-static const struct sink_ops adapter = {
-	.callsite = on_callsite, .process = on_process, .process_end = on_process_end, .thread = on_thread,
-	.thread_end = on_thread_end, .span_open = on_open, .span_enter = on_enter, .span_exit = on_exit_span,
-	.span_close = on_close, .span_value = on_value, .span_follows = on_follows, .event = on_event, .loss = on_loss,
-	.trigger = on_trigger,
-};
 
 /* --- the merge --------------------------------------------------------------------------------------------- */
 
@@ -316,7 +27,7 @@ static int open_source(struct tape_merge *m, const char *path, const struct tape
 	s->lane = s;
 	tape_part__read(path, &s->part, &s->mono_ns);
 	m->cnt++;
-	s->sink = (struct sink){ &adapter, s };
+	s->sink = (struct sink){ &tape_adapter__ops, s };
 	s->shift = (u64)tape_reader__intro(s->reader)->base_unix_ns -
 		   (u64)tape_reader__intro(m->source[0].reader)->base_unix_ns;
 	return 0;
@@ -498,7 +209,7 @@ static struct source *earliest(struct tape_merge *m, int *err)
 static int drop_first(struct tape_merge *m)
 {
 	struct source *s = m->heap[0];
-	int err = begun(s);
+	int err = tape_adapter__begun(s);
 
 	if (s->later) {
 		m->heap[0] = s->later;

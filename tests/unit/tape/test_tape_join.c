@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Property: a recording on one tape, and the same on several that turn at random places, are read back as the same, word for word: spans that
- * are open at a turn, entered or not, with what was said of them; spans that follow from one that an earlier tape has closed.
+ * are open at a turn, entered or not, with what was said of them; spans that follow from one that an earlier tape has closed; threads
+ * that are given another name, a process that runs another program.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -151,6 +152,22 @@ static void say(struct story *s, u32 i, u32 t)
 	}
 }
 
+static void rename_someone(struct story *s, u32 t)
+{
+	static const char *const name[] = {"main", "idle", "busy", "w1"};
+	static char *const exe[] = {"/bin/a", "/bin/b", NULL};
+
+	if (rnd(3)) {
+		threads[t].name = name[rnd(ARRAY_SIZE(name))];
+		BOTH(s, thread, &threads[t]);
+		return;
+	}
+	process.exe = exe[rnd(ARRAY_SIZE(exe))];
+	process.cmdline = rnd(2) ? process.exe : NULL;
+	snprintf(process.comm, sizeof(process.comm), "c%u", (u32)rnd(3));
+	BOTH(s, process, &process);
+}
+
 static void step(struct story *s)
 {
 	u32 i = rnd(SPANS), t = rnd(THREADS);
@@ -158,6 +175,8 @@ static void step(struct story *s)
 	s->now += 1 + rnd(50);
 	if (!rnd(40) && s->parts < PARTS)
 		turn(s);
+	if (!rnd(15))
+		rename_someone(s, t);
 	if (!s->span[i].no) {
 		open_span(s, i, t);
 	} else if (!rnd(3)) {
@@ -190,13 +209,44 @@ static void end(struct story *s)
 	}
 }
 
+/* Told again without a change is as good as not told. */
+static char last_said[THREADS + 1][64];
+
+static int say_if_new(struct recording *r, u64 i, const char *text)
+{
+	if (strcmp(last_said[i], text))
+		recording__put(r, "%s\n", strcpy(last_said[i], text));
+	return 0;
+}
+
+static int see_thread(void *ctx, struct thread *t)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "thread %u is %s", (u32)t->uid, t->name);
+	return say_if_new(ctx, t->uid, text);
+}
+
+static int see_process(void *ctx, struct process *p)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "process %u is %s %s %s", (u32)p->uid, p->comm, p->exe ?: "-", p->cmdline ?: "-");
+	return say_if_new(ctx, 0, text);
+}
+
 static char *read_back(char **path, u32 cnt)
 {
 	struct recording rec = {.quiet = true};
 	struct sink sink = recording__sink(&rec);
+	struct sink_ops ops = *sink.ops;
 	struct tape_merge *m;
 	struct diag d;
 
+	memset(last_said, 0, sizeof(last_said));
+	ops.thread = see_thread;
+	ops.process = see_process;
+	sink.ops = &ops;
 	assert_int_equal(tape_merge__open(path, cnt, NULL, &m, &d), 0);
 	assert_int_equal(tape_merge__run(m, &sink, 0), 0);
 	assert_int_equal(tape_merge__offset(m), tape_merge__size(m));
