@@ -42,7 +42,11 @@ static bool is_whole(u64 no, const u8 *at, size_t left)
 /* The next record that is whole, from `off` on; `bytes`: there is none. */
 static u32 next_whole(u64 no, const u8 *data, u32 off, u32 bytes, u64 *in_vain)
 {
+	const u64 none = 0;
+
 	for (; off < bytes && *in_vain < SEARCH_BYTES; off += 8) {
+		if (bytes - off >= sizeof(none) && !memcmp(data + off, &none, sizeof(none)))
+			continue; /* most is */
 		if (is_whole(no, data + off, bytes - off))
 			return off;
 		if (recover__plausible(data + off, bytes - off))

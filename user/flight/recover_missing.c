@@ -63,7 +63,8 @@ static void look_for_cut(struct recovered *r, struct recover_gen *e, bool newest
 		return;
 	e->places++;
 	if (e->has_seal)
-		recover__say(r, false, "gen-%010" PRIu64 ": cut at byte %" PRIu64 " of %" PRIu64, e->g->no, e->file_bytes, want);
+		recover__say(r, !e->seal.end_ns, "gen-%010" PRIu64 ": cut at byte %" PRIu64 " of %" PRIu64 "%s", e->g->no, e->file_bytes, want,
+			     e->seal.end_ns ? "" : "; how many records were put there last is not known");
 	else
 		recover__say(r, true, "gen-%010" PRIu64 ": cut at byte %" PRIu64 "; how many records were behind is not known", e->g->no,
 			     e->file_bytes);
@@ -238,7 +239,8 @@ static int tell(struct recovered *r, u64 from_ns, u64 to_ns, int cause, u64 cnt)
 static void say_missing(struct recovered *r, const struct recover_gen *e, u64 recs, u64 cnt)
 {
 	if (!e->is_file)
-		recover__say(r, true, "gen-%010" PRIu64 " is not there; %" PRIu64 " records were in it", e->g->no, cnt);
+		recover__say(r, true, "gen-%010" PRIu64 " is not there; %s%" PRIu64 " records were in it", e->g->no,
+			     e->seal.end_ns ? "" : "at least ", cnt);
 	else if (cnt)
 		recover__say(r, true, "gen-%010" PRIu64 ": %" PRIu64 " records are missing", e->g->no, cnt);
 	else
@@ -250,7 +252,8 @@ static int count_generation(struct recovered *r, const struct recover_gen *e, st
 	u64 recs = less(e->seal.rec_cnt, e->told.recs), single = less(e->seal.single_cnt, e->told.single),
 	    paged = less(e->seal.paged_cnt, e->told.paged), to = e->seal.end_ns ? e->seal.end_ns : r->snap.at.mono_ns;
 
-	if (!e->has_seal || !(recs || single || paged))
+	/* of a newest one that is gone nothing is known but that it was there */
+	if (!e->has_seal || (!(recs || single || paged) && e->is_file))
 		return 0;
 	say_missing(r, e, recs, single + paged);
 	r->missing_recs += single + paged;

@@ -42,6 +42,7 @@ struct replay {
 	u64 now_ns; /* of the record under way */
 	u64 clock_step_ns, last_clock_ns;
 	u64 other_emitted; /* told by loss records */
+	u64 gaps_before; /* replay_result.gaps of before the beginning */
 	struct idmap pages; /* something has come of */
 	const struct wire_head **word; /* about blocks, for when their entries are told */
 	u32 word_cnt;
@@ -415,6 +416,15 @@ static u64 sum_lost(const struct model_stats *m)
 	return sum;
 }
 
+static u64 sum_missing(const struct ingest_stats *in)
+{
+	u64 sum = 0;
+
+	for (int i = 0; i < LOSS_MAX; i++)
+		sum += in->lost[i];
+	return sum;
+}
+
 /* b: when the window began. */
 static void sum_up(struct replay *p, const struct model_stats *b, struct replay_result *res)
 {
@@ -437,7 +447,7 @@ static void sum_up(struct replay *p, const struct model_stats *b, struct replay_
 	res->events = e.events - b->events;
 	res->late = in.late;
 	res->malformed = in.malformed;
-	res->gaps = in.emitted - in.received;
+	res->gaps = sum_missing(&in) - p->gaps_before;
 }
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
@@ -476,6 +486,7 @@ static int setup(struct replay *p)
 static int run(struct replay *p, const struct sink *to, struct replay_result *res)
 {
 	struct model_stats at_begin;
+	struct ingest_stats in;
 	int err = push_all(p), e;
 
 	if (replay_uses__settle(&p->uses))
@@ -486,6 +497,8 @@ static int run(struct replay *p, const struct sink *to, struct replay_result *re
 		return err;
 	model__tell_losses(p->m); /* of before: not the window's */
 	model__stats(p->m, &at_begin);
+	ingest__stats(p->in, &in);
+	p->gaps_before = sum_missing(&in);
 	/* what it fails with is the sink's affair, as are all its errors */
 	window__begin_last(p->w, to, p->from_ns);
 	err = ingest__finish(p->in);

@@ -32,7 +32,7 @@ struct replay_result {
 	u64 spans, events; /* spans: those that were open at the beginning too */
 	u64 late;	   /* records that came with a time older than what had been passed on */
 	u64 malformed;
-	u64 gaps; /* records of pages that by their numbers are missing, of the whole snapshot */
+	u64 gaps; /* records of pages that by their numbers are missing; in lost */
 };
 
 /* The time at which a replay with these options begins. */

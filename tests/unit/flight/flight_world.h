@@ -70,6 +70,7 @@ struct world {
 	u64 made_ns[1 << 16];
 	bool is_event[1 << 16];
 	u64 values;
+	struct ring_dir *dir; /* NULL: the ring is in memory */
 	struct sim_delivery idle[WORLD_THREADS];
 	u32 idle_bytes[WORLD_THREADS];
 };
@@ -379,9 +380,10 @@ static inline void world__round(struct world *w)
 	if (!world__rnd(w, 4))
 		world__idle(w);
 	flight__round(w->f, drained, w->now);
+	flight__beat(w->f, drained);
 }
 
-static inline void world__start(struct world *w, u64 seed)
+static inline void world__start_in(struct world *w, u64 seed, struct ring_dir *dir)
 {
 	struct flight_opts o = { .sz = sizeof(o) };
 	u32 i;
@@ -413,10 +415,17 @@ static inline void world__start(struct world *w, u64 seed)
 	o.generation_ns = 1000 + world__rnd(w, 100000);
 	o.who.comm = world__comm;
 	o.pairs = (struct carry_ops){ world__role, w };
+	o.dir = w->dir = dir;
 	w->f = flight__new(&o, w->now);
+	flight__file(w->f, &w->file, 0, 0);
 	w->begin_ns = w->now;
 	for (i = 0; i < WORLD_THREADS + WORLD_HITTERS; i++)
 		world__thread(w, i);
+}
+
+static inline void world__start(struct world *w, u64 seed)
+{
+	world__start_in(w, seed, NULL);
 }
 
 static inline void world__stop(struct world *w)
