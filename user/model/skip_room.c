@@ -37,12 +37,12 @@ u64 model__wanted_ns(struct model *m, u32 module, u64 site_addr, u8 kind, struct
 	return c && c->is_span == (kind == WIRE_R_BEGIN) ? wanted__ns(m, c, look) : 0;
 }
 
-/* Who can end the span that would be the parent, or begin another one? */
+/* Who can end the span that would be the parent, or begin another one? What has a number (was opened by hand, too) anybody can name. */
 static enum skip_between may_come_between(const struct model *m, const struct task *t)
 {
 	const struct entry *e = t->top;
 
-	if (e && (e->dup || !e->span || e->span->cause != STORED || e->span->raw || e->kind == ENTRY_MANUAL || e->lane == &t->stray))
+	if (e && (e->dup || !e->span || e->span->cause != STORED || e->span->raw || e->lane == &t->stray))
 		return SKIP_ALL;
 	return m->cs.paired ? SKIP_HITS : SKIP_OWN;
 }
