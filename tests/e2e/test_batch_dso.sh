@@ -39,6 +39,20 @@ again_and_again() { loads loop $ROUNDS "$TARGETS/th_dso_a.so"; }
 on_threads() { loads threads $ROUNDS "$TARGETS/th_dso_b.so"; }
 
 
+# A library that nobody has named, and that is unmapped again each time before the recorder can look: found by its name, and recorded
+# from some round on.
+loaded_for_a_moment()
+{
+	need_root
+	need_target th_dso
+	start_record -b "$TARGETS/th_dso"
+	start_target th_dso loop truth 2000 "$TARGETS/th_dso_a.so"
+	wait_target
+	stop_record
+	assert_eq "the target's status" 0 "$TARGET_STATUS"
+	assert_ge "spans of the library" 1 "$(count '"type":"span_open"' '"name":"part"')"
+}
+
 # A thread that outlives more libraries than the kernel side keeps pages of for a thread; what each leaves behind makes room.
 outlived() { loads outlived 150 "$TARGETS/th_dso_a.so"; }
 
@@ -67,6 +81,7 @@ forty()
 run_test together
 run_test again_and_again
 run_test on_threads
+run_test loaded_for_a_moment
 run_test outlived
 run_test closers
 run_test forty

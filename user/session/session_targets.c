@@ -41,6 +41,8 @@ struct add_ctx {
 	struct session *s;
 	u32 pid;
 	bool adopt, sandbox_told;
+	u64 ino; /* the mapping that is looked for, or 0 */
+	bool found;
 	u32 looked, with_probes;
 	char last[256]; /* what was looked at, for "no probes" */
 	struct diag diag; /* the first real failure */
@@ -198,6 +200,7 @@ static int add_map(void *ctx, const struct proc_map *m)
 			a->err = fd;
 		return 0;
 	}
+	a->found |= m->ino == a->ino;
 	err = session_files__get(s->files, fd, m->path, &f, &d);
 	if (err) {
 		if (!a->diag.text[0] && err != -ENOEXEC)
@@ -221,23 +224,32 @@ static int add_map(void *ctx, const struct proc_map *m)
 	return 0;
 }
 
-/* Attach every file a process maps, adopt its pages. */
-static int add_maps(struct session *s, u32 pid, struct add_ctx *a)
+/* Attach every file a process maps, adopt its pages. ino: one to look out for, or 0. */
+static int add_maps(struct session *s, u32 pid, u64 ino, struct add_ctx *a)
 {
-	*a = (struct add_ctx){ .s = s, .pid = pid, .adopt = true };
+	*a = (struct add_ctx){ .s = s, .pid = pid, .ino = ino, .adopt = true };
 	return procfs__maps(pid, add_map, a);
 }
 
 void session__mapped(void *ctx, u32 pid, u64 addr, u64 file_offset, u64 dev, u64 ino, const char *path)
 {
 	struct session *s = ctx;
+	/* unmapped since (dlclose): by its name, or it would be missed each time that it is mapped for a moment */
+	struct proc_map gone = { .ino = ino, .path = path ? path : "" };
 	struct add_ctx a;
+	int err;
 
 	if (path && session_files__seen(s->files, dev, ino))
 		return;
-	if (path)
+	err = add_maps(s, pid, ino, &a);
+	if (path && !a.found && procfs__alive(pid)) {
+		a.adopt = false;
+		err = add_map(&a, &gone);
+	}
+	/* of a process that is gone nothing can be said; the file may come again */
+	if (path && (a.found || procfs__alive(pid)))
 		session_files__see(s->files, dev, ino);
-	if (!add_maps(s, pid, &a) && a.diag.text[0])
+	if (!err && a.diag.text[0])
 		note(s, "process %u: %s", pid, a.diag.text);
 }
 
@@ -268,7 +280,7 @@ int session__add_pid(struct session *s, u32 pid, struct diag *d)
 	err = attach__add_target(s->attach, pid, d);
 	if (err)
 		return err;
-	err = add_maps(s, pid, &a);
+	err = add_maps(s, pid, 0, &a);
 	if (!procfs__alive(pid))
 		return ended(pid, d);
 	if (err == -EPERM && a.diag.text[0]) {
@@ -338,7 +350,7 @@ static int add_user(void *ctx, u32 pid)
 		return 0;
 	if (attach__add_target(u->s->attach, pid, &d))
 		return 0;
-	add_maps(u->s, pid, &a);
+	add_maps(u->s, pid, 0, &a);
 	u->found++;
 	return 0;
 }
