@@ -200,7 +200,7 @@ static bool matters(struct carry *c, const struct wire_head *h)
 
 	if (h->kind == WIRE_HIT)
 		return c->ops.role && c->ops.role(c->ops.ctx, h->cookie, &pair);
-	return h->kind == WIRE_EXEC || h->kind == WIRE_EXIT || rec__tells(h);
+	return h->kind == WIRE_EXEC || h->kind == WIRE_EXIT || rec__tells(h, h->bytes);
 }
 
 static void gather(struct carry *c, struct runs *r, const struct chunk *k, u64 after_ns, u64 until_ns)

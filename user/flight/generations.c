@@ -26,6 +26,7 @@
 #include "flight/keep.h"
 
 #include "base/crc32c.h"
+#include "base/stream_copy.h"
 #include "flight/told.h"
 
 #include <string.h>
@@ -235,6 +236,7 @@ void generations__seal(struct generations *g, u64 now_ns, u64 extra_bytes)
 
 	if (!next)
 		return; /* it goes on growing until there is memory for another */
+	stream_copy__fence(); /* others read it from now on */
 	g->active = next;
 	gen->end_ns = now_ns;
 	gen->older = g->newest;
@@ -297,42 +299,58 @@ u32 generation_rec__crc(u64 no, const struct wire_head *h)
 	return crc_of(no, h, &h->cookie, h->bytes - (u32)offsetof(struct wire_head, cookie));
 }
 
+/* What is behind the head, and the zeros behind that. Stores wait for each other: the last line is fetched while the others are written. */
+static void put_rest(struct wire_head *to, const struct wire_head *rec, u32 bytes)
+{
+	u8 *end = (u8 *)to + bytes;
+
+	__builtin_prefetch(end, 1);
+	stream_copy(to + 1, rec + 1, bytes - sizeof(*to));
+	memset(end, 0, ALIGN_UP(bytes + 1, 8) - bytes);
+}
+
 /* A kill can come between any two stores: a record is there once its length is, and then it is whole. */
-static void put_stored(struct wire_head *to, const void *rec, u32 bytes, u64 no)
+static void put_stored(struct wire_head *to, const struct wire_head *rec, u32 bytes, u64 no)
 {
 	const u32 from = offsetof(struct wire_head, cookie), time = offsetof(struct wire_head, time_ns);
-	struct wire_head h;
+	struct wire_head h = *rec;
 
-	memcpy(&h, rec, sizeof(h));
 	h.bytes = bytes; /* what the kernel's says may be more */
-	memcpy((u8 *)to + from, (const u8 *)rec + from, bytes - from);
-	h.seq = crc_of(no, &h, (const u8 *)to + from, bytes - from);
+	h.seq = crc_of(no, &h, &rec->cookie, bytes - from);
+	memcpy((u8 *)to + from, (const u8 *)rec + from, sizeof(h) - from);
+	put_rest(to, rec, bytes);
 	memcpy(to, &h, offsetof(struct wire_head, bytes));
 	memcpy((u8 *)to + time, (const u8 *)&h + time, from - time);
 	__atomic_store_n(&to->bytes, bytes, __ATOMIC_RELEASE);
 }
 
+static void put(struct wire_head *to, const struct wire_head *rec, u32 bytes)
+{
+	*to = *rec;
+	to->bytes = bytes;
+	put_rest(to, rec, bytes);
+}
+
 void *generations__append(struct generations *g, const void *rec, u32 bytes)
 {
 	u32 room = ALIGN_UP(bytes + 1, 8);
+	const struct wire_head *h = rec; /* looked at here: where it is copied to is not in the cache */
 	struct generation *gen = g->active;
 	struct chunk *c = gen->last;
-	struct wire_head *h;
+	struct wire_head *to;
 
 	if (__builtin_expect(!c || room > c->cap - c->used, 0)) {
 		c = add_chunk(g, room);
 		if (!c)
 			return NULL;
 	}
-	h = (void *)(c->data + c->used);
-	memset(c->data + c->used + room - 8, 0, 8);
+	to = (void *)(c->data + c->used);
 	if (g->store.map) {
-		put_stored(h, rec, bytes, gen->no);
+		put_stored(to, h, bytes, gen->no);
 		gen->single_cnt += rec__is_single(h);
-		gen->paged_cnt += rec__paged_cnt(h);
+		gen->paged_cnt += rec__paged_cnt(h, bytes);
 	} else {
-		memcpy(h, rec, bytes);
-		h->bytes = bytes;
+		put(to, h, bytes);
 	}
 	c->used += room;
 	gen->bytes += bytes;
@@ -340,11 +358,11 @@ void *generations__append(struct generations *g, const void *rec, u32 bytes)
 	if (h->kind == WIRE_HIT)
 		gen->hits++;
 	else
-		gen->told += rec__tells(h);
+		gen->told += rec__tells(h, bytes);
 	g->st.bytes += bytes;
 	if (h->kind < FLIGHT_CLOCK && h->time_ns > g->last_ns)
 		g->last_ns = h->time_ns;
-	return h;
+	return to;
 }
 
 /* --- looking ------------------------------------------------------------------------------------------------- */

@@ -140,12 +140,12 @@ static inline bool rec__is_single(const struct wire_head *h)
 	return h->kind == WIRE_HIT || h->kind == WIRE_IMMEDIATE;
 }
 
-/* So many records of the program are in this batch of a page; 0: it is none. */
-static inline u32 rec__paged_cnt(const struct wire_head *h)
+/* So many records of the program are in this batch of a page, so many bytes long; 0: it is none. */
+static inline u32 rec__paged_cnt(const struct wire_head *h, u32 bytes)
 {
 	const struct wire_page *p = (const void *)((const struct wire_batch *)h + 1);
 
-	if (h->kind != WIRE_BATCH || h->bytes < sizeof(struct wire_batch) + WIRE_DATA || p->magic != WIRE_PAGE_MAGIC)
+	if (h->kind != WIRE_BATCH || bytes < sizeof(struct wire_batch) + WIRE_DATA || p->magic != WIRE_PAGE_MAGIC)
 		return 0;
 	return WIRE_COMMIT_CNT(p->commit);
 }

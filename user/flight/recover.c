@@ -194,7 +194,7 @@ static int take_slot(struct recovered *r, const struct slot *s, size_t at)
 	if (!s->head.magic && !s->head.crc)
 		return 0;
 	if (slot_is_whole(s)) {
-		r->image_cnt += rec__paged_cnt(&b->head);
+		r->image_cnt += rec__paged_cnt(&b->head, b->head.bytes);
 		return keep_page(r, b, s->head.bytes);
 	}
 	/* the state says how many records are in all images */

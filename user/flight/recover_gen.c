@@ -108,7 +108,7 @@ static void count(struct recover_counts *c, const struct wire_head *h)
 {
 	c->recs++;
 	c->single += rec__is_single(h);
-	c->paged += rec__paged_cnt(h);
+	c->paged += rec__paged_cnt(h, h->bytes);
 }
 
 static bool is_told(const struct recover_gen *e, u32 chunk, u32 off)

@@ -249,7 +249,7 @@ void ring_dir__page(void *ctx, struct sheet *sh)
 		if (!sh->slot)
 			sh->slot = take_slot(r);
 		if (!write_slot(r, sh->slot, sh->partial)) {
-			told_slot(r, sh, rec__paged_cnt((const void *)sh->partial->rec));
+			told_slot(r, sh, rec__paged_cnt((const void *)sh->partial->rec, sh->partial->bytes));
 			return;
 		}
 		r->failed++; /* what was there before is old */

@@ -29,15 +29,15 @@ static inline bool rec_kind__is_told(u32 kind)
 	return kind == WIRE_R_OPEN || (kind >= WIRE_R_CLONE && kind <= WIRE_R_NUMBER);
 }
 
-/* Is there a word in it that holds beyond it? Of a valid record, head.bytes long. */
-static inline bool rec__tells(const struct wire_head *h)
+/* Is there a word in it that holds beyond it? Of a valid record, so many bytes long. */
+static inline bool rec__tells(const struct wire_head *h, u32 bytes)
 {
 	const struct wire_page *p = (const void *)((const struct wire_batch *)h + 1);
 	u32 head;
 
 	if (h->kind == WIRE_BATCH || h->kind == FLIGHT_ADOPT)
-		return h->bytes >= sizeof(struct wire_batch) + WIRE_DATA && p->flags & WIRE_PAGE_TOLD;
-	if (h->kind != WIRE_IMMEDIATE || h->bytes < sizeof(*h) + sizeof(struct wire_imm) + sizeof(struct wire_rec))
+		return bytes >= sizeof(struct wire_batch) + WIRE_DATA && p->flags & WIRE_PAGE_TOLD;
+	if (h->kind != WIRE_IMMEDIATE || bytes < sizeof(*h) + sizeof(struct wire_imm) + sizeof(struct wire_rec))
 		return false;
 	memcpy(&head, (const u8 *)(h + 1) + sizeof(struct wire_imm), sizeof(head));
 	return rec_kind__is_told(WIRE_HEAD_KIND(head));
