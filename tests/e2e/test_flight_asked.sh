@@ -158,6 +158,128 @@ cause_of_loss()
 	assert_eq "lost for no reason" 0 "$(grep -c '^lost .*: unknown' said)"
 }
 
-for t in nobody_there cause_of_loss disk_full stranger go_of_many_threads signal_meanwhile; do
+# frozen_disk FOLDER: a file system that can be made to answer no more. FROZEN: it is.
+frozen_disk()
+{
+	need mkfs.ext4
+	need fsfreeze
+	need python3
+	truncate -s 32M "$1.img" && mkfs.ext4 -q "$1.img" || skip "cannot make a file system"
+	mkdir -p "$1"
+	mount -o loop "$1.img" "$1" 2>/dev/null || skip "nothing can be mounted by a loop device here"
+	MOUNTED="$MOUNTED $WORK/$1"
+	trap 'fsfreeze -u "$WORK/'"$1"'" 2>/dev/null; stop_all' EXIT
+	cat >ask.py <<-'EOS'
+		import os, socket, subprocess, sys, time
+		fd = os.open(sys.argv[1] + "/a.tape", os.O_RDWR | os.O_CREAT)
+		s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+		s.connect("sock")
+		subprocess.run(["fsfreeze", "-f", sys.argv[1]], check=True)
+		socket.send_fds(s, [b"snapshot\n"], [fd])
+		print("asked", flush=True)
+		print(s.recv(65536).decode(), end="", flush=True)
+	EOS
+}
+
+frozen_asked() { grep -q asked asked; }
+# The leader of a process of which one thread does not end.
+zombie() { grep -q '^State:.*Z' "/proc/$FLIGHT/status"; }
+
+# A file system that does not answer holds up who asked for a file there, and nobody else: not others, not the recording, not the end.
+disk_that_hangs()
+{
+	need_root
+	start_target th_flat 1 0 truth 200
+	start_flight -p "$TARGET" --size 4M
+	frozen_disk ice
+	python3 ask.py ice >asked 2>&1 &
+	asker=$!
+	STARTED="$STARTED $asker"
+	wait_until 10 frozen_asked || fail "cannot freeze it: $(cat asked)"
+	must_snapshot b.tape
+	"$TAPEBPF" status --socket sock >status || fail "status"
+	wait $asker || fail "the asker: $(cat asked)"
+	assert_match "the one who asked is told" '^error cannot write the snapshot: its file system has not answered' asked
+	must_snapshot c.tape
+	assert_eq "lost meanwhile" 0 "$(lost_of c.tape)"
+	kill -INT "$FLIGHT"
+	wait_until 30 zombie || fail "the end waits"
+	fsfreeze -u ice
+	wait_record 1
+	assert_match "said" 'a file system still does not answer' record.err
+	assert_eq "the last snapshot" 1 "$(find out -name '*.tape' | wc -l)"
+	assert_verified "$(own 1)"
+	[ ! -e sock ] || fail "the socket was left"
+	kill -TERM "$TARGET"
+}
+
+# When it answers again in time, all is as it was.
+disk_that_hung()
+{
+	need_root
+	start_target th_flat 1 0 truth 200
+	start_flight -p "$TARGET" --size 4M --no-final
+	frozen_disk ice
+	python3 ask.py ice >asked 2>&1 &
+	asker=$!
+	STARTED="$STARTED $asker"
+	wait_until 10 frozen_asked || fail "cannot freeze it: $(cat asked)"
+	wait $asker
+	assert_match "told" '^error ' asked
+	fsfreeze -u ice
+	must_snapshot b.tape
+	"$TAPEBPF" status --socket sock --json >status || fail "status"
+	assert_match "counted" '"snapshots_taken":1,"snapshots_failed":1,"snapshots_waiting":0,' status
+	wait_until 10 sh -c '! ls -l /proc/'"$FLIGHT"'/fd | grep -q ice/' || fail "its file is still open"
+	stop_flight
+	kill -TERM "$TARGET"
+}
+
+# Who asks while the recording ends is answered: also one who asks twice, as `snapshot` without a file does.
+asked_at_the_end()
+{
+	need_root
+	start_target th_flat 2 0 truth 20
+	start_flight -p "$TARGET" --size 64M --ring-size 32M --no-final
+	sleep 2
+	snapshot first.tape &
+	first=$!
+	sleep 0.2
+	kill -INT "$FLIGHT"
+	"$TAPEBPF" status --socket sock >status 2>err || fail "status: $(cat err)"
+	"$TAPEBPF" snapshot --socket sock >named 2>err || fail "snapshot: $(cat err)"
+	wait $first || fail "the first one: $(cat first.tape.err)"
+	wait_record
+	assert_verified first.tape
+	assert_verified "$(cat named)"
+	"$TAPEBPF" status --socket sock 2>err
+	assert_eq "nobody there" 1 $?
+	kill -TERM "$TARGET"
+}
+
+# Who reads a snapshot slowly, or not at all, is nobody's concern: the recorder has given it all.
+slow_reader()
+{
+	need_root
+	start_target th_flat 1 0 truth 200
+	start_flight -p "$TARGET" --size 4M --no-final
+	sleep 1
+	mkfifo pipe
+	"$TAPEBPF" snapshot --socket sock -o - >pipe 2>slow.err &
+	slow=$!
+	STARTED="$STARTED $slow"
+	exec 8<pipe
+	must_snapshot a.tape
+	"$TAPEBPF" snapshot --socket sock -o pipe --force 2>err && fail "a pipe has no place for a tape"
+	assert_match "refused at once" 'pipe' err
+	[ -p pipe ] || fail "the pipe was replaced"
+	stop_flight
+	cat <&8 >slow.tape
+	wait $slow || fail "the slow one: $(cat slow.err)"
+	assert_verified slow.tape
+	kill -TERM "$TARGET"
+}
+
+for t in disk_that_hangs disk_that_hung asked_at_the_end slow_reader nobody_there cause_of_loss disk_full stranger go_of_many_threads signal_meanwhile; do
 	run_test $t
 done

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* flight_cmd.c - `tapebpf flight`: the newest records of running programs, kept in memory, written when they are wanted. */
+#include "base/close_aside.h"
 #include "base/text.h"
 #include "base/units.h"
 #include "cmd/cmd.h"
@@ -19,6 +20,7 @@
 #include <sys/stat.h>
 
 #define POLL_MS 50
+#define LAST_ASK_NS (2 * NSEC_PER_SEC)
 
 struct flight_cmd {
 	struct flight_cmd_opts opts;
@@ -32,6 +34,8 @@ struct flight_cmd {
 	char exe[256];
 	u64 start_ns;
 	bool failed; /* a snapshot of our own */
+	bool stuck;  /* a thread of ours does not come back: what it uses is not freed */
+	u64 last_ask_ns; /* at the end */
 };
 
 static void say(const char *kind, const char *text)
@@ -107,14 +111,15 @@ static void answer_error(struct client *c, const struct diag *d)
 /* A file that its owner lets us write: a regular one, so that writing never waits for somebody. */
 static int check_file(int fd, struct diag *d)
 {
-	struct stat st;
+	struct statx st;
 	int flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
 
 	if (fd < 0)
 		return diag__set(d, -EINVAL, "a snapshot needs the descriptor of a file to go to");
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+	/* as it was last known: a file system that does not answer is not to be asked on this thread */
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_SIZE, &st) || !S_ISREG(st.stx_mode))
 		return diag__set(d, -EINVAL, "a snapshot goes to a regular file");
-	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || flags & O_APPEND || st.st_size)
+	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || flags & O_APPEND || st.stx_size)
 		return diag__set(d, -EINVAL, "a snapshot goes to an empty file that is open for writing");
 	return 0;
 }
@@ -152,8 +157,7 @@ static void request_snapshot(struct flight_cmd *f, struct client *c, const char 
 	}
 	if (!err)
 		return;
-	if (fd >= 0)
-		close(fd);
+	close_aside(fd);
 	answer_error(c, &d);
 }
 
@@ -192,8 +196,7 @@ static void on_request(void *ctx, struct client *c, const char *text, int fd)
 		request_snapshot(f, c, text, fd);
 		return;
 	}
-	if (fd >= 0)
-		close(fd);
+	close_aside(fd);
 	if (verb == 4 && !memcmp(text, "info", 4)) {
 		request_info(f, c);
 	} else if (verb == 6 && !memcmp(text, "status", 6)) {
@@ -347,6 +350,15 @@ static int loop(struct flight_cmd *f, struct diag *d)
 	return 0;
 }
 
+/* Whoever asks while the end is on its way is served too, but nobody holds it up by asking again and again. */
+static void serve_the_last(void *ctx)
+{
+	struct flight_cmd *f = ctx;
+
+	if (clock__mono_ns() < f->last_ask_ns)
+		control__poll(f->control, clock__mono_ns());
+}
+
 /* What is being written is finished first, then a last one is taken of the time up to here. */
 static int finish(struct flight_cmd *f, struct diag *d)
 {
@@ -354,12 +366,14 @@ static int finish(struct flight_cmd *f, struct diag *d)
 
 	if (err)
 		diag__set(d, err, "cannot finish the recording: %s", strerror(-err));
-	control__poll(f->control, clock__mono_ns()); /* whoever has asked before the end is answered */
-	snapshots__finish(f->snapshots);
+	f->last_ask_ns = clock__mono_ns() + LAST_ASK_NS;
+	serve_the_last(f); /* whoever has asked before the end is answered */
+	snapshots__finish(f->snapshots, serve_the_last, f);
+	serve_the_last(f);
 	/* of the same time: what a trigger still waited for is the last one */
 	if (!flight_triggers__last(f->triggers) && !f->opts.no_final)
 		take_own(f, "end of the recording");
-	snapshots__finish(f->snapshots);
+	f->stuck = snapshots__finish(f->snapshots, NULL, NULL) < 0;
 	flight_triggers__finish(f->triggers);
 	session__tell_sigs(f->session, true);
 	return err;
@@ -379,9 +393,11 @@ static int fly(struct flight_cmd *f)
 		cmd__fail(EXIT_FAILED, &later);
 		err = -EIO;
 	}
-	if (err || f->failed)
+	if (f->stuck)
+		fputs("tapebpf: a file system still does not answer: the end does not wait for it, and what was to be written there is lost\n", stderr);
+	if (err || f->failed || f->stuck)
 		leave_dir(f);
-	return err || f->failed ? EXIT_FAILED : EXIT_DONE;
+	return err || f->failed || f->stuck ? EXIT_FAILED : EXIT_DONE;
 }
 
 static int run(struct flight_cmd *f)
@@ -421,6 +437,10 @@ int cmd_flight(int argc, char **argv)
 		return status;
 	status = run(&f);
 	control__free(f.control);
+	if (f.stuck) {
+		fflush(NULL);
+		_exit(status);
+	}
 	snapshots__free(f.snapshots);
 	flight_triggers__free(f.triggers);
 	session__free(f.session);

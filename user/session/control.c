@@ -3,6 +3,7 @@
 #include "session/control_priv.h"
 
 #include "base/clock.h"
+#include "base/close_aside.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -206,7 +207,7 @@ static int take_fds(struct msghdr *m)
 			if (fd < 0)
 				fd = got;
 			else
-				close(got);
+				close_aside(got);
 		}
 	}
 	return fd;
@@ -227,8 +228,7 @@ static bool read_request(struct client *cl)
 	fd = take_fds(&m);
 	/* a second request before the answer, or what is no text: no client of ours */
 	if (!n || cl->asked || m.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || memchr(text, 0, (size_t)n)) {
-		if (fd >= 0)
-			close(fd);
+		close_aside(fd);
 		return false;
 	}
 	text[n] = '\0';

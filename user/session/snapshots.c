@@ -1,12 +1,24 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * snapshots.c - whose turn it is.
+ *
+ * A file system may stop to answer (a disk that is gone, NFS, FUSE), and a thread that writes to it cannot be called back. So nothing here waits
+ * for one without a limit. A thread that has not got any CPU time for STALL_NS stands still: those who wait for it are told so, and the next
+ * snapshot is written by a thread of its own. What stands still holds its snapshot's memory until it goes on, so only a few are put aside; with
+ * more the others wait. At the end of the recording it is not waited for: the caller has to leave the process by _exit.
+ *
+ * CPU time says it for every call that may block, whatever writes and however slowly, without the writers knowing.
+ */
 #include "session/snapshots.h"
 
+#include "base/close_aside.h"
 #include "session/snapshot_write.h"
 #include "tape/tape_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +30,10 @@
 #include <utlist.h>
 
 #define MAX_WAITING 64
+#define MAX_ASIDE 2
+#define STALL_NS (10 * NSEC_PER_SEC)
+#define LAST_NS (20 * NSEC_PER_SEC) /* at the end, once something stands still, for all the others */
+#define WAIT_MS 50
 
 struct asker {
 	struct asker *next;
@@ -34,14 +50,18 @@ struct job {
 	struct snapshot_write w;
 	char *texts; /* of w.trigger */
 	bool copying; /* written; nobody may join any more */
+	struct snapshots *s;
+	pthread_t thread;
+	bool finished; /* atomic: the thread has nothing more to do */
+	u64 cpu_ns, looked_ns, still_ns; /* of the thread: its time, when that was seen, for how long it has been the same */
 };
 
 struct snapshots {
 	struct snapshots_opts o;
 	struct job *waiting;
 	struct job *writing; /* NULL: none */
-	pthread_t thread;
-	bool finished; /* atomic: the thread has nothing more to do */
+	struct job *aside;   /* nobody waits for them any more */
+	u32 aside_cnt;
 	int event_fd;
 	struct snapshots_stats st;
 };
@@ -55,27 +75,27 @@ static void step_back(void)
 		setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 0);
 }
 
-static void say_finished(struct snapshots *s)
+static void say_finished(struct job *j)
 {
+	int event_fd = j->s->event_fd; /* j may be gone in a moment */
 	u64 one = 1;
 
-	__atomic_store_n(&s->finished, true, __ATOMIC_RELEASE);
-	if (write(s->event_fd, &one, sizeof(one)) < 0) {
+	__atomic_store_n(&j->finished, true, __ATOMIC_RELEASE);
+	if (write(event_fd, &one, sizeof(one)) < 0) {
 		/* the next round looks anyway */
 	}
 }
 
 static void *write_thread(void *ctx)
 {
-	struct snapshots *s = ctx;
-	struct job *j = s->writing;
+	struct job *j = ctx;
 	u64 begin = clock__mono_ns();
 
 	step_back();
 	j->w.res.err = snapshot__write(&j->w);
 	j->w.res.write_ns = clock__mono_ns() - begin;
 	malloc_trim(0); /* what a replay needs is not kept for the next one */
-	say_finished(s);
+	say_finished(j);
 	return NULL;
 }
 
@@ -98,8 +118,7 @@ static int copy_file(int from, int to)
 /* The first asker has the file; each other one that brought its own gets a copy. May take as long as writing did. */
 static void *copy_thread(void *ctx)
 {
-	struct snapshots *s = ctx;
-	struct job *j = s->writing;
+	struct job *j = ctx;
 	int own = j->askers->fd >= 0 ? -1 : open(j->w.path, O_RDONLY | O_CLOEXEC);
 	int from = j->askers->fd >= 0 ? j->askers->fd : own, err = from < 0 ? -errno : 0;
 	struct asker *a;
@@ -110,20 +129,22 @@ static void *copy_thread(void *ctx)
 			a->copy_err = err ? err : copy_file(from, a->fd);
 	if (own >= 0)
 		close(own);
-	say_finished(s);
+	say_finished(j);
 	return NULL;
 }
 
 /* All signals are the recording thread's. */
-static int start_thread(struct snapshots *s, void *(*run)(void *ctx))
+static int start_thread(struct job *j, void *(*run)(void *ctx))
 {
 	sigset_t all, old;
 	int err;
 
-	s->finished = false;
+	j->finished = false;
+	j->cpu_ns = j->still_ns = 0;
+	j->looked_ns = clock__mono_ns();
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = -pthread_create(&s->thread, NULL, run, s);
+	err = -pthread_create(&j->thread, NULL, run, j);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return err;
 }
@@ -162,9 +183,20 @@ static void tell(const struct job *j, struct asker *a)
 		r.err = diag__set(&r.diag, a->copy_err, "copying the snapshot: %s", strerror(-a->copy_err));
 	if (a->done)
 		a->done(a->ctx, &r);
-	if (a->fd >= 0)
-		close(a->fd);
+	close_aside(a->fd);
 	free(a);
+}
+
+/* It stays in the list: its file is what is copied. */
+static void tell_first(struct job *j)
+{
+	struct asker *first = j->askers;
+	struct snapshot_result r = j->w.res;
+
+	r.path = first->fd >= 0 ? NULL : j->w.path;
+	if (first->done)
+		first->done(first->ctx, &r);
+	first->done = NULL;
 }
 
 static void say_why(struct job *j)
@@ -177,8 +209,7 @@ static void job__done(struct snapshots *s, struct job *j)
 {
 	struct asker *a, *tmp;
 
-	if (j->w.fd >= 0)
-		close(j->w.fd);
+	close_aside(j->w.fd);
 	if (j->w.res.err) {
 		s->st.failed++;
 		say_why(j);
@@ -206,7 +237,8 @@ static bool start_copying(struct snapshots *s, struct job *j)
 	if (!a)
 		return false;
 	j->copying = true;
-	err = start_thread(s, copy_thread);
+	tell_first(j); /* the others' files are not its concern */
+	err = start_thread(j, copy_thread);
 	if (err)
 		LL_FOREACH(j->askers->next, a)
 			a->copy_err = a->fd >= 0 ? err : 0;
@@ -254,8 +286,7 @@ static bool write_again(struct snapshots *s, struct job *j)
 
 	if (!next_asker(s, j))
 		return false;
-	if (j->w.fd >= 0)
-		close(j->w.fd);
+	close_aside(j->w.fd);
 	j->w.res = (struct snapshot_result){ .capture_ns = was.capture_ns, .raw_bytes = was.raw_bytes };
 	j->w.path[0] = '\0';
 	j->w.left = 0;
@@ -265,25 +296,136 @@ static bool write_again(struct snapshots *s, struct job *j)
 	}
 	j->w.fd = fcntl(j->askers->fd, F_DUPFD_CLOEXEC, 0);
 	if (!err)
-		err = j->w.fd < 0 ? -errno : start_thread(s, write_thread);
+		err = j->w.fd < 0 ? -errno : start_thread(j, write_thread);
 	j->w.res.err = err;
 	return !err;
+}
+
+static bool is_finished(const struct job *j)
+{
+	return __atomic_load_n(&j->finished, __ATOMIC_ACQUIRE);
+}
+
+/* Its thread has finished. */
+static void join(struct job *j)
+{
+	u64 count;
+
+	pthread_join(j->thread, NULL);
+	if (read(j->s->event_fd, &count, sizeof(count)) < 0) {
+		/* nothing in it: the thread could not write */
+	}
 }
 
 static void reap(struct snapshots *s)
 {
 	struct job *j = s->writing;
-	u64 count;
 
-	pthread_join(s->thread, NULL);
-	if (read(s->event_fd, &count, sizeof(count)) < 0) {
-		/* nothing in it: the thread could not write */
-	}
-	s->finished = false;
+	join(j);
 	if (start_copying(s, j) || write_again(s, j))
 		return;
 	s->writing = NULL;
 	job__done(s, j);
+}
+
+/* --- what stands still ------------------------------------------------------------------------------------------- */
+
+/* Between two looks we may have been stopped ourselves, with the thread: no more than a second counts. */
+static bool stands_still(struct job *j, u64 now_ns)
+{
+	u64 since = MIN(now_ns - j->looked_ns, NSEC_PER_SEC), cpu_ns;
+	struct timespec ts;
+	clockid_t clock;
+
+	if (is_finished(j) || pthread_getcpuclockid(j->thread, &clock) || clock_gettime(clock, &ts))
+		return false;
+	cpu_ns = (u64)ts.tv_sec * NSEC_PER_SEC + (u64)ts.tv_nsec;
+	j->still_ns = cpu_ns == j->cpu_ns ? j->still_ns + since : 0;
+	j->cpu_ns = cpu_ns;
+	j->looked_ns = now_ns;
+	return j->still_ns > STALL_NS;
+}
+
+/* Who has joined it and brought a file of his own has it written anew, before all others. */
+static void ask_again(struct snapshots *s, struct job *j)
+{
+	struct asker **at = &j->askers->next, *a, *others = NULL;
+	struct job *again;
+	int fd;
+
+	while (!j->copying && (a = *at)) {
+		if (a->fd < 0 || !a->done) {
+			at = &a->next;
+			continue;
+		}
+		*at = a->next;
+		a->next = NULL;
+		LL_APPEND(others, a);
+	}
+	if (!others)
+		return;
+	fd = fcntl(others->fd, F_DUPFD_CLOEXEC, 0);
+	again = fd >= 0 ? calloc(1, sizeof(*again)) : NULL;
+	if (!again) {
+		close_aside(fd);
+		*at = others; /* told with the first */
+		return;
+	}
+	*again = (struct job){ .s = s, .askers = others };
+	again->w = (struct snapshot_write){ .last_ns = j->w.last_ns, .format = j->w.format, .max_spans = j->w.max_spans,
+					    .no_pairs = j->w.no_pairs, .sigs = j->w.sigs, .fd = fd };
+	DL_PREPEND(s->waiting, again);
+	s->st.waiting++;
+}
+
+/* What the thread writes, and what it may be writing to this moment, is not looked at. */
+static void put_aside(struct snapshots *s, struct job *j)
+{
+	struct snapshot_result r = { .err = -ETIMEDOUT };
+	struct asker *a;
+
+	ask_again(s, j);
+
+	diag__set(&r.diag, r.err, "cannot write the snapshot: its file system has not answered for %llu s", STALL_NS / NSEC_PER_SEC);
+	diag__hint(&r.diag, "a file on another one");
+	LL_FOREACH(j->askers, a) {
+		if (a->done)
+			a->done(a->ctx, &r);
+		a->done = NULL;
+	}
+	s->st.failed++;
+	s->writing = NULL;
+	LL_PREPEND(s->aside, j);
+	s->aside_cnt++;
+}
+
+static void free_job(struct snapshots *s, struct job *j)
+{
+	struct asker *a, *tmp;
+
+	LL_FOREACH_SAFE(j->askers, a, tmp) {
+		close_aside(a->fd);
+		free(a);
+	}
+	close_aside(j->w.fd);
+	release(s, j);
+	free(j->texts);
+	free(j);
+}
+
+/* They have gone on after all. */
+static void look_aside(struct snapshots *s)
+{
+	struct job *j, *tmp;
+
+	LL_FOREACH_SAFE(s->aside, j, tmp) {
+		if (!is_finished(j))
+			continue;
+		join(j);
+		LL_DELETE(s->aside, j);
+		s->aside_cnt--;
+		free_job(s, j);
+	}
 }
 
 /* --- whose turn it is -------------------------------------------------------------------------------------------- */
@@ -304,7 +446,7 @@ static void start(struct snapshots *s, struct job *j)
 		if (j->w.fd < 0)
 			default_path(s, j);
 		s->writing = j;
-		err = start_thread(s, write_thread);
+		err = start_thread(j, write_thread);
 	}
 	if (!err)
 		return;
@@ -331,8 +473,12 @@ void snapshots__poll(struct snapshots *s)
 
 	if (s->writing)
 		leave(s, s->writing);
-	if (s->writing && __atomic_load_n(&s->finished, __ATOMIC_ACQUIRE))
+	if (s->writing && is_finished(s->writing))
 		reap(s);
+	if (s->aside)
+		look_aside(s);
+	if (s->writing && stands_still(s->writing, clock__mono_ns()) && s->aside_cnt < MAX_ASIDE)
+		put_aside(s, s->writing);
 	take_first(s);
 	while (!s->writing && (j = s->waiting)) {
 		DL_DELETE(s->waiting, j);
@@ -341,13 +487,39 @@ void snapshots__poll(struct snapshots *s)
 	}
 }
 
-void snapshots__finish(struct snapshots *s)
+/* There is no time left for those that wait. */
+static void give_up(struct snapshots *s)
 {
-	while (s->writing || s->waiting) {
-		if (s->writing)
-			reap(s);
-		snapshots__poll(s);
+	struct job *j;
+
+	if (s->writing)
+		put_aside(s, s->writing);
+	while ((j = s->waiting)) {
+		DL_DELETE(s->waiting, j);
+		s->st.waiting--;
+		j->w.res.err = diag__set(&j->w.res.diag, -ETIMEDOUT, "the recording has ended, and other snapshots could not be written");
+		job__done(s, j);
 	}
+}
+
+int snapshots__finish(struct snapshots *s, void (*meanwhile)(void *ctx), void *ctx)
+{
+	struct pollfd p = { .fd = s->event_fd, .events = POLLIN };
+	u64 until_ns = UINT64_MAX, now_ns;
+
+	while (s->writing || s->waiting) {
+		poll(&p, 1, WAIT_MS);
+		snapshots__poll(s);
+		now_ns = clock__mono_ns();
+		if (s->aside && until_ns == UINT64_MAX)
+			until_ns = now_ns + LAST_NS;
+		if (now_ns > until_ns)
+			give_up(s);
+		if (meanwhile)
+			meanwhile(ctx);
+	}
+	look_aside(s);
+	return s->aside ? -ETIMEDOUT : 0;
 }
 
 /* --- asking ------------------------------------------------------------------------------------------------------ */
@@ -420,6 +592,7 @@ static struct job *new_job(struct snapshots *s, const struct snapshot_request *r
 		free(j);
 		return NULL;
 	}
+	j->s = s;
 	enqueue(s, j);
 	s->st.waiting++;
 	return j;
@@ -433,8 +606,7 @@ int snapshots__ask(struct snapshots *s, const struct snapshot_request *r)
 	if (a && !j)
 		j = new_job(s, r);
 	if (!j) {
-		if (r->fd >= 0)
-			close(r->fd);
+		close_aside(r->fd);
 		free(a);
 		return a ? -EBUSY : -ENOMEM;
 	}
@@ -459,20 +631,9 @@ static u32 forget(struct job *j, const void *ctx)
 /* Nobody wants it any more. */
 static void drop_waiting(struct snapshots *s, struct job *j)
 {
-	struct asker *a, *tmp;
-
 	DL_DELETE(s->waiting, j);
 	s->st.waiting--;
-	LL_FOREACH_SAFE(j->askers, a, tmp) {
-		if (a->fd >= 0)
-			close(a->fd);
-		free(a);
-	}
-	if (j->w.fd >= 0)
-		close(j->w.fd);
-	release(s, j);
-	free(j->texts);
-	free(j);
+	free_job(s, j);
 }
 
 void snapshots__forget(struct snapshots *s, void *ctx)
@@ -507,7 +668,8 @@ void snapshots__free(struct snapshots *s)
 {
 	if (!s)
 		return;
-	snapshots__finish(s);
+	if (snapshots__finish(s, NULL, NULL))
+		return; /* threads use it */
 	close(s->event_fd);
 	free(s);
 }

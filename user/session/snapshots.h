@@ -35,7 +35,7 @@ struct snapshot_request {
 };
 
 struct snapshots *snapshots__new(const struct snapshots_opts *o);
-/* Waits for what is being written. */
+/* Waits for what is being written, as snapshots__finish. */
 void snapshots__free(struct snapshots *s);
 
 /* -ENOMEM, -EBUSY (too many wait): the fd is closed. */
@@ -47,8 +47,11 @@ void snapshots__forget(struct snapshots *s, void *ctx);
 void snapshots__poll(struct snapshots *s);
 /* Readable when there is something to poll for. */
 int snapshots__fd(const struct snapshots *s);
-/* Wait until all that was asked for is done. */
-void snapshots__finish(struct snapshots *s);
+/*
+ * Wait until all that was asked for is done. meanwhile (may be NULL) is called again and again. -ETIMEDOUT: a file system did not answer, its
+ * askers were told so, and a thread that cannot be stopped still uses the session's memory: nothing of it may be freed, leave by _exit.
+ */
+int snapshots__finish(struct snapshots *s, void (*meanwhile)(void *ctx), void *ctx);
 
 struct snapshots_stats {
 	u32 waiting;
