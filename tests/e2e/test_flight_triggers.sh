@@ -193,9 +193,9 @@ end_was_lost_to_a_tape()
 	start_target th_trigger none
 	sleep 0.3
 	end_without_room
-	sleep 4
-	kill -TERM $FLOOD
+	kill -TERM $FLOOD # a tape of it would be long
 	wait $FLOOD
+	sleep 4
 	stop_record
 	assert_match "it was lost" 'starts and ends of threads or processes did not fit' record.err
 	assert_exact
