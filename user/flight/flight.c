@@ -381,7 +381,11 @@ static bool tell_page(void *ctx, const struct sheet *sh)
 {
 	struct flight *f = ctx;
 	struct flight_mark m = { .id = sh->id, .seen = sh->unstored_to, .next = sh->unstored_from, .cause = (u32)no_room_cause(f) };
+	struct claim c;
 
+	/* a reader may come to the image later, and takes what is before `next` for somebody else's */
+	if (sh->partial && claim__of((const void *)sh->partial->rec, sh->partial->bytes, &c))
+		m.next = MIN(m.next, c.first);
 	m.head = own_head(FLIGHT_MARK, sizeof(m), f->last_clock_ns);
 	m.head.pid = sh->pid;
 	m.head.tid = sh->tid;
