@@ -128,6 +128,31 @@ behind_others()
 
 others_wait() { "$TAPEBPF" status --socket sock --json | grep -qE '"snapshots_waiting":1[0-9]'; }
 
+# Commands that never end, hear no signal and leave daemons behind: so many and no more, no zombies, and the end comes.
+commands_that_hang()
+{
+	need_root
+	cat >hang.sh <<-'EOS'
+		trap '' TERM INT HUP
+		exec 0<&-
+		setsid sleep 300 &
+		echo $! >>pids
+		echo $$ >>pids
+		exec sleep 300
+	EOS
+	start_flight -b "$TARGETS/th_trigger" --no-final --on 'span:tick>1us' --cooldown 5ms --keep-total 1 --exec 'sh hang.sh'
+	start_target th_trigger none
+	wait_until 20 grep -q 'was not run: 16 of them have not ended' record.err || fail "no bound"
+	STARTED="$STARTED $(cat pids)"
+	assert_eq "commands" 16 "$(cat "/proc/$FLIGHT/task/$FLIGHT/children" | wc -w)"
+	for p in $(cat "/proc/$FLIGHT/task/$FLIGHT/children"); do
+		! grep -q '^State:.*Z' "/proc/$p/status" || fail "a zombie: $p"
+	done
+	stop_flight
+	assert_match "said" '16 of the commands of --exec have not ended: they are left running' record.err
+	kill -TERM "$TARGET"
+}
+
 bounds()
 {
 	need_root
@@ -234,7 +259,7 @@ status_text()
 	kill -TERM "$TARGET"
 }
 
-for t in span span_short busy hang event_name event_level event_fields event_other on_exit on_crash no_crash end_was_lost end_was_lost_to_a_tape on_signal cooldown policy behind_others \
+for t in span span_short busy hang event_name event_level event_fields event_other on_exit on_crash no_crash end_was_lost end_was_lost_to_a_tape on_signal cooldown policy commands_that_hang behind_others \
 	bounds bad_triggers go_format status_text; do
 	run_test $t
 done

@@ -131,9 +131,17 @@ bool flight_triggers__last(struct flight_triggers *t)
 void flight_triggers__finish(struct flight_triggers *t)
 {
 	struct diag d = { 0 };
+	struct policy_stats ps;
 
-	if (t && policy__finish(t->policy, COMMANDS_NS, &d))
+	if (!t)
+		return;
+	if (policy__finish(t->policy, COMMANDS_NS, &d))
 		complain(&d);
+	policy__stats(t->policy, &ps);
+	if (!ps.commands_running)
+		return;
+	diag__set(&d, -ETIMEDOUT, "%u of the commands of --exec have not ended: they are left running", ps.commands_running);
+	complain(&d);
 }
 
 void flight_triggers__keep(struct flight_triggers *t, const struct snapshot_result *r)
