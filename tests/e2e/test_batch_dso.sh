@@ -39,14 +39,19 @@ again_and_again() { loads loop $ROUNDS "$TARGETS/th_dso_a.so"; }
 on_threads() { loads threads $ROUNDS "$TARGETS/th_dso_b.so"; }
 
 
-# A library that nobody has named, and that is unmapped again each time before the recorder can look: found by its name, and recorded
-# from some round on.
+# A library that nobody has named, and that is unmapped again before the recorder can look (it stands still): found by its name, and
+# recorded when it comes again.
 loaded_for_a_moment()
 {
 	need_root
 	need_target th_dso
-	start_record -b "$TARGETS/th_dso"
-	start_target th_dso loop truth 2000 "$TARGETS/th_dso_a.so"
+	start_record -v -b "$TARGETS/th_dso"
+	kill -STOP "$RECORDER"
+	start_target th_dso later truth 5 "$TARGETS/th_dso_a.so"
+	wait_until 10 grep -q once target.out || fail "the target did not get through the first round"
+	kill -CONT "$RECORDER"
+	wait_until 20 grep -q 'th_dso_a.so: .*callsites' record.err || fail "the library was not looked at"
+	: >go
 	wait_target
 	stop_record
 	assert_eq "the target's status" 0 "$TARGET_STATUS"

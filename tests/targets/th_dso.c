@@ -3,7 +3,7 @@
  * th_dso HOW TRUTH ROUNDS LIB... - a program and shared objects that each include the header.
  * HOW: calls (all loaded, called in turn, below a span of the program), loop (dlopen, call, dlclose, ROUNDS times), threads (likewise, called on a
  * thread that ends before the dlclose, and on one that outlives it), outlived (likewise, one thread outlives them all), closers (each round
- * is a thread's, which then ends), all_kill (all loaded, called once each, then SIGKILL). Prints the rounds that went well.
+ * is a thread's, which then ends), later (one round, then loop once the file `go` is there), all_kill (all loaded, called once each, then SIGKILL). Prints the rounds that went well.
  */
 #define TAPE_PROVIDER th_dso
 #include <tape.h>
@@ -11,6 +11,7 @@
 #include "truth.h"
 
 #include <dlfcn.h>
+#include <unistd.h>
 
 typedef void part_fn(struct truth_slot *s, int cnt);
 
@@ -159,6 +160,13 @@ int main(int argc, char **argv)
 		good = outlived(argv[4], rounds);
 	} else if (!strcmp(argv[1], "closers")) {
 		good = closers(argv[4], rounds);
+	} else if (!strcmp(argv[1], "later")) {
+		good = loop(s, argv[4], 1, 0);
+		printf("once\n");
+		fflush(stdout);
+		while (access("go", F_OK))
+			usleep(1000);
+		good += loop(s, argv[4], rounds, 0);
 	} else if (strcmp(argv[1], "calls") && strcmp(argv[1], "all_kill")) {
 		good = loop(s, argv[4], rounds, !strcmp(argv[1], "threads"));
 	} else {
