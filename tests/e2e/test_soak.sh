@@ -5,8 +5,9 @@
 # is alive, not on how long they have run. SOAK_SECONDS (60); `make soak` takes an hour, and says once a minute what it sees.
 #
 # Three recorders watch the same programs: a flight recording with triggers that decode, one that keeps its ring in files, and a
-# `record` that turns its tapes. Compared are the least memory in the first half of the time after warming up and the least in the second
-# half: what is held for a moment (a snapshot being written, a burst) is in neither.
+# `record` that turns its tapes. Compared are the least memory in the first third of the time after warming up and the least in the last
+# third: what is held for a moment (a snapshot being written, a burst) is in neither. Of halves the second one's least lies early in it, and
+# growth in steps is seen only by half.
 . "$(dirname "$0")/flight_lib.sh"
 
 SOAK_SECONDS=${SOAK_SECONDS:-60}
@@ -120,10 +121,11 @@ least()
 
 grown()
 {
-	half=$(((WARM + $1 + 1) / 2))
+	third=$((($1 - WARM) / 3))
+	[ $third -ge 1 ] || fail "$1 stretches are too few"
 	for r in $RECORDERS; do
-		least "$r" $((WARM + 1)) $half >"$r.then"
-		least "$r" $((half + 1)) "$1" >"$r.now"
+		least "$r" $((WARM + 1)) $((WARM + third)) >"$r.then"
+		least "$r" $(($1 - third + 1)) "$1" >"$r.now"
 		read -r pss fd entries <"$r.then"
 		read -r pss_end fd_end entries_end <"$r.now"
 		say "$r: $pss to $pss_end KiB, $fd to $fd_end descriptors, $entries to $entries_end entries in the kernel's maps"

@@ -25,7 +25,7 @@ struct session {
 	bool lives_told; /* a process came, went or exec'ed since target_cnt was counted */
 	u32 target_cnt;
 	u64 next_count_ns;
-	u64 next_idle_ns, next_loss_ns, last_loss_ns;
+	u64 next_idle_ns, next_loss_ns, next_trim_ns, last_loss_ns;
 	u64 counter[WIRE_C_MAX]; /* as last told to the model */
 	u64 look_ns;		 /* when to look for those whose end was lost; 0: there is no reason to */
 	bool second_look;
