@@ -190,6 +190,7 @@ again:
 		if (what == 11 && depth > 1) { /* longjmp: two at once */
 			t->page.depth--;
 			depth--;
+			what--; /* not once more if there is no room */
 		}
 		ok = sim__finish(&t->page, w->now);
 		if (ok)
