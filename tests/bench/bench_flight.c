@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * bench_flight - a flight recording without a kernel: what keeping a record costs, how long a full ring of 64 MiB takes to be taken, and what
- * writing it costs a span. Prints "NAME VALUE" lines. FILE: where the snapshot goes, removed afterwards.
+ * writing it costs a span; and, as what any copy costs here, a plain memcpy of pages that another CPU has just filled. Prints "NAME VALUE" lines. FILE: where the snapshot goes, removed afterwards.
  */
 #include "base/clock.h"
+#include "base/stream_copy.h"
 #include "flight/flight.h"
 #include "ingest/page_sim.h"
 #include "session/snapshot_write.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -64,6 +67,64 @@ static int write_out(struct snapshot *s, enum snapshot_format format, const char
 	return 0;
 }
 
+#define COLD_BYTES (16u << 20) /* a kernel ring of `run` */
+#define COLD_TO_BYTES (12u << 20) /* a flight recording of the default size, with the generation that is being filled */
+#define COLD_ROUNDS 24
+
+static u8 cold[COLD_BYTES], cold_to[COLD_TO_BYTES];
+
+static bool stay_on(u32 cpu)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	return !sched_setaffinity(0, sizeof(one), &one);
+}
+
+static void *make_cold(void *seed)
+{
+	if (!stay_on(0))
+		return NULL;
+	memset(cold, (int)(uintptr_t)seed, sizeof(cold));
+	return cold;
+}
+
+static u64 copy_cold(void (*copy)(void *to, const void *from, size_t bytes))
+{
+	u64 begin = clock__ns(CLOCK_THREAD_CPUTIME_ID), to = 0;
+
+	for (u64 at = 0; at < COLD_BYTES; at += WIRE_PAGE_BYTES, to = (to + WIRE_PAGE_BYTES) % COLD_TO_BYTES)
+		copy(cold_to + to, cold + at, WIRE_PAGE_BYTES);
+	return clock__ns(CLOCK_THREAD_CPUTIME_ID) - begin;
+}
+
+static void by_memcpy(void *to, const void *from, size_t bytes)
+{
+	memcpy(to, from, bytes);
+	__asm__ volatile("" ::: "memory");
+}
+
+/* In turns, memcpy and ours. On one CPU it cannot be found out, and nothing is printed. */
+static void measure_cold(void)
+{
+	cpu_set_t all;
+
+	if (sched_getaffinity(0, sizeof(all), &all) || !stay_on(1))
+		return;
+	for (uintptr_t round = 0; round < COLD_ROUNDS; round++) {
+		bool ours = round & 1;
+		void *filled = NULL;
+		pthread_t t;
+
+		if (pthread_create(&t, NULL, make_cold, (void *)round) || pthread_join(t, &filled) || !filled)
+			break;
+		printf("%s %.4f\n", ours ? "flight_cold_ns_byte" : "flight_memcpy_ns_byte",
+		       (double)copy_cold(ours ? stream_copy : by_memcpy) / COLD_BYTES);
+	}
+	sched_setaffinity(0, sizeof(all), &all);
+}
+
 int main(int argc, char **argv)
 {
 	struct flight_opts o = { .sz = sizeof(o), .size_bytes = RING_BYTES, .period_ns = 1ULL << 60, .generation_ns = 1ULL << 60 };
@@ -74,6 +135,7 @@ int main(int argc, char **argv)
 	struct snapshot *s;
 	int i, round, failed;
 
+	measure_cold();
 	for (i = 0; i < THREADS; i++)
 		sim__init(&page[i], now + i, 100, 101 + i, 0);
 	/* once to fill it, then with memory that is used again, which is the steady state */

@@ -35,6 +35,7 @@ flight_steady() {
 		sleep 0.5
 		echo "flight.cpu_ns $(($(asked cpu_ns) - before))" >>"$results"
 		echo "flight.records $(asked page_records)" >>"$results"
+		echo "flight.bytes $(asked ring_record_bytes)" >>"$results"
 		echo "flight.pss_kib $(($(asked pss_bytes) / 1024))" >>"$results"
 		cat "$out/flight_span.out" >>"$results"
 	fi
@@ -85,7 +86,12 @@ flight_bench() {
 }
 
 flight_rows() {
+	local bytes
+
 	row "flight: keeping a record (copy alone)" "$(median flight_keep_ns)" ns "" "" "<= 2"
+	bytes=$(calc "$(median flight.bytes) / $(median flight.records)")
+	row "flight: as many cold bytes (${bytes}) past the cache" "$(calc "$(median flight_cold_ns_byte) * $bytes")" ns \
+		"$(calc "$(median flight_memcpy_ns_byte) * $bytes")" "a plain memcpy of them"
 	row "flight: recorder's CPU a record, tape.h" "$(calc "$(median flight.cpu_ns) / $(median flight.records)")" ns "$(per_record span_on)" \
 		"record" "<= 2"
 	row "flight: bytes a span in the ring" "$(median flight_bytes_span)" bytes "" "" "<= 22"
