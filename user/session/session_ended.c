@@ -7,11 +7,13 @@
  *
  * Design. Nothing is done until that count moves. Then all that are taken for alive are looked for, one system call each, and what is not there
  * is remembered; a little later, when all rings have been drained several times, who is still taken for alive and still not there is told to have
- * ended, by the record that was lost: without a status, at the time of the looking.
+ * ended, by the record that was lost: without a status, at the time of the looking. A burst that loses one end loses others while that goes on: who
+ * was there at one look and is not at the next is remembered in its turn, and there are looks until there is nobody new.
  *
  * Rejected. Looking at everybody every now and then: a system call a thread, for what happens next to never.
  *
- * Invariant. Nobody is told to have ended twice: a record of the kernel's own comes before the second look, or never.
+ * Invariant. Nobody is told to have ended twice: a record of the kernel's own comes before the second look, or never; and who is told at one
+ * look was first missed at the one before, and at no other, so that a table which hears of it late changes nothing.
  */
 #include "session/session_priv.h"
 
@@ -20,11 +22,11 @@
 #include <stdlib.h>
 
 #define FIRST_LOOK_NS NSEC_PER_SEC
-#define SECOND_LOOK_NS (500 * NSEC_PER_MSEC)
+#define NEXT_LOOK_NS (500 * NSEC_PER_MSEC)
 
 struct look {
 	struct session *s;
-	bool second;
+	bool news; /* somebody is missed for the first time */
 	struct wire_life *found;
 	u32 cnt, cap;
 };
@@ -41,18 +43,26 @@ static u64 key(u32 pid, u32 tid)
 	return (u64)pid << 32 | tid;
 }
 
+/* Was it missed at the look before? If it never was, it is from now on. */
+static bool missed_before(struct look *l, u32 pid, u32 tid)
+{
+	struct session *s = l->s;
+	uintptr_t at = (uintptr_t)idmap__find(&s->missed, key(pid, tid));
+
+	if (at)
+		return at + 1 == s->look_no;
+	/* without memory it is for the next time */
+	if (!idmap__put(&s->missed, key(pid, tid), (void *)(uintptr_t)s->look_no))
+		l->news = true;
+	return false;
+}
+
 static void look_for(void *ctx, u32 pid, u32 tid)
 {
 	struct look *l = ctx;
 	struct wire_life *more;
 
-	if (!gone(l->s, pid, tid))
-		return;
-	if (!l->second) {
-		idmap__put(&l->s->missed, key(pid, tid), l->s); /* without memory it is for the next time */
-		return;
-	}
-	if (!idmap__find(&l->s->missed, key(pid, tid)))
+	if (!gone(l->s, pid, tid) || !missed_before(l, pid, tid))
 		return;
 	if (l->cnt == l->cap) {
 		more = realloc(l->found, (l->cap ? 2 * l->cap : 64) * sizeof(*more));
@@ -93,17 +103,19 @@ void session__ends_lost(struct session *s, u64 now_ns)
 
 void session__look_for_ended(struct session *s, u64 now_ns)
 {
-	struct look l = {.s = s, .second = s->second_look};
+	struct look l = {.s = s};
 
 	if (!s->look_ns || now_ns < s->look_ns)
 		return;
+	s->look_no++;
 	if (s->flight)
 		tell_flight(&l);
 	if (s->decode)
 		tell_model(&l);
 	free(l.found);
-	s->second_look = !l.second;
-	s->look_ns = s->second_look ? now_ns + SECOND_LOOK_NS : 0;
-	if (l.second)
-		idmap__done(&s->missed);
+	s->look_ns = l.news ? now_ns + NEXT_LOOK_NS : 0;
+	if (l.news)
+		return;
+	s->look_no = 0;
+	idmap__done(&s->missed);
 }

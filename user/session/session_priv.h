@@ -28,8 +28,8 @@ struct session {
 	u64 next_idle_ns, next_loss_ns, next_trim_ns, last_loss_ns;
 	u64 counter[WIRE_C_MAX]; /* as last told to the model */
 	u64 look_ns;		 /* when to look for those whose end was lost; 0: there is no reason to */
-	bool second_look;
-	struct idmap missed; /* who was not there at the first one */
+	u32 look_no;		 /* how many there have been in a row */
+	struct idmap missed;	 /* who was not there, as the number of the look at which that was first so */
 	u64 refused, looked_ns;	 /* deliveries and hits that the kernel could not keep, when that was last looked for */
 	u64 read_ns; /* what had been recorded by then has come */
 };
