@@ -44,11 +44,36 @@ static u32 listener_pid(int sock)
 	return (u32)cred.pid;
 }
 
+/* A socket is at the path. Only where the kernel says so does nobody listen on it. */
+static int check_stale(const struct sockaddr_un *sa, struct diag *d)
+{
+	__close_fd int probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int err;
+
+	if (probe < 0)
+		return diag__set(d, -errno, "cannot make a socket: %s", strerror(errno));
+	err = connect(probe, (const void *)sa, sizeof(*sa)) ? -errno : 0;
+	if (err == -ECONNREFUSED)
+		return 0;
+	if (!err || err == -EAGAIN) {
+		diag__set(d, -EADDRINUSE, "a flight recorder is listening on %s already: process %u", sa->sun_path,
+			  listener_pid(probe));
+		diag__hint(d, "--name OTHER for a second one beside it");
+		return -EADDRINUSE;
+	}
+	if (err == -EPROTOTYPE)
+		err = diag__set(d, -EADDRINUSE, "%s is the socket of another service, which is in use", sa->sun_path);
+	else
+		diag__set(d, err, "cannot find out whether somebody listens on %s: %s", sa->sun_path, strerror(-err));
+	diag__hint(d, "another path with --socket");
+	return err;
+}
+
 /* Something is at the path. 0: it was in nobody's use and is gone. */
 static int replace_stale(const struct sockaddr_un *sa, struct diag *d)
 {
-	__close_fd int probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct stat st;
+	int err;
 
 	if (lstat(sa->sun_path, &st))
 		return errno == ENOENT ? 0 : -errno;
@@ -57,17 +82,15 @@ static int replace_stale(const struct sockaddr_un *sa, struct diag *d)
 		diag__hint(d, "another path with --socket, or another name with --name");
 		return -EEXIST;
 	}
-	if (!connect(probe, (const void *)sa, sizeof(*sa)) || errno == EAGAIN) {
-		diag__set(d, -EADDRINUSE, "a flight recorder is listening on %s already: process %u", sa->sun_path,
-			  listener_pid(probe));
-		diag__hint(d, "--name OTHER for a second one beside it");
-		return -EADDRINUSE;
-	}
-	if (st.st_uid != geteuid()) {
+	/* whether somebody else's is in use we may not be allowed to ask */
+	err = check_stale(sa, d);
+	if (err != -EADDRINUSE && st.st_uid != geteuid()) {
 		diag__set(d, -EPERM, "%s belongs to somebody else (uid %u)", sa->sun_path, st.st_uid);
 		diag__hint(d, "another path with --socket");
 		return -EPERM;
 	}
+	if (err)
+		return err;
 	return unlink(sa->sun_path) && errno != ENOENT ? -errno : 0;
 }
 

@@ -221,6 +221,60 @@ static void silence_is_not_for_ever(void **state)
 	close(waits);
 }
 
+/* A socket of somebody's at `path`: of a kind that a recorder's is not, or one that nobody listens on any more. */
+static int others_socket(const char *path, int type, bool listens)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+	strcpy(sa.sun_path, path);
+	assert_int_equal(bind(fd, (const void *)&sa, sizeof(sa)), 0);
+	if (listens)
+		assert_int_equal(listen(fd, 4), 0);
+	return fd;
+}
+
+/* --socket may name any path, and root may delete whatever is there. */
+static void a_socket_of_another_service_is_not_deleted(void **state)
+{
+	static const int types[] = {SOCK_STREAM, SOCK_DGRAM};
+	struct recorder *r = *state;
+	struct control_ops ops = {.request = on_request, .ctx = r};
+	struct control *second = NULL;
+	char path[64];
+	struct stat st;
+	struct diag d;
+
+	snprintf(path, sizeof(path), "%s/other", r->dir);
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		int fd = others_socket(path, types[i], types[i] == SOCK_STREAM);
+
+		assert_int_equal(control__listen(path, &ops, &second, &d), -EADDRINUSE);
+		assert_non_null(strstr(d.text, "another service"));
+		assert_non_null(strstr(d.hint, "--socket"));
+		assert_int_equal(lstat(path, &st), 0);
+		close(fd);
+		unlink(path);
+	}
+}
+
+static void a_socket_that_nobody_listens_on_is_replaced(void **state)
+{
+	static const int types[] = {SOCK_SEQPACKET, SOCK_STREAM, SOCK_DGRAM};
+	struct recorder *r = *state;
+	struct control_ops ops = {.request = on_request, .ctx = r};
+	struct control *second;
+	char path[64];
+	struct diag d;
+
+	snprintf(path, sizeof(path), "%s/other", r->dir);
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		close(others_socket(path, types[i], false));
+		assert_int_equal(control__listen(path, &ops, &second, &d), 0);
+		control__free(second);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -229,6 +283,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(who_has_asked_goes_last, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_has_just_asked_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(silence_is_not_for_ever, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_socket_of_another_service_is_not_deleted, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_socket_that_nobody_listens_on_is_replaced, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
