@@ -162,7 +162,7 @@ int main(int argc, char **argv)
 	clock__pair(&at);
 	at.mono_ns = now;
 	begin = clock__mono_ns();
-	s = flight__snapshot(f, &at);
+	s = flight__snapshot(f, &at, true, at.mono_ns);
 	printf("flight_take_ms %.3f\n", ms(clock__mono_ns() - begin));
 	s->file = calloc(1, sizeof(*s->file));
 	s->file[0].elf = &file;

@@ -30,6 +30,23 @@ while_recording()
 	assert_match "the final snapshot" 'lost 0$' record.err
 }
 
+# Threads hand a number round: whoever has it says so before the next one may. No effect is there without its cause.
+cause_and_effect()
+{
+	need_root
+	start_target th_token 3 100
+	start_flight -p "$TARGET" --size 4M --no-final
+	for i in 1 2 3; do
+		sleep 0.2
+		must_snapshot "$i.tape"
+		"$TAPEBPF" dump --json "$i.tape" | sed -n 's/^{"type":"event",.*"name":"token",.*"fields":{"n":\([0-9]*\)}.*/\1/p' | sort -n >tokens
+		assert_ge "numbers in snapshot $i" 100 "$(wc -l <tokens)"
+		assert_eq "numbers that are not there though the next one is" 0 "$(awk 'NR > 1 && $1 != p + 1 { n++ } { p = $1 } END { print n + 0 }' tokens)"
+	done
+	kill -TERM "$TARGET"
+	stop_flight
+}
+
 # What was open long before the ring began is there with its fields, and so is what is open at the end.
 open_spans()
 {
@@ -328,6 +345,7 @@ usage()
 }
 
 run_test while_recording
+run_test cause_and_effect
 run_test open_spans
 run_test open_pairs
 run_test idle_thread

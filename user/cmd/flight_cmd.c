@@ -74,7 +74,8 @@ static void tell_own(void *ctx, const struct snapshot_result *r)
 		return;
 	fputs("tapebpf: snapshot ", stderr);
 	text__print(stderr, r->path, strlen(r->path));
-	fprintf(stderr, ": %s\n", flight_report__snapshot(r, text, sizeof(text)));
+	fprintf(stderr, ": %s%s\n", flight_report__snapshot(r, text, sizeof(text)),
+		r->replay.whole ? "" : "; its last moment is there of some threads only");
 }
 
 static void on_own_done(void *ctx, const struct snapshot_result *r)

@@ -30,10 +30,10 @@ size_t flight_report__answer(const struct snapshot_result *r, char *dst, size_t 
 {
 	const struct replay_result *p = &r->replay;
 	int n = snprintf(dst, bytes,
-			 "ok\nbytes %" PRIu64 "\nfrom_ns %" PRIu64 "\nto_ns %" PRIu64 "\nspans %" PRIu64 "\nevents %" PRIu64
+			 "ok\nbytes %" PRIu64 "\nfrom_ns %" PRIu64 "\nto_ns %" PRIu64 "\nuneven %d\nspans %" PRIu64 "\nevents %" PRIu64
 			 "\nemitted %" PRIu64 "\nstored %" PRIu64 "\nlost %" PRIu64 "\nunaccounted %" PRId64 "\ncapture_ns %" PRIu64
 			 "\nwrite_ns %" PRIu64 "\nraw_bytes %" PRIu64 "\n",
-			 r->bytes, p->from_ns, p->to_ns, p->spans, p->events, p->emitted, p->stored, p->lost_sum, p->unaccounted,
+			 r->bytes, p->from_ns, p->to_ns, !p->whole, p->spans, p->events, p->emitted, p->stored, p->lost_sum, p->unaccounted,
 			 r->capture_ns, r->write_ns, r->raw_bytes);
 
 	for (int i = 0; i < LOSS_MAX && n < (int)bytes; i++)

@@ -106,6 +106,9 @@ static void summary(const char *answer)
 	fprintf(stderr, "%.1f s, %" PRIu64 " spans, %" PRIu64 " events, %s\n",
 		(double)(ask__number(answer, "to_ns") - ask__number(answer, "from_ns")) / 1e9, ask__number(answer, "spans"),
 		ask__number(answer, "events"), units__show_bytes(size, sizeof(size), ask__number(answer, "bytes")));
+	if (ask__number(answer, "uneven"))
+		fputs("its last moment is there of some threads only: all that is kept was replaced while they were read (a larger --size keeps more)\n",
+		      stderr);
 	for (int i = 0; i < LOSS_MAX; i++) {
 		char key[64];
 

@@ -448,15 +448,17 @@ static int take_generations(struct flight *f, struct snapshot *s)
 	return 0;
 }
 
-struct snapshot *flight__snapshot(struct flight *f, const struct clock_pair *now)
+struct snapshot *flight__snapshot(struct flight *f, const struct clock_pair *cut, bool whole, u64 now_ns)
 {
 	struct snapshot *s = calloc(1, sizeof(*s));
 	int n, err;
 
 	if (!s)
 		return NULL;
-	s->at = *now;
-	generations__seal(f->ring, now->mono_ns, f->sheets.st.partial_bytes);
+	s->at = *cut;
+	s->whole = whole;
+	/* Not at the cut: what came later is in this one, and the next one's start promises all of its time. */
+	generations__seal(f->ring, now_ns, f->sheets.st.partial_bytes);
 	err = take_generations(f, s);
 	if (!err)
 		err = n = sheets__take(&f->sheets, &s->partial);

@@ -52,9 +52,11 @@ void flight__round(struct flight *f, u64 drained_ns, u64 now_ns);
 /* Behind a round, for --dir: all that was recorded before complete_ns has been given, or told as lost. */
 void flight__beat(struct flight *f, u64 complete_ns);
 
-/* Ends the active generation and hands out what is kept, without files (the caller adds them). Call it when idle pages have
- * been read and applied. NULL: no memory. */
-struct snapshot *flight__snapshot(struct flight *f, const struct clock_pair *now);
+/*
+ * Ends the active generation and hands out what is kept, without files (the caller adds them). Call it when idle pages have
+ * been read and applied. cut: where it ends; whole: a time before the first of the pages was read. NULL: no memory.
+ */
+struct snapshot *flight__snapshot(struct flight *f, const struct clock_pair *cut, bool whole, u64 now_ns);
 void flight__release(struct flight *f, struct snapshot *s);
 /* Gives back the oldest gen_cnt generations of a snapshot that somebody still replays, who has left them behind (replay_opts.left). */
 void flight__leave(struct flight *f, struct snapshot *s, u32 gen_cnt);

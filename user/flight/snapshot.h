@@ -30,6 +30,7 @@ struct snapshot {
 	struct snapshot_file *file;
 	u32 file_cnt;
 	struct clock_pair at; /* the cut */
+	bool whole; /* up to the cut there is all of every thread; what is later is there of some, and left out by a replay */
 	u64 bytes;	      /* of raw records */
 };
 

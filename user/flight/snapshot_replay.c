@@ -11,7 +11,8 @@
  * is known by then), the window begins, and the rest follows. The model's sums are read in between: the difference is what belongs to
  * the window.
  *
- * Left out are records of the kernel with a time up to the start of the oldest generation: stragglers (generations.c).
+ * Left out are records of the kernel with a time up to the start of the oldest generation: stragglers (generations.c); and what is later than
+ * the cut, of which there is some threads' only: it goes through ingest, so that the sums can be proved, and no further.
  */
 #include "flight/snapshot_replay.h"
 
@@ -40,6 +41,8 @@ struct replay {
 	struct window *w;
 	u64 start_ns, from_ns;
 	u64 now_ns; /* of the record under way */
+	bool over;  /* the cut is behind us */
+	u64 late_lost; /* behind the cut, of before it for all that is known: told */
 	u64 clock_step_ns, last_clock_ns;
 	u64 other_emitted; /* told by loss records */
 	u64 gaps_before; /* replay_result.gaps of before the beginning */
@@ -54,10 +57,24 @@ struct replay {
 
 /* --- what ingest and the model ask ----------------------------------------------------------------------------- */
 
+/* Behind the cut. What is missing may be missing from before. */
+static int on_later(struct replay *p, const struct rec *r)
+{
+	struct rec loss = *r;
+
+	if (r->kind != REC_LOSS || r->from_ns > p->s->at.mono_ns)
+		return 0;
+	p->late_lost += r->count;
+	loss.time_ns = p->s->at.mono_ns;
+	return model__rec(p->m, &loss);
+}
+
 static int on_rec(void *ctx, const struct rec *r)
 {
 	struct replay *p = ctx;
 
+	if (__builtin_expect(p->over, 0))
+		return on_later(p, r);
 	p->now_ns = r->time_ns;
 	return model__rec(p->m, r);
 }
@@ -66,6 +83,8 @@ static bool on_leaf(void *ctx, const struct rec *begin, u64 end_ns)
 {
 	struct replay *p = ctx;
 
+	if (p->over)
+		return false;
 	p->now_ns = end_ns;
 	return model__leaf(p->m, begin, end_ns);
 }
@@ -395,6 +414,11 @@ static void tell_loss(struct replay *p, const struct flight_loss *f)
 
 	if (f->head.time_ns <= p->from_ns)
 		return;
+	if (p->s->whole) {
+		if (f->from_ns > p->s->at.mono_ns)
+			return;
+		l.to_ns = MIN(l.to_ns, p->s->at.mono_ns);
+	}
 	p->other_emitted += f->count;
 	model__loss(p->m, &l);
 }
@@ -425,8 +449,14 @@ static u64 sum_missing(const struct ingest_stats *in)
 	return sum;
 }
 
-/* b: when the window began. */
-static void sum_up(struct replay *p, const struct model_stats *b, struct replay_result *res)
+/* Records that ingest has passed on, or told as missing. */
+static u64 sum_passed(const struct ingest_stats *in)
+{
+	return in->received + sum_missing(in) + in->hits + in->immediates + in->bad_singles;
+}
+
+/* b: when the window began; cut: sum_passed at the cut. */
+static void sum_up(struct replay *p, const struct model_stats *b, u64 cut, struct replay_result *res)
 {
 	struct ingest_stats in;
 	struct window_stats w;
@@ -437,6 +467,7 @@ static void sum_up(struct replay *p, const struct model_stats *b, struct replay_
 	ingest__stats(p->in, &in);
 	window__stats(p->w, &w);
 	emitted = in.emitted + in.hits + in.immediates + in.bad_singles + p->other_emitted;
+	emitted -= sum_passed(&in) - cut - p->late_lost;
 	res->unaccounted = (s64)(emitted - e.stored - sum_lost(&e));
 	res->emitted = emitted - b->stored - sum_lost(b);
 	res->stored = e.stored - b->stored;
@@ -483,11 +514,24 @@ static int setup(struct replay *p)
 	return err;
 }
 
+/* From the beginning to the cut, and what is behind it. *cut: sum_passed there. */
+static int pass_all(struct replay *p, u64 *cut)
+{
+	struct ingest_stats in;
+	int err = p->s->whole ? ingest__advance(p->in, ~0ULL, p->s->at.mono_ns + HOLD_NS) : ingest__finish(p->in);
+
+	ingest__stats(p->in, &in);
+	*cut = sum_passed(&in);
+	p->over = true;
+	return err || !p->s->whole ? err : ingest__finish(p->in);
+}
+
 static int run(struct replay *p, const struct sink *to, struct replay_result *res)
 {
 	struct model_stats at_begin;
 	struct ingest_stats in;
 	int err = push_all(p), e;
+	u64 cut;
 
 	if (replay_uses__settle(&p->uses))
 		tell_left(p);
@@ -501,11 +545,11 @@ static int run(struct replay *p, const struct sink *to, struct replay_result *re
 	p->gaps_before = sum_missing(&in);
 	/* what it fails with is the sink's affair, as are all its errors */
 	window__begin_last(p->w, to, p->from_ns);
-	err = ingest__finish(p->in);
+	err = pass_all(p, &cut);
 	tell_losses(p);
 	model__cut(p->m, MAX(res->to_ns, window__last_ns(p->w)));
 	window__end(p->w, MAX(res->to_ns, window__last_ns(p->w)));
-	sum_up(p, &at_begin, res);
+	sum_up(p, &at_begin, cut, res);
 	e = p->o.finish ? p->o.finish(p->o.ctx, res) : 0;
 	return err ? err : e;
 }
@@ -521,6 +565,7 @@ int replay__run(const struct snapshot *s, const struct replay_opts *o, const str
 	p.from_ns = replay__from_ns(s, &p.o);
 	res->from_ns = p.from_ns;
 	res->to_ns = s->at.mono_ns;
+	res->whole = s->whole;
 	p.clock_step_ns = (s->at.mono_ns - p.start_ns) / CLOCK_PAIRS;
 	err = setup(&p);
 	if (!err)

@@ -32,6 +32,7 @@ struct replay_result {
 	u64 spans, events; /* spans: those that were open at the beginning too */
 	u64 late;	   /* records that came with a time older than what had been passed on */
 	u64 malformed;
+	bool whole; /* up to to_ns there is all of every thread, but for what is lost */
 	u64 gaps; /* records of pages that by their numbers are missing; in lost */
 };
 

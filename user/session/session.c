@@ -50,10 +50,16 @@ static int on_ring(void *ctx, const void *rec, size_t bytes)
 	return s->decode ? ingest__push(s->ingest, rec, bytes) : 0;
 }
 
+/* What comes behind the end of a flight recording is not in its last snapshot: no trigger should be fired by it. */
+static inline bool is_over(const struct session *s, u64 time_ns)
+{
+	return s->stopped && s->flight && time_ns > s->end.mono_ns;
+}
+
 static int on_rec(void *ctx, const struct rec *r)
 {
 	struct session *s = ctx;
-	int err = model__rec(s->model, r);
+	int err = is_over(s, r->time_ns) ? 0 : model__rec(s->model, r);
 
 	return err ? err : *s->grown ? INGEST_TURN : 0;
 }
@@ -96,7 +102,7 @@ static bool on_leaf(void *ctx, const struct rec *begin, u64 end_ns)
 {
 	struct session *s = ctx;
 
-	return !*s->grown && model__leaf(s->model, begin, end_ns);
+	return !*s->grown && !is_over(s, end_ns) && model__leaf(s->model, begin, end_ns);
 }
 
 static u64 on_module_link(void *ctx, u32 module)
@@ -323,35 +329,44 @@ u64 session__stream_ns(const struct session *s)
 /*
  * What threads hold is read before the rings are drained (rule 2). If the ring has gone round meanwhile, a thread may have flushed what was
  * read of it, and that flush be gone already, with the entries that were open: then it is read again.
+ *
+ * Pages are read one after the other, and what a thread recorded behind the reading of its page is not there, where another one's
+ * answer to it may be. So the cut is before the first reading: up to there it is all there, and no effect is without its
+ * cause. If the ring goes round each time, nothing of that time is left in it: then the cut is now, and not whole.
  */
 #define SETTLE_TRIES 4
 
-static int settle(struct session *s)
+static int settle(struct session *s, struct clock_pair *cut, bool *whole)
 {
 	struct flight_stats st;
-	u64 read_ns, drained_ns;
 	int err, tries = 0;
+	u64 drained_ns;
 
 	do {
-		read_ns = clock__mono_ns();
+		clock__pair(cut);
 		err = idle_round(s, &drained_ns);
 		flight__stats(s->flight, &st);
-	} while (err >= 0 && st.start_ns > read_ns && ++tries < SETTLE_TRIES);
-	return err < 0 ? err : tell_losses(s, clock__mono_ns());
+		*whole = st.start_ns <= cut->mono_ns;
+	} while (err >= 0 && !*whole && ++tries < SETTLE_TRIES);
+	if (err >= 0)
+		err = tell_losses(s, clock__mono_ns());
+	if (!*whole)
+		clock__pair(cut);
+	return err;
 }
 
 struct snapshot *session__snapshot(struct session *s)
 {
+	struct clock_pair cut = s->end;
 	struct snapshot *snap;
-	struct clock_pair now;
-	int err = s->stopped ? 0 : settle(s);
+	bool whole = true;
+	int err = s->stopped ? 0 : settle(s, &cut, &whole);
 
 	if (err < 0) {
 		errno = -err;
 		return NULL;
 	}
-	clock__pair(&now);
-	snap = flight__snapshot(s->flight, &now);
+	snap = flight__snapshot(s->flight, &cut, whole, clock__mono_ns());
 	if (snap && session_files__list(s->files, &snap->file, &snap->file_cnt)) {
 		flight__release(s->flight, snap);
 		snap = NULL;
@@ -374,6 +389,7 @@ int session__stop(struct session *s)
 	int err[5];
 
 	give_clock(s);
+	clock__pair(&s->end);
 	s->stopped = true;
 	err[0] = attach__stop(s->attach);
 	err[1] = attach__marks(s->attach, on_mark, s);

@@ -3,6 +3,7 @@
 #ifndef TAPEBPF_SESSION_PRIV_H
 #define TAPEBPF_SESSION_PRIV_H
 
+#include "base/clock.h"
 #include "base/idmap.h"
 #include "elf/sig_check.h"
 #include "session/session.h"
@@ -21,6 +22,7 @@ struct session {
 	bool *grown;	       /* opts.grown, or a word that is never set */
 	bool never;
 	bool forever, running, stopped;
+	struct clock_pair end; /* stopped: nothing later is wanted of a flight recording */
 	char no_probes[512]; /* why the command's own file has none */
 	bool lives_told; /* a process came, went or exec'ed since target_cnt was counted */
 	u32 target_cnt;

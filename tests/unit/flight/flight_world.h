@@ -358,6 +358,7 @@ static inline void world__idle(struct world *w)
 			continue;
 		t->idle_commit = t->page.h.commit;
 		w->idle_bytes[i] = sim__deliver(&t->page, &w->idle[i], WIRE_WHY_IDLE, 0, WORLD_PID, t->tid, w->now);
+		world__act(w, world__rnd(w, 3)); /* before the next one's is read */
 	}
 	world__act(w, world__rnd(w, 30)); /* meanwhile */
 	world__drain(w);
@@ -447,18 +448,17 @@ static inline struct snapshot *world__snapshot(struct world *w)
 	struct snapshot *s;
 
 	struct flight_stats st;
-	u64 read_ns;
 	int tries = 0;
 
 	/* what was read is old if the ring went round meanwhile */
 	do {
-		read_ns = w->now;
+		at.mono_ns = at.ticks = w->now;
+		world__tick(w, 5);
 		world__idle(w);
 		flight__stats(w->f, &st);
-	} while (st.start_ns > read_ns && tries++ < 20);
+	} while (st.start_ns > at.mono_ns && tries++ < 20);
 	world__tick(w, 5);
-	at.mono_ns = at.ticks = w->now;
-	s = flight__snapshot(w->f, &at);
+	s = flight__snapshot(w->f, &at, true, w->now);
 	s->file = calloc(1, sizeof(*s->file));
 	*s->file = (struct snapshot_file){ .elf = &w->file };
 	s->file_cnt = 1;
