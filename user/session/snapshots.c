@@ -9,24 +9,16 @@
  *
  * CPU time says it for every call that may block, whatever writes and however slowly, without the writers knowing.
  */
-#include "session/snapshots.h"
+#include "session/snapshots_priv.h"
 
 #include "base/close_aside.h"
-#include "session/snapshot_write.h"
-#include "tape/tape_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <utlist.h>
 
 #define MAX_WAITING 64
@@ -34,299 +26,6 @@
 #define STALL_NS (10 * NSEC_PER_SEC)
 #define LAST_NS (20 * NSEC_PER_SEC) /* at the end, once something stands still, for all the others */
 #define WAIT_MS 50
-
-struct asker {
-	struct asker *next;
-	int fd; /* its own file; -1: none */
-	void (*done)(void *ctx, const struct snapshot_result *r);
-	void *ctx;
-	int copy_err; /* of what was copied to its file */
-};
-
-/* One snapshot, for all that asked the same. */
-struct job {
-	struct job *prev, *next;
-	struct asker *askers; /* the first one's file, or dir, is what is written */
-	struct snapshot_write w;
-	char *texts; /* of w.trigger */
-	bool copying; /* written; nobody may join any more */
-	struct snapshots *s;
-	pthread_t thread;
-	bool finished; /* atomic: the thread has nothing more to do */
-	u64 cpu_ns, looked_ns, still_ns; /* of the thread: its time, when that was seen, for how long it has been the same */
-};
-
-struct snapshots {
-	struct snapshots_opts o;
-	struct job *waiting;
-	struct job *writing; /* NULL: none */
-	struct job *aside;   /* nobody waits for them any more */
-	u32 aside_cnt;
-	int event_fd;
-	struct snapshots_stats st;
-};
-
-/* --- the thread that writes ------------------------------------------------------------------------------------ */
-
-/* The recorder may have asked for precedence: this is not urgent. */
-static void step_back(void)
-{
-	if (getpriority(PRIO_PROCESS, 0) < 0)
-		setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 0);
-}
-
-static void say_finished(struct job *j)
-{
-	int event_fd = j->s->event_fd; /* j may be gone in a moment */
-	u64 one = 1;
-
-	__atomic_store_n(&j->finished, true, __ATOMIC_RELEASE);
-	if (write(event_fd, &one, sizeof(one)) < 0) {
-		/* the next round looks anyway */
-	}
-}
-
-static void *write_thread(void *ctx)
-{
-	struct job *j = ctx;
-	u64 begin = clock__mono_ns();
-
-	step_back();
-	j->w.res.err = snapshot__write(&j->w);
-	j->w.res.write_ns = clock__mono_ns() - begin;
-	malloc_trim(0); /* what a replay needs is not kept for the next one */
-	say_finished(j);
-	return NULL;
-}
-
-static int copy_file(int from, int to)
-{
-	char buf[65536];
-	off_t at = 0;
-	ssize_t n;
-	int err;
-
-	while ((n = pread(from, buf, sizeof(buf), at)) > 0) {
-		err = tape_file__write(to, buf, (size_t)n, (u64)at);
-		if (err)
-			return err;
-		at += n;
-	}
-	return n < 0 ? -errno : 0;
-}
-
-/* The first asker has the file; each other one that brought its own gets a copy. May take as long as writing did. */
-static void *copy_thread(void *ctx)
-{
-	struct job *j = ctx;
-	int own = j->askers->fd >= 0 ? -1 : open(j->w.path, O_RDONLY | O_CLOEXEC);
-	int from = j->askers->fd >= 0 ? j->askers->fd : own, err = from < 0 ? -errno : 0;
-	struct asker *a;
-
-	step_back();
-	LL_FOREACH(j->askers->next, a)
-		if (a->fd >= 0)
-			a->copy_err = err ? err : copy_file(from, a->fd);
-	if (own >= 0)
-		close(own);
-	say_finished(j);
-	return NULL;
-}
-
-/* All signals are the recording thread's. */
-static int start_thread(struct job *j, void *(*run)(void *ctx))
-{
-	sigset_t all, old;
-	int err;
-
-	j->finished = false;
-	j->cpu_ns = j->still_ns = 0;
-	j->looked_ns = clock__mono_ns();
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = -pthread_create(&j->thread, NULL, run, j);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return err;
-}
-
-/* --- taking ------------------------------------------------------------------------------------------------------ */
-
-static int capture(struct snapshots *s, struct job *j)
-{
-	u64 begin = clock__mono_ns();
-
-	j->w.snap = session__snapshot(s->o.session);
-	if (!j->w.snap)
-		return -errno;
-	j->w.res.raw_bytes = j->w.snap->bytes;
-	j->w.res.capture_ns = clock__mono_ns() - begin;
-	s->st.last_capture_ns = j->w.res.capture_ns;
-	s->st.max_capture_ns = MAX(s->st.max_capture_ns, j->w.res.capture_ns);
-	return 0;
-}
-
-static void release(struct snapshots *s, struct job *j)
-{
-	if (j->w.snap)
-		flight__release(session__flight(s->o.session), j->w.snap);
-	j->w.snap = NULL;
-}
-
-/* --- what was written is handed out ------------------------------------------------------------------------------ */
-
-static void tell(const struct job *j, struct asker *a)
-{
-	struct snapshot_result r = j->w.res;
-
-	r.path = a->fd >= 0 ? NULL : j->w.path;
-	if (!r.err && a->copy_err)
-		r.err = diag__set(&r.diag, a->copy_err, "copying the snapshot: %s", strerror(-a->copy_err));
-	if (a->done)
-		a->done(a->ctx, &r);
-	close_aside(a->fd);
-	free(a);
-}
-
-/* It stays in the list: its file is what is copied. */
-static void tell_first(struct job *j)
-{
-	struct asker *first = j->askers;
-	struct snapshot_result r = j->w.res;
-
-	r.path = first->fd >= 0 ? NULL : j->w.path;
-	if (first->done)
-		first->done(first->ctx, &r);
-	first->done = NULL;
-}
-
-static void say_why(struct job *j)
-{
-	if (!j->w.res.diag.text[0])
-		diag__set(&j->w.res.diag, j->w.res.err, "cannot take a snapshot: %s", strerror(-j->w.res.err));
-}
-
-static void job__done(struct snapshots *s, struct job *j)
-{
-	struct asker *a, *tmp;
-
-	close_aside(j->w.fd);
-	if (j->w.res.err) {
-		s->st.failed++;
-		say_why(j);
-	} else {
-		s->st.taken++;
-	}
-	release(s, j);
-	LL_FOREACH_SAFE(j->askers, a, tmp)
-		tell(j, a);
-	free(j->texts);
-	free(j);
-}
-
-/* false: there is nothing to copy, or nobody to do it. */
-static bool start_copying(struct snapshots *s, struct job *j)
-{
-	struct asker *a;
-	int err;
-
-	if (j->copying || j->w.res.err)
-		return false;
-	LL_FOREACH(j->askers->next, a)
-		if (a->fd >= 0)
-			break;
-	if (!a)
-		return false;
-	j->copying = true;
-	tell_first(j); /* the others' files are not its concern */
-	err = start_thread(j, copy_thread);
-	if (err)
-		LL_FOREACH(j->askers->next, a)
-			a->copy_err = a->fd >= 0 ? err : 0;
-	return !err;
-}
-
-/*
- * The first one's disk may be full: that is nobody else's trouble. It is told, and so is whoever waits for a file in the same folder;
- * then the same snapshot is written to the file of the next. false: there is none.
- */
-static bool next_asker(struct snapshots *s, struct job *j)
-{
-	struct asker *const first = j->askers;
-	struct asker *a, *tmp;
-
-	if (j->copying || !j->w.res.err)
-		return false;
-	LL_FOREACH(first->next, a)
-		if (a->fd >= 0 && a->done)
-			break;
-	if (!a)
-		return false;
-	s->st.failed++;
-	say_why(j);
-	LL_FOREACH_SAFE(j->askers, a, tmp) {
-		if (a != first && a->fd >= 0 && a->done)
-			continue;
-		LL_DELETE(j->askers, a);
-		tell(j, a);
-	}
-	return true;
-}
-
-/* What has been written goes back to the ring, unless there is another who may need it again. */
-static void leave(struct snapshots *s, struct job *j)
-{
-	if (!j->askers->next)
-		flight__leave(session__flight(s->o.session), j->w.snap, __atomic_load_n(&j->w.left, __ATOMIC_ACQUIRE));
-}
-
-static bool write_again(struct snapshots *s, struct job *j)
-{
-	const struct snapshot_result was = j->w.res;
-	int err = 0;
-
-	if (!next_asker(s, j))
-		return false;
-	close_aside(j->w.fd);
-	j->w.res = (struct snapshot_result){ .capture_ns = was.capture_ns, .raw_bytes = was.raw_bytes };
-	j->w.path[0] = '\0';
-	j->w.left = 0;
-	if (j->w.snap->gen_left) { /* it had the first asker only, when that had gone */
-		release(s, j);
-		err = capture(s, j);
-	}
-	j->w.fd = fcntl(j->askers->fd, F_DUPFD_CLOEXEC, 0);
-	if (!err)
-		err = j->w.fd < 0 ? -errno : start_thread(j, write_thread);
-	j->w.res.err = err;
-	return !err;
-}
-
-static bool is_finished(const struct job *j)
-{
-	return __atomic_load_n(&j->finished, __ATOMIC_ACQUIRE);
-}
-
-/* Its thread has finished. */
-static void join(struct job *j)
-{
-	u64 count;
-
-	pthread_join(j->thread, NULL);
-	if (read(j->s->event_fd, &count, sizeof(count)) < 0) {
-		/* nothing in it: the thread could not write */
-	}
-}
-
-static void reap(struct snapshots *s)
-{
-	struct job *j = s->writing;
-
-	join(j);
-	if (start_copying(s, j) || write_again(s, j))
-		return;
-	s->writing = NULL;
-	job__done(s, j);
-}
 
 /* --- what stands still ------------------------------------------------------------------------------------------- */
 
@@ -337,7 +36,7 @@ static bool stands_still(struct job *j, u64 now_ns)
 	struct timespec ts;
 	clockid_t clock;
 
-	if (is_finished(j) || pthread_getcpuclockid(j->thread, &clock) || clock_gettime(clock, &ts))
+	if (job__is_finished(j) || pthread_getcpuclockid(j->thread, &clock) || clock_gettime(clock, &ts))
 		return false;
 	cpu_ns = (u64)ts.tv_sec * NSEC_PER_SEC + (u64)ts.tv_nsec;
 	j->still_ns = cpu_ns == j->cpu_ns ? j->still_ns + since : 0;
@@ -399,32 +98,18 @@ static void put_aside(struct snapshots *s, struct job *j)
 	s->aside_cnt++;
 }
 
-static void free_job(struct snapshots *s, struct job *j)
-{
-	struct asker *a, *tmp;
-
-	LL_FOREACH_SAFE(j->askers, a, tmp) {
-		close_aside(a->fd);
-		free(a);
-	}
-	close_aside(j->w.fd);
-	release(s, j);
-	free(j->texts);
-	free(j);
-}
-
 /* They have gone on after all. */
 static void look_aside(struct snapshots *s)
 {
 	struct job *j, *tmp;
 
 	LL_FOREACH_SAFE(s->aside, j, tmp) {
-		if (!is_finished(j))
+		if (!job__is_finished(j))
 			continue;
-		join(j);
+		job__join(j);
 		LL_DELETE(s->aside, j);
 		s->aside_cnt--;
-		free_job(s, j);
+		job__free(s, j);
 	}
 }
 
@@ -438,15 +123,26 @@ static void default_path(const struct snapshots *s, struct job *j)
 	snprintf(j->w.path, sizeof(j->w.path), "%s%s%s", s->o.dir ? s->o.dir : "", s->o.dir ? "/" : "", name);
 }
 
+static void reap(struct snapshots *s)
+{
+	struct job *j = s->writing;
+
+	job__join(j);
+	if (job__goes_on(s, j))
+		return;
+	s->writing = NULL;
+	job__done(s, j);
+}
+
 static void start(struct snapshots *s, struct job *j)
 {
-	int err = j->w.snap ? 0 : capture(s, j);
+	int err = j->w.snap ? 0 : job__capture(s, j);
 
 	if (!err) {
 		if (j->w.fd < 0)
 			default_path(s, j);
 		s->writing = j;
-		err = start_thread(j, write_thread);
+		err = job__write(j);
 	}
 	if (!err)
 		return;
@@ -464,7 +160,7 @@ static void take_first(struct snapshots *s)
 	struct job *j = s->waiting;
 
 	if (s->writing && j && j->texts && !j->w.snap)
-		capture(s, j);
+		job__capture(s, j);
 }
 
 void snapshots__poll(struct snapshots *s)
@@ -472,8 +168,8 @@ void snapshots__poll(struct snapshots *s)
 	struct job *j;
 
 	if (s->writing)
-		leave(s, s->writing);
-	if (s->writing && is_finished(s->writing))
+		job__leave(s, s->writing);
+	if (s->writing && job__is_finished(s->writing))
 		reap(s);
 	if (s->aside)
 		look_aside(s);
@@ -615,17 +311,21 @@ int snapshots__ask(struct snapshots *s, const struct snapshot_request *r)
 	return 0;
 }
 
-static u32 forget(struct job *j, const void *ctx)
+/* true: the asker was the last one who waits for it. */
+static bool forget(struct job *j, const void *ctx)
 {
 	struct asker *a;
-	u32 left = 0;
+	bool his = false;
+	u32 others = 0;
 
 	LL_FOREACH(j->askers, a) {
-		if (a->ctx == ctx)
+		if (a->done && a->ctx == ctx) {
 			a->done = NULL;
-		left += a->done != NULL;
+			a->gone = his = true;
+		}
+		others += !a->gone;
 	}
-	return left;
+	return his && !others;
 }
 
 /* Nobody wants it any more. */
@@ -633,7 +333,7 @@ static void drop_waiting(struct snapshots *s, struct job *j)
 {
 	DL_DELETE(s->waiting, j);
 	s->st.waiting--;
-	free_job(s, j);
+	job__free(s, j);
 }
 
 void snapshots__forget(struct snapshots *s, void *ctx)
@@ -643,7 +343,7 @@ void snapshots__forget(struct snapshots *s, void *ctx)
 	if (s->writing)
 		forget(s->writing, ctx);
 	DL_FOREACH_SAFE(s->waiting, j, tmp)
-		if (!forget(j, ctx))
+		if (forget(j, ctx))
 			drop_waiting(s, j);
 }
 
