@@ -69,6 +69,23 @@ names_in_flight()
 	! command -v python3 >/dev/null || python3 -m json.tool status.json >/dev/null || fail "no JSON"
 }
 
+# What lies in a folder that somebody else gave us has names, too.
+names_in_a_folder()
+{
+	need_root
+	start_target th_flat 1 0 truth 2000
+	start_flight -p "$TARGET" --dir ring --no-final
+	sleep 0.5
+	kill -9 "$FLIGHT"
+	wait "$FLIGHT"
+	kill -TERM "$TARGET"
+	mkdir "$(echo ring/run-*)/$(printf 'gen-9\033[7m\n\377')"
+	"$TAPEBPF" recover ring -o a.tape >rec.out 2>rec.txt
+	assert_eq "status" 3 $?
+	assert_harmless rec.txt
+	assert_match "the one that cannot be read" '^  gen-9.x1b.* cannot be read: it is no file' rec.txt
+}
+
 # Each standard stream closed, then all: the tape must not get a number that messages are written to.
 closed_streams()
 {
@@ -245,6 +262,7 @@ sandboxes()
 
 run_test names
 run_test names_in_flight
+run_test names_in_a_folder
 run_test sandboxes
 run_test recorders_that_start_together
 run_test closed_streams

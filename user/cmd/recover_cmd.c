@@ -92,8 +92,11 @@ static void tell_findings(const struct recovered *r)
 		return;
 	fputs(r->missing_cnt ? "damaged, cut or not there; what is whole was kept:\n" : "not as it was left, but nothing is missing for it:\n",
 	      stderr);
-	for (u32 i = 0; i < cnt; i++)
-		fprintf(stderr, "  %s\n", r->finding[i].text);
+	for (u32 i = 0; i < cnt; i++) {
+		fputs("  ", stderr);
+		text__print(stderr, r->finding[i].text, strlen(r->finding[i].text)); /* names files of others */
+		fputc('\n', stderr);
+	}
 	if (r->finding_cnt > cnt)
 		fprintf(stderr, "  and %u more\n", r->finding_cnt - cnt);
 }

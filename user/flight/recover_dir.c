@@ -12,12 +12,12 @@
 
 #define MAX_FILE_BYTES (1ULL << 36)
 
-static int read_whole(int dir_fd, const char *name, u8 **data, size_t *bytes)
+static int read_whole(struct recovered *r, int dir_fd, const char *name, u8 **data, size_t *bytes)
 {
 	__close_fd int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	struct stat st;
 	size_t got = 0;
-	ssize_t n;
+	ssize_t n = 0;
 
 	if (fd < 0 || fstat(fd, &st))
 		return -errno;
@@ -26,10 +26,23 @@ static int read_whole(int dir_fd, const char *name, u8 **data, size_t *bytes)
 	*data = calloc(1, (size_t)st.st_size + 8);
 	if (!*data)
 		return -ENOMEM;
-	while (got < (size_t)st.st_size && (n = pread(fd, *data + got, (size_t)st.st_size - got, (off_t)got)) > 0)
+	while (got < (size_t)st.st_size) {
+		n = pread(fd, *data + got, (size_t)st.st_size - got, (off_t)got);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
 		got += (size_t)n;
+	}
+	if (n < 0) /* a bad disk: what is before is taken as of a file that is cut there */
+		recover__say(r, true, "%s cannot be read from byte %zu on: %s", name, got, strerror(errno));
 	*bytes = got;
 	return 0;
+}
+
+static void say_unread(struct recovered *r, const char *name, int err)
+{
+	recover__say(r, true, "%s cannot be read: %s", name, err == -EINVAL ? "it is no file, or larger than any of a recorder's" : strerror(-err));
 }
 
 static int read_generation(struct recovered *r, int dir_fd, const char *name)
@@ -37,12 +50,12 @@ static int read_generation(struct recovered *r, int dir_fd, const char *name)
 	u64 no = strtoull(name + 4, NULL, 10);
 	size_t bytes;
 	u8 *data;
-	int err = read_whole(dir_fd, name, &data, &bytes);
+	int err = read_whole(r, dir_fd, name, &data, &bytes);
 
 	if (err == -ENOMEM)
 		return err;
 	if (err) {
-		recover__say(r, true, "%s: %s", name, strerror(-err));
+		say_unread(r, name, err);
 		return 0;
 	}
 	err = recover__keep(r, data);
@@ -68,13 +81,13 @@ static int read_generations(struct recovered *r, int dir_fd)
 /* *data NULL: there is no such file, or it cannot be read, which is told. */
 static int read_beside(struct recovered *r, int dir_fd, const char *name, u8 **data, size_t *bytes)
 {
-	int err = read_whole(dir_fd, name, data, bytes);
+	int err = read_whole(r, dir_fd, name, data, bytes);
 
 	if (!err || err == -ENOMEM)
 		return err;
 	*data = NULL;
 	if (err != -ENOENT)
-		recover__say(r, true, "%s: %s", name, strerror(-err));
+		say_unread(r, name, err);
 	return 0;
 }
 
