@@ -213,6 +213,33 @@ disk_that_hangs()
 	kill -TERM "$TARGET"
 }
 
+# Descriptors that clients bring: what could not be written, or not be copied for the next who asks, is refused at once.
+files_of_no_use()
+{
+	need_root
+	need python3
+	start_target th_flat 1 0 truth 2000
+	start_flight -p "$TARGET" --no-final
+	echo full >full
+	cat >bring.py <<-'EOS'
+		import os, socket
+		pipe = os.pipe()
+		files = [os.open("a", os.O_WRONLY | os.O_CREAT), os.open("a", os.O_RDONLY), os.open("a", os.O_RDWR | os.O_APPEND),
+		         os.open("full", os.O_RDWR), os.open(".", os.O_RDONLY), pipe[1], os.open("/dev/null", os.O_RDWR)]
+		for fd in files:
+		    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+		    s.connect("sock")
+		    socket.send_fds(s, [b"snapshot\n"], [fd])
+		    print(s.recv(65536).decode(), end="")
+	EOS
+	python3 bring.py >said || fail "bring.py"
+	assert_eq "refused for how they are open" 4 "$(grep -c '^error a snapshot goes to an empty file that is open for reading and writing$' said)"
+	assert_eq "refused for what they are" 3 "$(grep -c '^error a snapshot goes to a regular file$' said)"
+	must_snapshot b.tape
+	stop_flight
+	kill -TERM "$TARGET"
+}
+
 # When it answers again in time, all is as it was.
 disk_that_hung()
 {
@@ -280,6 +307,6 @@ slow_reader()
 	kill -TERM "$TARGET"
 }
 
-for t in disk_that_hangs disk_that_hung asked_at_the_end slow_reader nobody_there cause_of_loss disk_full stranger go_of_many_threads signal_meanwhile; do
+for t in disk_that_hangs disk_that_hung files_of_no_use asked_at_the_end slow_reader nobody_there cause_of_loss disk_full stranger go_of_many_threads signal_meanwhile; do
 	run_test $t
 done

@@ -120,8 +120,9 @@ static int check_file(int fd, struct diag *d)
 	/* as it was last known: a file system that does not answer is not to be asked on this thread */
 	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_SIZE, &st) || !S_ISREG(st.stx_mode))
 		return diag__set(d, -EINVAL, "a snapshot goes to a regular file");
-	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || flags & O_APPEND || st.stx_size)
-		return diag__set(d, -EINVAL, "a snapshot goes to an empty file that is open for writing");
+	/* reading: whoever asks for the same meanwhile gets a copy */
+	if (flags < 0 || (flags & O_ACCMODE) != O_RDWR || flags & O_APPEND || st.stx_size)
+		return diag__set(d, -EINVAL, "a snapshot goes to an empty file that is open for reading and writing");
 	return 0;
 }
 
