@@ -9,7 +9,8 @@
  *		KIND: see `kinds`, at the end
  *
  * triggers: the same records decoded for triggers of `flight` instead, where the spans are those that a trigger watches for lasting long,
- * where they are none of them, and where the trigger has to see a field of each; of events a number, or a text behind it. window: to the
+ * where they are none of them, and where the trigger has to see a field of each; of events a number, a text behind it, or a number behind
+ * a text; or who records. hand: in a span entered by hand; turns: which is left and entered again after every 20. window: to the
  * tape through the window that rotation wants.
  */
 #include "../unit/ingest/page_sim.h"
@@ -32,6 +33,8 @@ static struct elf_tape_site site[] = {
 	  .module = "", .file = "", .field = { "i" }, .type = { WIRE_T_U64 } },
 	{ .addr = LINK + 0x800 + EVENT_SITE, .kind = WIRE_SITE_EVENT, .level = WIRE_INFO, .field_cnt = 2, .name = "said",
 	  .target = "flat", .module = "", .file = "", .field = { "code", "path" }, .type = { WIRE_T_U64, WIRE_T_STR } },
+	{ .addr = LINK + 0x800 + 2 * EVENT_SITE, .kind = WIRE_SITE_EVENT, .level = WIRE_INFO, .field_cnt = 2, .name = "sent",
+	  .target = "flat", .module = "", .file = "", .field = { "path", "status" }, .type = { WIRE_T_STR, WIRE_T_U64 } },
 };
 static struct elf_site probe[] = {
 	{ .provider = "flat", .name = "hit", .arg_cnt = 4 },
@@ -172,6 +175,35 @@ static bool append_event(struct bench *b, struct sim_page *p, u64 ns)
 	return sim__append(p, WIRE_R_EVENT, 0, 0, &said, sizeof(said), ns);
 }
 
+/* The number behind the text. */
+static bool append_behind(struct bench *b, struct sim_page *p, u64 ns)
+{
+	struct {
+		u32 callsite;
+		struct wire_text len;
+		char path[20];
+		u32 status[2];
+	} sent = { .callsite = (u32)(SIM_SITE_ADDR + 2 * EVENT_SITE), .len = { 20, 0 }, .status = { 200 } };
+
+	memcpy(sent.path, "/shop/orders/0123456", sizeof(sent.path));
+	return sim__append(p, WIRE_R_EVENT, 0, 0, &sent, sizeof(sent), ns);
+}
+
+#define SPANS_A_TURN 20
+
+/* As append_span, and every now and then the span by hand is left and entered again. */
+static bool append_turns(struct bench *b, struct sim_page *p, u64 ns)
+{
+	u64 id = (u64)(p - b->page) + 1;
+	struct sim_by_hand s = { id << 8, SIM_MODULE_ADDR, 0, (u32)SIM_SITE_ADDR, { 0 } };
+
+	if (p->depth != 1 || b->value++ % SPANS_A_TURN)
+		return append_span(b, p, ns);
+	if (!sim__append(p, WIRE_R_EXIT, 0, 0, &s, WIRE_REF_BYTES, ns))
+		return false;
+	return sim__append(p, WIRE_R_ENTER, 0, 0, &s, WIRE_REF_BYTES, ns);
+}
+
 static void spans(struct bench *b)
 {
 	threads(b, append_span);
@@ -180,6 +212,16 @@ static void spans(struct bench *b)
 static void events(struct bench *b)
 {
 	threads(b, append_event);
+}
+
+static void behind(struct bench *b)
+{
+	threads(b, append_behind);
+}
+
+static void turns(struct bench *b)
+{
+	threads(b, append_turns);
 }
 
 struct hit {
@@ -235,9 +277,14 @@ static const struct kind kinds[] = {
 	{ "triggers-fields", "spans, all looked into", spans, 2, 1000, "span:(i==0)", NOTHING },
 	{ "triggers-code", "events, all looked into", events, 2, 1000, "event:code==500", NOTHING },
 	{ "triggers-path", "events, texts searched", events, 2, 1000, "event:said path~'/api'", NOTHING },
+	{ "triggers-behind", "events, numbers behind", behind, 2, 1000, "event:status==500", NOTHING },
+	{ "triggers-regex", "events, texts matched", events, 2, 1000, "event:path=~'^/api/v[12]/'", NOTHING },
+	{ "triggers-thread", "events of other threads", events, 2, 1000, "event:thread~worker", NOTHING },
+	{ "triggers-process", "spans of other programs", spans, 2, 1000, "span:(process==shopd)", NOTHING },
 	{ "triggers-hits", "hits, none watched", hits, 2, 1000, "span:other>50ms", NOTHING },
 	{ "triggers-hand-one", "spans in one by hand", spans, 1, 1000, "span:other>50ms", BY_HAND },
 	{ "triggers-hand", "spans in two by hand", spans, 2, 1000, "span:other>50ms", BY_HAND },
+	{ "triggers-turns", "spans in two in turns", turns, 2, 1000, "span:other>50ms", BY_HAND },
 	{ "triggers-probe", "spans in a plain probe's", spans, 2, 1000, "span:other>50ms", OF_A_PROBE },
 };
 

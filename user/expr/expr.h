@@ -60,5 +60,7 @@ void expr__forget(struct expr *e);
 bool expr__asks_times(const struct expr *e, u32 *column);
 /* Does it look at values of fields? */
 bool expr__asks_fields(const struct expr *e);
+/* At who records: thread, process, or their numbers? */
+bool expr__asks_thread(const struct expr *e);
 
 #endif

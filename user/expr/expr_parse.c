@@ -10,6 +10,7 @@
  * order on names. Fields alone are not judged: their types are the program's.
  */
 #include "expr/expr_priv.h"
+#include "expr/regex_part.h"
 
 #include <errno.h>
 #include <string.h>
@@ -176,10 +177,15 @@ static int compile_regex(struct parser *p, struct node *n, u32 column)
 		p->e->scratch = malloc(EXPR_SCRATCH_BYTES);
 	if (!p->e->scratch)
 		return no_memory(p);
+	n->regex_part = malloc(n->literal.bytes + 1);
+	if (!n->regex_part)
+		return no_memory(p);
 	err = regcomp(&n->regex, n->literal.text, REG_EXTENDED | REG_NOSUB);
 	n->has_regex = !err;
-	if (!err)
+	if (!err) {
+		substring__init(&n->part, n->regex_part, regex_part__find(n->literal.text, n->regex_part));
 		return 0;
+	}
 	regerror(err, &n->regex, why, sizeof(why));
 	return expr_error__set(p->lex.err, column, "no regular expression: %s", why);
 }
@@ -199,6 +205,7 @@ static int literal(struct parser *p, struct node *n)
 	if (why)
 		return fail(p, why);
 	set_range(n);
+	substring__init(&n->part, n->literal.text, n->literal.bytes);
 	lexer__next(&p->lex);
 	return n->op == TOKEN_REGEX ? compile_regex(p, n, column) : 0;
 }

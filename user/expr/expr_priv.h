@@ -6,6 +6,8 @@
 #include "base/idmap.h"
 #include "expr/literal.h"
 #include "expr/operand.h"
+#include "expr/substring.h"
+#include "model/payload.h"
 
 #include <regex.h>
 
@@ -18,6 +20,8 @@ struct node {
 	u32 column;
 	struct operand operand;
 	struct literal literal;
+	struct substring part; /* the literal, of a regular expression what cannot be missing: see regex_part.h */
+	char *regex_part;      /* its text there */
 	regex_t regex;
 	bool has_literal, has_regex;
 	/* of a comparison with a whole number: it holds for integers from `from` to `to`, or (outside) for all others */
@@ -31,8 +35,11 @@ enum state { STATE_FALSE, STATE_TRUE, STATE_ASK };
 /* Where a callsite has a field. */
 struct place {
 	s16 field; /* its index, -1: none */
-	s16 at;	   /* in a payload, -1: it is no integer, or has no fixed place */
 	u8 type;   /* enum wire_type */
+	u8 bytes;  /* of a number; 0: it is a text */
+	u8 seen_as; /* enum operand_type; TYPE_ABSENT: it takes the long way, see read_there() */
+	bool has_sign;
+	struct payload_place payload;
 };
 
 /* An expression on one callsite: found out once. */

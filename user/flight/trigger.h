@@ -49,7 +49,7 @@ typedef void (*trigger_fired_fn)(void *ctx, const struct trigger_fired *f);
 struct trigger_set *trigger_set__new(trigger_fired_fn fired, void *ctx);
 void trigger_set__free(struct trigger_set *s);
 
-/* Add one. 0, -EINVAL, -ENOMEM, -E2BIG (more than TRIGGER_MAX); err->column is in text. */
+/* Add one, before the stream begins. 0, -EINVAL, -ENOMEM, -E2BIG (more than TRIGGER_MAX); err->column is in text. */
 int trigger_set__add(struct trigger_set *s, const char *text, struct expr_error *err);
 u32 trigger_set__cnt(const struct trigger_set *s);
 const char *trigger_set__text(const struct trigger_set *s, u32 i);

@@ -27,10 +27,13 @@ struct trigger {
 struct watch_site {
 	struct trigger_set *set;
 	const struct callsite *callsite;
+	struct expr_subject looked_at; /* one of it; all but what a look is given */
 	u64 spans;  /* bits of triggers: at the close, and while it is open */
 	u64 opens;  /* of these, `open` */
 	u64 events;
-	u64 looks;    /* those for which fields count */
+	u64 looks;    /* those for which fields or the thread count */
+	const struct trigger *only; /* not NULL: that is one, and no other wants this callsite */
+	bool by_fields, by_thread; /* which of the two, for any of them */
 	u64 look_ns;  /* from this duration on one of them can want a span; ~0: none. Of an event: 0 or ~0 */
 	u64 least_ns; /* likewise one of the others */
 };

@@ -32,11 +32,11 @@ static bool concerns(const struct trigger *t, const struct callsite *c)
 	return !t->cond || expr__callsite(t->cond, c) != EXPR_NEVER;
 }
 
-/* From which duration on could a span fire it; an event: 0 or ~0. The subject's thread and times are not known yet. */
+/* From which duration on could a span fire it; an event: 0 or ~0. */
 static u64 least_ns(const struct trigger *t, const struct expr_subject *subject, u32 unknown)
 {
 	u64 bound = t->bounded ? t->bound_ns + !t->or_equal : 0;
-	u64 cond = t->cond ? expr__least_ns(t->cond, subject, unknown | EXPR_THREAD | EXPR_TIMES) : 0;
+	u64 cond = t->cond ? expr__least_ns(t->cond, subject, unknown) : 0;
 
 	return MAX(bound, cond);
 }
@@ -45,7 +45,9 @@ static void add_trigger(struct trigger_set *s, struct watch_site *site, u32 i)
 {
 	const struct expr_subject subject = {.callsite = site->callsite};
 	const struct trigger *t = &s->trigger[i];
-	u64 least = least_ns(t, &subject, EXPR_FIELDS);
+	bool decided = !t->cond || expr__callsite(t->cond, site->callsite) == EXPR_ALWAYS;
+	bool by_fields = !decided && expr__asks_fields(t->cond), by_thread = !decided && expr__asks_thread(t->cond);
+	u64 least = least_ns(t, &subject, EXPR_FIELDS | EXPR_THREAD | EXPR_TIMES);
 
 	if (t->kind == TRIGGER_EVENT)
 		site->events |= 1ULL << i;
@@ -53,11 +55,13 @@ static void add_trigger(struct trigger_set *s, struct watch_site *site, u32 i)
 		site->opens |= 1ULL << i;
 	else
 		site->spans |= 1ULL << i;
-	if (!t->cond || !expr__asks_fields(t->cond) || expr__callsite(t->cond, site->callsite) == EXPR_ALWAYS) {
+	if (!by_fields && !by_thread) {
 		site->least_ns = MIN(site->least_ns, least);
 		return;
 	}
 	site->looks |= 1ULL << i;
+	site->by_fields |= by_fields;
+	site->by_thread |= by_thread;
 	site->look_ns = MIN(site->look_ns, least);
 }
 
@@ -70,11 +74,13 @@ static struct watch_site *new_site(struct trigger_set *s, const struct callsite 
 		return NULL;
 	}
 	site->set = s;
-	site->callsite = c;
+	site->callsite = site->looked_at.callsite = c;
 	site->least_ns = site->look_ns = ~0ULL;
 	for (u32 i = 0; i < s->cnt; i++)
 		if (concerns(&s->trigger[i], c))
 			add_trigger(s, site, i);
+	if (site->least_ns == ~0ULL && site->looks && !(site->looks & (site->looks - 1)))
+		site->only = &s->trigger[__builtin_ctzll(site->looks)];
 	return site;
 }
 
@@ -299,15 +305,19 @@ static int on_event(void *ctx, const struct event *e)
 	return 0;
 }
 
-/* Of one with these fields. What they say nothing later changes. */
-static u64 on_look(void *ctx, const struct rec_payload *fields)
+/* Of one on this thread, with these fields. What they say nothing later changes. */
+static u64 on_look(void *ctx, const struct thread *t, const struct rec_payload *fields)
 {
-	const struct watch_site *site = ctx;
-	const struct expr_subject subject = {.callsite = site->callsite, .fields = fields};
+	struct watch_site *site = ctx;
+	u32 unknown = fields ? EXPR_TIMES : EXPR_TIMES | EXPR_FIELDS;
 	u64 least = site->least_ns, bits;
 
+	site->looked_at.thread = t;
+	site->looked_at.fields = fields;
+	if (__builtin_expect(site->only != NULL, 1))
+		return least_ns(site->only, &site->looked_at, unknown);
 	for (bits = site->looks; bits && least; bits &= bits - 1) {
-		u64 own = least_ns(&site->set->trigger[__builtin_ctzll(bits)], &subject, 0);
+		u64 own = least_ns(&site->set->trigger[__builtin_ctzll(bits)], &site->looked_at, unknown);
 
 		least = MIN(least, own);
 	}
@@ -325,7 +335,7 @@ static u64 on_wanted_ns(void *ctx, const struct callsite *c, struct rec_look *lo
 	if (!site)
 		return 0;
 	if (site->looks && site->least_ns)
-		*look = (struct rec_look){on_look, site};
+		*look = (struct rec_look){on_look, site, site->by_thread, site->by_fields};
 	return MIN(site->least_ns, site->look_ns);
 }
 

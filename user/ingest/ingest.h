@@ -18,18 +18,19 @@
 
 struct ingest;
 
-/* What must not come between a span's BEGIN and its END for nobody to miss the two. */
+/* What must not come between a span's BEGIN and its END for nobody to miss the two, besides anything of its thread's pages: a set. */
 enum skip_between {
-	SKIP_OWN,  /* anything of its thread's pages */
-	SKIP_HITS, /* nor any hit of a plain probe */
-	SKIP_ALL,  /* anything at all */
+	SKIP_HITS = 1,	/* a hit of a plain probe */
+	SKIP_WORDS = 2, /* a record that may name a span: any but the usual ones, of whatever page */
+	SKIP_ALL = 4,	/* anything at all */
 };
 
 /* Where on a page whole spans may be left out just now. */
 struct skip_room {
 	bool spans; /* they may */
-	u8 between; /* enum skip_between */
+	u8 between; /* of enum skip_between */
 	u32 depth;  /* from this one on nothing is open on the page */
+	const struct thread *thread; /* whose the page is: for struct rec_look */
 };
 
 /* What has been left out. */

@@ -21,16 +21,6 @@
 #include <string.h>
 #include <utlist.h>
 
-static struct page *page__of(struct merge_source *s)
-{
-	return container_of(s, struct page, src);
-}
-
-static bool source__is_page(const struct merge_source *s)
-{
-	return s->rank >> 32 && s->rank != PASS_LAST_RANK;
-}
-
 /* A record of our own making: not one of the program's, so neither late nor early. */
 static int pass__note(struct ingest *in, struct page *p, u8 kind, u64 time_ns)
 {
@@ -153,6 +143,7 @@ static void page__open(struct ingest *in, struct page *p)
 
 	p->opened = true;
 	p->more = 0;
+	p->word_end = 0;
 	if (h->type != HELD_BATCH)
 		return;
 	batch__open(&p->b, h->data, h->bytes, h->time_ns); /* has been looked at when it came */

@@ -11,6 +11,8 @@
 #include "base/util.h"
 #include "tapebpf/wire.h"
 
+#include <string.h>
+
 enum rec_kind {
 	/* 1 .. 14: as enum wire_rec_kind (PAUSE and PRE never come out of ingest) */
 	REC_PRE = 14,	/* entry that was open at the start of a batch and of which the model may not know: sent only
@@ -73,11 +75,53 @@ struct rec_payload {
 	u32 bytes;
 };
 
-/* Whom to ask from which duration on a span that begins with these fields is wanted (struct ingest_skip_ops). */
+struct thread;
+
+/*
+ * Whom to ask from which duration on a span is wanted that begins with these fields (NULL: with any) on this thread, or an event
+ * (struct ingest_skip_ops). As long as the thread keeps its name and its program, it is wanted from no shorter one on than with NULL.
+ */
 struct rec_look {
-	u64 (*least_ns)(void *who, const struct rec_payload *fields); /* NULL: fields do not count */
+	u64 (*least_ns)(void *who, const struct thread *t, const struct rec_payload *fields);
 	void *who;
+	bool by_thread, by_fields; /* does it depend on them? Neither: nobody has to be asked */
 };
+
+/* A text as it stands in a record: struct wire_text and what follows. */
+struct rec_text {
+	const u8 *data; /* not NUL-terminated */
+	u32 bytes;	/* of it: 0 if it is null */
+	u32 used;	/* of the record, padding included */
+	u64 orig_bytes;
+	bool null, truncated;
+};
+
+/* false: there are not so many bytes. Pure. */
+static inline bool rec_text__at(struct rec_text *t, const u8 *data, u32 bytes)
+{
+	struct wire_text head;
+	u32 used = sizeof(head), orig;
+
+	if (bytes < used)
+		return false;
+	memcpy(&head, data, sizeof(head));
+	t->orig_bytes = head.len;
+	t->null = head.flags & WIRE_TEXT_NULL;
+	t->truncated = head.flags & WIRE_TEXT_TRUNCATED;
+	if (t->truncated) {
+		if (bytes - used < sizeof(orig))
+			return false;
+		memcpy(&orig, data + used, sizeof(orig));
+		used += sizeof(orig);
+		t->orig_bytes = orig;
+	}
+	if (ALIGN_UP((u32)head.len, 4) > bytes - used)
+		return false;
+	t->data = data + used;
+	t->bytes = t->null ? 0 : head.len;
+	t->used = used + ALIGN_UP((u32)head.len, 4);
+	return true;
+}
 
 /* A field's value while walking a payload. Integers are widened: BOOL, U32, U64, PTR in u; I32, I64 in i. */
 struct rec_value {

@@ -6,27 +6,16 @@
 
 static int rec_value__take_text(struct rec_value *v, const u8 *payload, u32 bytes)
 {
-	struct wire_text text;
-	u32 used = sizeof(text), orig;
+	struct rec_text t;
 
-	if (bytes < used)
+	if (!rec_text__at(&t, payload, bytes))
 		return -EBADMSG;
-	memcpy(&text, payload, sizeof(text));
-	v->orig_bytes = text.len;
-	v->null = text.flags & WIRE_TEXT_NULL;
-	if (text.flags & WIRE_TEXT_TRUNCATED) {
-		if (bytes - used < sizeof(orig))
-			return -EBADMSG;
-		memcpy(&orig, payload + used, sizeof(orig));
-		used += sizeof(orig);
-		v->truncated = true;
-		v->orig_bytes = orig;
-	}
-	if (ALIGN_UP((u32)text.len, 4) > bytes - used)
-		return -EBADMSG;
-	v->text = (const char *)payload + used;
-	v->text_bytes = v->null ? 0 : text.len;
-	return used + ALIGN_UP((u32)text.len, 4);
+	v->orig_bytes = t.orig_bytes;
+	v->null = t.null;
+	v->truncated = t.truncated;
+	v->text = (const char *)t.data;
+	v->text_bytes = t.bytes;
+	return (int)t.used;
 }
 
 int rec_value__take(struct rec_value *v, u8 type, const u8 *payload, u32 bytes)

@@ -25,8 +25,12 @@
  *     such a span are those of its BEGIN, and whoever wants some spans for their fields says at the BEGIN from which duration on;
  *   - no hit of a plain probe begins a span inside, which then has one of the run's for a parent, and is held open by it or holds it.
  * So where programs have pairs of plain probes, a span is left out if no hit is held that lies in it; and under a parent that anybody
- * can end, if nothing at all comes between: where the page runs until another source is due, order is not in question. With
- * threads that take turns at each record that is never so.
+ * can end, if no record lies in it that names a span: anything but the usual kinds, which name none. What other pages have of such is found
+ * by looking ahead in their batches, once a batch. Whom it names is not asked: that may be a span that takes the parent's number. Nothing at
+ * all may lie in it where the parent is another thread's, begun by a BEGIN there: its END names nothing either.
+ *
+ * What is decided by who records (thread, process) is decided once a walk, as nothing in a run changes a name: a thread's is told by a record
+ * of it, a program's by an exec, which follows all records of its threads.
  *
  * Records that come late (a batch that waited for one that was lost, a flood that was passed on early) find the thread's time where they
  * would have found it, as the model catches up (task__catch_up). But for one thing: a late exit of a span on another thread than that which
@@ -63,6 +67,7 @@ struct walk {
 	bool timed;   /* each record's time has to be known */
 	u32 level;
 	u64 t;	      /* of the record at c, where timed */
+	u64 ticks;    /* of the one before c */
 	u64 end_ticks; /* of the last END of all that is open */
 	u64 early, late, spans;
 	struct skip_open open[MAX_NEST];
@@ -82,10 +87,11 @@ static void ask(struct ingest *in, const struct page *p, struct skip_site *s, u3
 
 	*s = (struct skip_site){ .module_addr = p->pub.module_addr, .module = p->pub.module, .callsite = callsite, .kind = kind };
 	s->least_ns = in->ops.skip->wanted_ns(in->ops.ctx, p->pub.module, addr, kind, &s->look);
+	s->walk = 0;
 }
 
 /* Of the BEGIN or EVENT at a cursor. */
-static inline const struct skip_site *site_at(struct ingest *in, const struct page *p, const struct batch_cursor *c)
+static inline struct skip_site *site_at(struct ingest *in, const struct page *p, const struct batch_cursor *c)
 {
 	u32 callsite = batch__get32(p->b.data + c->off + sizeof(struct wire_rec));
 	struct skip_site *s = &in->skip_site[callsite / 16 % SKIP_SITES];
@@ -97,13 +103,41 @@ static inline const struct skip_site *site_at(struct ingest *in, const struct pa
 	return s;
 }
 
-/* What the fields of the record at the cursor say. */
-static inline u64 look(const struct walk *w, const struct rec_look *at)
+static __attribute__((noinline)) void ask_thread(const struct walk *w, struct skip_site *s)
+{
+	s->walk = w->in->walks;
+	s->thread_ns = s->look.least_ns(s->look.who, w->room.thread, NULL);
+}
+
+/* From which duration on is the BEGIN or EVENT at the cursor wanted? Exact only as far as it is `enough`. */
+static inline u64 wanted_at(const struct walk *w, u64 enough)
 {
 	const u32 used = sizeof(struct wire_rec) + 4;
+	struct skip_site *s = site_at(w->in, w->p, &w->c);
 	struct rec_payload fields = { w->p->b.data + w->c.off + used, w->c.size - used };
+	u64 least = s->least_ns;
 
-	return at->least_ns(at->who, &fields);
+	if (s->look.by_thread && least <= enough) {
+		if (s->walk != w->in->walks)
+			ask_thread(w, s);
+		least = s->thread_ns;
+	}
+	if (s->look.by_fields && least <= enough)
+		least = s->look.least_ns(s->look.who, w->room.thread, &fields);
+	return least;
+}
+
+/* Everything before the cursor can be left out. */
+static inline void settle(struct walk *w, int more)
+{
+	w->done.c = w->c;
+	w->done.more = more;
+	w->done.ticks = w->ticks;
+	w->done.spans = w->spans;
+	w->done.end_ticks = w->end_ticks;
+	w->done.t = w->t;
+	w->done.early = w->early;
+	w->done.late = w->late;
 }
 
 /* Each: can the record at the cursor be part of a run? */
@@ -111,19 +145,17 @@ static inline u64 look(const struct walk *w, const struct rec_look *at)
 static inline bool take_begin(struct walk *w)
 {
 	u32 depth = WIRE_HEAD_DEPTH(w->c.head), level = w->level;
-	const struct skip_site *s;
 	u64 least;
 
 	if (WIRE_HEAD_PARENT(w->c.head) != WIRE_PARENT_CURRENT || level == MAX_NEST)
 		return false;
 	if (level ? depth <= w->open[level - 1].depth : !w->room.spans || depth < w->room.depth)
 		return false;
-	s = site_at(w->in, w->p, &w->c);
-	least = s->least_ns;
-	if (s->look.least_ns && least <= w->most_ns)
-		least = look(w, &s->look);
+	least = wanted_at(w, w->most_ns);
 	if (!least)
 		return false;
+	if (!level)
+		settle(w, 1);
 	w->open[level].depth = depth;
 	w->open[level].least_ns = ~0ULL;
 	if (__builtin_expect(least <= w->most_ns, 0)) {
@@ -154,9 +186,7 @@ static inline bool take_end(struct walk *w)
 
 static inline bool take_event(struct walk *w)
 {
-	const struct skip_site *s = site_at(w->in, w->p, &w->c);
-
-	return s->least_ns == ~0ULL || (s->look.least_ns && look(w, &s->look) == ~0ULL);
+	return wanted_at(w, ~0ULL - 1) == ~0ULL;
 }
 
 static inline bool take(struct walk *w)
@@ -178,36 +208,27 @@ static bool in_time(struct walk *w, bool of_span)
 	return w->t <= (of_span ? w->span_ns : w->limit_ns);
 }
 
-static inline void settle(struct walk *w, u64 ticks, int more)
-{
-	w->done.c = w->c;
-	w->done.more = more;
-	w->done.ticks = ticks;
-	w->done.spans = w->spans;
-	w->done.end_ticks = w->end_ticks;
-	w->done.t = w->t;
-	w->done.early = w->early;
-	w->done.late = w->late;
-}
-
 static inline void walk(struct walk *w)
 {
 	int more = 1;
 	bool inside;
-	u64 ticks;
 
 	while (more == 1 && w->c.number < w->imm_at) {
 		inside = w->level;
-		if (!take(w) || (__builtin_expect(w->timed, 0) && !in_time(w, inside || w->level)))
+		if (__builtin_expect(w->timed, 0) && !inside)
+			settle(w, more);
+		if (!take(w))
 			break;
-		ticks = w->c.ticks;
+		if (__builtin_expect(w->timed, 0) && !in_time(w, inside || w->level))
+			return;
+		w->ticks = w->c.ticks;
 		w->c.off += w->c.size;
 		w->c.left--;
 		w->c.number++;
 		more = batch__load_quick(&w->p->b, &w->c);
-		if (!w->level)
-			settle(w, ticks, more);
 	}
+	if (!w->level)
+		settle(w, more);
 }
 
 /* Of another page of the thread a record may come at this time. */
@@ -234,6 +255,55 @@ static u64 next_hit(const struct ingest *in)
 	return t;
 }
 
+/* Look ahead in the page's open batch. */
+static void find_word(struct page *q)
+{
+	struct batch_cursor c = q->cur;
+	u64 ticks;
+	int more = 1;
+
+	do {
+		ticks = c.ticks;
+		if (!batch__is_usual(c.head) && WIRE_HEAD_KIND(c.head) != WIRE_R_PAUSE)
+			break;
+		more = batch__next(&q->b, &c);
+	} while (more > 0);
+	q->word_end = more ? c.number + 1 : ~0ULL;
+	q->word_ns = MAX(batch__ns(&q->b, ticks), q->src.time_ns);
+}
+
+/* Before this time the page says nothing that names a span. */
+static u64 words_from(struct page *q)
+{
+	const struct held *h = q->queue;
+
+	if (q->imms || !q->opened || q->more <= 0 || h->gap || q->resync || !q->told)
+		return q->src.time_ns;
+	if (q->word_end <= q->cur.number)
+		find_word(q);
+	return q->word_end != ~0ULL || h->next ? q->word_ns : ~0ULL;
+}
+
+#define MANY_SOURCES 64 /* so many are asked */
+
+static u64 next_word(const struct ingest *in, const struct page *p, u64 limit)
+{
+	u64 t = ~0ULL, own;
+	u32 i;
+
+	if (in->merge.cnt > MANY_SOURCES)
+		return limit;
+	for (i = 0; i < in->merge.cnt && t > p->src.time_ns; i++) {
+		struct merge_source *s = in->merge.heap[i].src;
+
+		if (s == &p->src || !source__is_page(s) || s->time_ns > p->queue->time_ns)
+			continue;
+		own = words_from(page__of(s));
+		t = MIN(t, own);
+	}
+	return t;
+}
+
 /*
  * No record of a batch is later than its delivery. If that is early enough, no record's time has to be known, but for the last
  * one's; unless some of them come before their time and others do not, or the clock is not the same for all of them.
@@ -241,14 +311,17 @@ static u64 next_hit(const struct ingest *in)
 static void set_limits(struct walk *w, u64 limit)
 {
 	const struct held *h = w->p->queue;
-	u64 first = w->p->src.time_ns, next = next_of_thread(w->p), other = ~0ULL;
+	u64 first = w->p->src.time_ns, next = next_of_thread(w->p), other = ~0ULL, hit = ~0ULL;
 
 	w->t = first;
 	w->limit_ns = w->span_ns = MIN(w->in->limit_ns, next - 1);
-	if (w->room.between == SKIP_HITS && h->time_ns >= limit)
-		other = next_hit(w->in);
-	else if (w->room.between == SKIP_ALL)
+	if (w->room.between & SKIP_ALL)
 		other = limit;
+	if (w->room.between & SKIP_WORDS && h->time_ns >= limit)
+		other = next_word(w->in, w->p, limit);
+	if (w->room.between & SKIP_HITS && h->time_ns >= limit)
+		hit = next_hit(w->in);
+	other = MIN(other, hit);
 	w->span_ns = MIN(w->span_ns, other - 1);
 	w->timed = h->time_ns > w->span_ns || !w->p->b.steady || first < w->in->passed_ns ||
 		   (h->time_ns > w->in->watermark_ns && first <= w->in->watermark_ns);
@@ -280,16 +353,6 @@ static void take_over(struct walk *w, u64 from)
 	in->ops.skip->skipped(in->ops.ctx, &s);
 }
 
-/* Where threads take turns at each record it is known at once that no span ends before another source is due. */
-static inline bool next_is_before(struct page *p, u64 limit)
-{
-	struct batch_cursor c = p->cur;
-
-	c.off += c.size;
-	c.left--;
-	return batch__load_quick(&p->b, &c) == 1 && batch__ns(&p->b, c.ticks) < limit;
-}
-
 bool skip__some(struct ingest *in, struct page *p, u64 limit, u64 imm_at)
 {
 	struct walk w;
@@ -302,14 +365,13 @@ bool skip__some(struct ingest *in, struct page *p, u64 limit, u64 imm_at)
 	s = site_at(in, p, &p->cur);
 	if ((!s->least_ns && !s->look.least_ns) || !in->ops.skip->room(in->ops.ctx, &p->pub, &w.room))
 		return false;
-	if (w.room.between == SKIP_ALL && WIRE_HEAD_KIND(p->cur.head) == WIRE_R_BEGIN && !next_is_before(p, limit))
-		return false;
+	in->walks++;
 	w.in = in;
 	w.p = p;
 	w.c = p->cur;
 	w.imm_at = imm_at;
 	w.level = 0;
-	w.early = w.late = w.spans = w.end_ticks = 0;
+	w.early = w.late = w.spans = w.end_ticks = w.ticks = 0;
 	w.done.c.number = from;
 	set_limits(&w, limit);
 	walk(&w);

@@ -80,6 +80,9 @@ struct page {
 	struct batch b;	    /* of the head of queue */
 	struct batch_cursor cur;
 	int more; /* what the cursor's last step returned */
+	/* words_from() in skip.c */
+	u64 word_end; /* one more than the number of the next record that is not usual; ~0: there is none in the batch; before the cursor: not known */
+	u64 word_ns;  /* its time, or that of the batch's last record */
 };
 
 struct owner {
@@ -124,6 +127,8 @@ struct skip_site {
 	u32 module, callsite;
 	u8 kind; /* 0: none */
 	struct rec_look look;
+	/* where the thread counts: of the walk `walk` */
+	u64 walk, thread_ns;
 };
 
 #define SKIP_SITES 128
@@ -162,6 +167,7 @@ struct ingest {
 	struct ingest_stats st;
 	struct rec r;
 	struct skip_site skip_site[SKIP_SITES]; /* by callsite */
+	u64 walks;	  /* of skip.c, so far */
 	struct batch_entry entries[BATCH_MAX_RECS];
 };
 
@@ -225,6 +231,16 @@ int pass__until(struct ingest *in, u64 time_ns);
 int pass__bound(struct ingest *in);
 
 #define PASS_LAST_RANK (~0ULL)
+
+static inline struct page *page__of(struct merge_source *s)
+{
+	return container_of(s, struct page, src);
+}
+
+static inline bool source__is_page(const struct merge_source *s)
+{
+	return s->rank >> 32 && s->rank != PASS_LAST_RANK;
+}
 
 /* Hand out in->r, which is not one of the program's records: whoever wants a turn says so at the next one of these. */
 static inline int pass__say(struct ingest *in)

@@ -33,8 +33,32 @@ static inline u64 payload__number(const u8 *data, u8 type)
 	return type == WIRE_T_I32 ? (u64)(s32)narrow : type == WIRE_T_BOOL ? !!narrow : narrow;
 }
 
-/* Where in the payloads of a callsite a field is, if only such numbers stand before it; -1: there is no telling. */
-int payload__offset(const struct callsite *c, u32 field);
+/*
+ * Where in the payloads of a callsite a field is: `at` bytes from the beginning, if no text stands before it; else that many up to the
+ * first of texts, and behind each of those gap[] up to the next one, or the field.
+ */
+#define PAYLOAD_TEXTS 4
+struct payload_place {
+	s16 at; /* -1: more texts than that, or types that are not known, stand before it */
+	u8 text_cnt;
+	u16 gap[PAYLOAD_TEXTS];
+};
+
+struct payload_place payload__place(const struct callsite *c, u32 field);
+
+/* The offset in a payload, whatever stands there. false: the payload is malformed before it. */
+static inline bool payload__seek(const struct payload_place *place, const struct rec_payload *p, u32 *at)
+{
+	struct rec_text t;
+
+	*at = (u32)place->at;
+	for (u32 i = 0; i < place->text_cnt; i++) {
+		if (*at > p->bytes || !rec_text__at(&t, p->data + *at, p->bytes - *at))
+			return false;
+		*at += t.used + place->gap[i];
+	}
+	return *at <= p->bytes;
+}
 
 /*
  * 1: *v is it (a text is not copied). 0: it is unset, or `c` has no such. -EBADMSG: the payload is malformed in it or before, so the model

@@ -25,7 +25,7 @@ u64 wanted__ns(const struct model *m, const struct callsite *c, struct rec_look 
 		want_cnt += own != ~0ULL;
 	}
 	if (want_cnt > 1) /* there is no asking them all */
-		look->least_ns = NULL;
+		*look = (struct rec_look){0};
 	return least;
 }
 
@@ -37,14 +37,25 @@ u64 model__wanted_ns(struct model *m, u32 module, u64 site_addr, u8 kind, struct
 	return c && c->is_span == (kind == WIRE_R_BEGIN) ? wanted__ns(m, c, look) : 0;
 }
 
+/* Begun by another thread, entered by this one: with its END it has been let go of before its children, which is counted. */
+static bool is_scoped_elsewhere(const struct span *s, const struct task *t)
+{
+	const struct entry *e = s ? s->entries : NULL;
+
+	while (e && (e->task == t || e->kind == ENTRY_MANUAL))
+		e = e->next;
+	return e;
+}
+
 /* Who can end the span that would be the parent, or begin another one? What has a number (was opened by hand, too) anybody can name. */
-static enum skip_between may_come_between(const struct model *m, const struct task *t)
+static u8 may_come_between(const struct model *m, const struct task *t)
 {
 	const struct entry *e = t->top;
+	bool named = e && (e->dup || !e->span || e->span->cause != STORED || e->span->raw || e->lane == &t->stray);
 
-	if (e && (e->dup || !e->span || e->span->cause != STORED || e->span->raw || e->lane == &t->stray))
+	if (named && is_scoped_elsewhere(stack__current(t, ~0ULL), t))
 		return SKIP_ALL;
-	return m->cs.paired ? SKIP_HITS : SKIP_OWN;
+	return (named ? SKIP_WORDS : 0) | (m->cs.paired ? SKIP_HITS : 0);
 }
 
 /* What ops__abandon would find on this page. */
@@ -69,7 +80,8 @@ bool model__skip_room(const struct model *m, const struct rec_page *p, struct sk
 		return false;
 	/* where spans are refused for want of room, each one counts; half of it is far from that */
 	room->spans = m->st.spans_open <= m->opts.max_spans / 2;
-	room->between = (u8)may_come_between(m, t);
+	room->between = may_come_between(m, t);
+	room->thread = &t->pub;
 	room->depth = free_depth(t, lane);
 	return true;
 }

@@ -117,17 +117,31 @@ int payload__value(const struct rec_payload *payload, const struct callsite *c, 
 	return got;
 }
 
-int payload__offset(const struct callsite *c, u32 field)
+static bool is_text(u8 type)
 {
+	return type == WIRE_T_STR || type == WIRE_T_BYTES || type == WIRE_T_ERROR;
+}
+
+struct payload_place payload__place(const struct callsite *c, u32 field)
+{
+	struct payload_place p = {0};
 	u32 at = 0, bytes;
 
 	for (u32 i = 0; i < field; i++) {
-		bytes = payload__number_bytes(c->field[i].type);
-		if (!bytes && c->field[i].type != WIRE_T_EMPTY)
-			return -1;
-		at += bytes;
+		u8 type = c->field[i].type;
+
+		bytes = type == WIRE_T_I128 || type == WIRE_T_U128 ? 16 : payload__number_bytes(type);
+		if (is_text(type) && p.text_cnt < PAYLOAD_TEXTS)
+			p.gap[p.text_cnt++] = 0;
+		else if (!bytes && type != WIRE_T_EMPTY)
+			return (struct payload_place){.at = -1};
+		else if (p.text_cnt)
+			p.gap[p.text_cnt - 1] += bytes;
+		else
+			at += bytes;
 	}
-	return (int)at;
+	p.at = (s16)at;
+	return p;
 }
 
 /*
@@ -183,11 +197,6 @@ static void from_text(struct value *v, u8 type, u64 val, const char *text)
 	v->text_bytes = WIRE_HIT_TEXT_LEN(val);
 	v->orig_bytes = 0;
 	v->text = text;
-}
-
-static bool is_text(u8 type)
-{
-	return type == WIRE_T_STR || type == WIRE_T_BYTES || type == WIRE_T_ERROR;
 }
 
 /* Where the texts are: behind the values, as far as the record reaches. */

@@ -177,6 +177,8 @@ static void life(struct world *w, struct actor *t, u32 kind, u32 flags)
 	struct wire_life l = { .head = { .kind = kind, .cpu = t->cpu, .bytes = sizeof(l), .time_ns = w->now, .pid = PID,
 					 .tid = t->tid }, .flags = flags, .other_tid = t->tid };
 
+	if (kind == WIRE_EXEC)
+		snprintf(l.comm, sizeof(l.comm), "p%u", (u32)rnd(w, 3));
 	if (kind == WIRE_FORK) {
 		l.head.tid = 1;
 		l.other_pid = PID;
@@ -291,7 +293,7 @@ static void put_site(struct world *w, struct actor *t, u32 m, u32 kind, u32 i)
 	u32 depth = t->lane[m].there ? t->lane[m].page.depth : 0;
 	struct {
 		u32 callsite;
-		u8 rest[WIRE_REF_BYTES + 32];
+		u8 rest[WIRE_REF_BYTES + 48];
 	} b = { .callsite = site_of(m, i) };
 	u32 at = 0;
 
@@ -729,6 +731,11 @@ static void pick_triggers(struct world *w)
 		"span:(thread~'n1' and code==2)", "span:(idle==0 and path!~x)", "span:(busy<=40ns and n>300 and name!=s3)",
 		"span:(level>=error or code<=1)", "open:(busy>200ns and (code==4 or path~login))", "span:(duration!=30ns and delta==1)",
 		"span:pair>30ns", "busy:pair>=20ns arg0>100", "open:pair>200ns", "event:alone arg0>100", "event:pair__end",
+		/* who: alone, and with all the rest */
+		"event:(thread~'n1')", "event:(thread!~t and why~disk)", "event:(tid>106)", "event:(process==p1 and code<3)",
+		"event:(not process? or tid==103)", "span:(tid<104)", "span:(thread=~'^t' and duration>30ns)", "span:s0>=20ns thread~n0",
+		"busy:*>20ns process!=p0", "span:((tid==105 and path~api) or (thread~'n2' and duration>25ns))", "span:(pid!=100 or n<50)",
+		"open:(thread~'n' and duration>300ns)", "span:(not tid>103)", "event:(pid==100 and name==e2)",
 		"span:(duration>=40ns)", "span:(duration==30ns or idle>=50ns)", "span:(not (path? and duration<=50ns) and name==s1)",
 	};
 	struct expr_error e;
@@ -768,15 +775,15 @@ static void make_files(struct world *w)
 	static const char *const names[] = { "s0", "s1", "s2", "s3", "e0", "e1", "e2", "e3" };
 	static const char *const probes[] = { "pair__begin", "pair__end", "alone" };
 	static const struct {
-		const char *name[3];
-		u8 type[3];
+		const char *name[4];
+		u8 type[4];
 	} said[] = {
 		{ { "n", "code" }, { WIRE_T_U64, WIRE_T_U32 } },
 		{ { "path", "n" }, { WIRE_T_STR, WIRE_T_U64 } },
 		{ { "n", "ok", "delta" }, { WIRE_T_U64, WIRE_T_BOOL, WIRE_T_I32 } },
 		{ { "n", "ratio" }, { WIRE_T_U64, WIRE_T_F64 } },
 		{ { "n", "code" }, { WIRE_T_U64, WIRE_T_U32 } },
-		{ { "path", "n" }, { WIRE_T_STR, WIRE_T_U64 } },
+		{ { "path", "n", "why", "code" }, { WIRE_T_STR, WIRE_T_U64, WIRE_T_STR, WIRE_T_U32 } },
 		{ { "n", "id" }, { WIRE_T_U64, WIRE_T_U128 } },
 		{ { "why", "at" }, { WIRE_T_ERROR, WIRE_T_PTR } },
 	};
@@ -792,7 +799,7 @@ static void make_files(struct world *w)
 				.level = i == SITES + 3 ? WIRE_ERROR : WIRE_INFO, .name = names[i],
 				.target = m ? "lib" : "app", .module = "", .file = "",
 			};
-			for (k = 0; k < 3 && said[i].name[k]; k++) {
+			for (k = 0; k < 4 && said[i].name[k]; k++) {
 				w->site[m][i].field[k] = said[i].name[k];
 				w->site[m][i].type[k] = said[i].type[k];
 			}

@@ -49,6 +49,42 @@ static void assert_same(const struct value *a, const struct value *b)
 		assert_int_equal(a->wide[1], b->wide[1]);
 }
 
+/* The place of a field, worked out for the callsite, is where its value was found; so is what is behind texts. */
+static void assert_place(const struct rec_payload *p, const struct callsite *c, u32 field, const struct value *v)
+{
+	struct payload_place place = payload__place(c, field);
+	u8 type = c->field[field].type;
+	struct rec_text t;
+	u32 at;
+
+	if (place.at < 0)
+		return;
+	assert_true(payload__seek(&place, p, &at));
+	if (payload__number_bytes(type)) {
+		assert_true(at + payload__number_bytes(type) <= p->bytes);
+		assert_int_equal(payload__number(p->data + at, type), v->u);
+	} else if (type == WIRE_T_STR || type == WIRE_T_BYTES || type == WIRE_T_ERROR) {
+		assert_true(rec_text__at(&t, p->data + at, p->bytes - at));
+		assert_ptr_equal(t.data, v->text);
+		assert_int_equal(t.bytes, v->text_bytes);
+	} else {
+		assert_memory_equal(p->data + at, v->wide, 16);
+	}
+}
+
+/* Where there is none, as the payload is malformed in it or before, there is none at its place either. */
+static void assert_cut(const struct rec_payload *p, const struct callsite *c, u32 field)
+{
+	struct payload_place place = payload__place(c, field);
+	u8 type = c->field[field].type;
+	u32 at, bytes = type == WIRE_T_I128 || type == WIRE_T_U128 ? 16 : payload__number_bytes(type);
+	struct rec_text t;
+
+	if (type == WIRE_T_EMPTY || type > WIRE_T_ERROR || !payload__seek(&place, p, &at))
+		return;
+	assert_true(bytes ? at + bytes > p->bytes : !rec_text__at(&t, p->data + at, p->bytes - at));
+}
+
 static void one_case(struct model *m, u64 *seen)
 {
 	struct callsite c = { .field_cnt = (u32)rnd(MAX_FIELDS + 1) };
@@ -73,8 +109,12 @@ static void one_case(struct model *m, u64 *seen)
 		int got = payload__value(&p, &c, i, &v);
 
 		assert_int_equal(got > 0, want != NULL);
-		if (want)
+		if (want) {
 			assert_same(&v, want);
+			assert_place(&p, &c, i, want);
+		} else if (got < 0 && cut && payload__place(&c, i).at >= 0) {
+			assert_cut(&p, &c, i);
+		}
 		assert_true(got >= 0 || cut);
 		seen[got > 0 ? 2 : got + 1 > 0]++;
 	}
