@@ -162,7 +162,7 @@ __inline bool page__of_a_target(struct emit *e, __u64 cookie)
 	if (!e->st || !e->ring || BPF_CORE_READ(task, mm) != BPF_CORE_READ(task, real_parent, mm))
 		return false;
 	parent = BPF_CORE_READ(task, real_parent, tgid);
-	return bpf_map_lookup_elem(&targets, &parent) != NULL;
+	return target__is(parent);
 }
 
 /* tape:flush and tape:gone. An empty last page is delivered too if records of it had been refused: its number says

@@ -23,6 +23,9 @@ struct config {
 #define TARGET_DEAD 2  /* its last thread has said that it ends */
 #define TARGET_GOING 3 /* and some time ago: the recorder's own note */
 
+/* Bit of targets_generation: the recording has ended, nobody counts any more. */
+#define TARGETS_NONE (1u << 31)
+
 #define CONFIG_TEXT_BYTES 4096 /* longest text of a foreign probe */
 #define CONFIG_SPECS 4096      /* different argument specs; sites with equal ones share an entry */
 

@@ -58,7 +58,11 @@ struct {
 	__type(value, __u32);
 } targets SEC(".maps") __weak;
 
-/* Counts the removals from `targets`: what a CPU remembers of it holds while this stays the same. */
+/*
+ * Counts the removals from `targets`: what a CPU remembers of it holds while this stays the same. With TARGETS_NONE, which no CPU
+ * remembers, all probes and hooks are as good as gone from one moment to the next, at no cost before: to take them out takes
+ * milliseconds each, in which a flood fills the rings.
+ */
 extern __u32 targets_generation;
 
 struct emit {
@@ -166,6 +170,8 @@ __inline bool target__wanted(struct emit *e, __u64 cookie)
 
 	if (e->st->tgid == tgid && e->st->generation == generation)
 		return true;
+	if (generation & TARGETS_NONE)
+		return false;
 	if (!bpf_map_lookup_elem(&targets, &tgid)) {
 		if (!COOKIE_ANY(cookie))
 			return false;
@@ -174,6 +180,11 @@ __inline bool target__wanted(struct emit *e, __u64 cookie)
 	e->st->generation = generation;
 	e->st->tgid = tgid;
 	return true;
+}
+
+__inline bool target__is(__u32 tgid)
+{
+	return !(targets_generation & TARGETS_NONE) && bpf_map_lookup_elem(&targets, &tgid);
 }
 
 /* What every probe begins with. */

@@ -77,11 +77,6 @@ __inline void thread__entries(__u32 tid, __u32 flags)
 		entry__do(tid, n, flags);
 }
 
-__inline bool target__is(__u32 tgid)
-{
-	return bpf_map_lookup_elem(&targets, &tgid) != NULL;
-}
-
 __inline void life__fill(struct wire_life *l, struct task_struct *subject, __u32 flags)
 {
 	l->other_pid = 0;

@@ -451,6 +451,54 @@ static void test_ring_full(void **state)
 	run__done(&r);
 }
 
+static int child_floods(struct run *r)
+{
+	u32 i;
+
+	for (i = 0; !r->shared->stop; i++) {
+		probe_regs(i, i);
+		r->shared->emitted = i;
+	}
+	return 0;
+}
+
+static u64 hits_by_then; /* the child's own count at the first record that the end reads */
+
+static int note_count(void *ctx, const void *rec, size_t bytes)
+{
+	struct run *r = ctx;
+
+	hits_by_then = hits_by_then ? hits_by_then : r->shared->emitted;
+	return keep_record(ctx, rec, bytes);
+}
+
+/* What is hit behind the end is of after it, however long it takes to let go of the probe: a flood would fill the ring meanwhile. */
+static void test_end_of_a_flood(void **state)
+{
+	u64 c[WIRE_C_MAX];
+	struct run r;
+	pid_t pid;
+	u32 i;
+
+	for (i = 0; i < 5; i++) {
+		run__init(&r, &(struct run_opts){.ring_bytes = 65536, .disable = *state});
+		pid = run__child(&r, child_floods);
+		run__target(&r, pid);
+		while (r.shared->emitted < 1000)
+			run__poll(&r);
+		hits_by_then = 0;
+		attach__set_ops(r.a, &(struct attach_ops){.ring = note_count, .ctx = &r});
+		assert_int_equal(attach__stop(r.a), 0);
+		attach__counters(r.a, c);
+		assert_int_equal(c[WIRE_C_EMITTED], r.kept.kind[WIRE_HIT] + c[WIRE_C_LOST_RING]);
+		if (hits_by_then) /* and the two that it had not counted yet */
+			assert_true(c[WIRE_C_EMITTED] <= hits_by_then + 2);
+		r.shared->stop = 1;
+		run__wait(&r, pid);
+		run__done(&r);
+	}
+}
+
 /* Every record has a number of its CPU; with nothing lost they are without a gap, and times never run backwards beyond
  * what the drain says. */
 static void test_sequence(void **state)
@@ -644,6 +692,7 @@ int main(void)
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_faults_without_sleep),
 		cmocka_unit_test(test_ring_full),
+		cmocka_unit_test(test_end_of_a_flood),
 		{"test_ring_full without stages", test_ring_full, NULL, NULL, "stages"},
 		cmocka_unit_test(test_sequence),
 		cmocka_unit_test(test_few_are_there_at_once),

@@ -366,16 +366,21 @@ void attach__counters(struct attach *a, u64 counter[WIRE_C_MAX])
 				    counter[WIRE_C_LOST_READ] - counter[WIRE_C_LOST_SIZE];
 }
 
-/* Read, drain, apply: rule 2 of the batch path. */
-static int idle_round(struct attach *a)
+/*
+ * From the closing on no delivery is made or counted: what is recorded then is of after the end. Pages are read before it, and not again:
+ * what is flushed past us now would look like a gap. Rule 2 of the batch path holds: read, drain, apply.
+ */
+static int read_the_last(struct attach *a)
 {
 	int err = attach__idle_collect(a), ret;
 
+	__atomic_or_fetch(&a->skel->bss->targets_generation, TARGETS_NONE, __ATOMIC_SEQ_CST);
+	if (a->texts)
+		__atomic_or_fetch(&a->texts->bss->targets_generation, TARGETS_NONE, __ATOMIC_SEQ_CST);
 	ret = rings__drain(a->rings, on_record, a, NULL, NULL);
-	if (!err || err > 0)
-		err = ret < 0 ? ret : 0;
+	err = err < 0 ? err : MIN(ret, 0);
 	ret = attach__idle_apply(a);
-	return err < 0 ? err : MIN(ret, 0);
+	return err ? err : MIN(ret, 0);
 }
 
 int attach__stop(struct attach *a)
@@ -385,14 +390,12 @@ int attach__stop(struct attach *a)
 	if (a->stopped)
 		return 0;
 	a->stopped = true;
-	/* Once the words are down nothing new is written, unless by another recorder's wish. */
+	err = read_the_last(a);
 	held__drop(&a->arm, &a->arm_cnt, &a->arm_cap);
 	tracefs__drop(&a->events);
-	err = idle_round(a);
 	held__drop(&a->probe, &a->probe_cnt, &a->probe_cap);
-	/* No reading of pages from here on: what another recorder keeps the target writing is flushed past us now, and would
-	 * look like a gap. What was flushed up to here is in the rings. */
 	held__drop(&a->hook, &a->hook_cnt, &a->hook_cap);
+	/* what was on its way when they were closed */
 	ret = rings__drain(a->rings, on_record, a, NULL, NULL);
 	return err ? err : MIN(ret, 0);
 }

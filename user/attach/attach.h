@@ -96,7 +96,8 @@ int attach__marks(struct attach *a,
 /* Sum over CPUs; counter: enum wire_counter. */
 void attach__counters(struct attach *a, u64 counter[WIRE_C_MAX]);
 
-/* Detach in the order that loses nothing: idle read, drain, apply, links, drain. The rings stay readable. */
+/* Read pages and rings once more, and detach. The end is when the pages have been read: what comes while probes are let go of is of after it, not
+ * lost. The rings stay readable. */
 int attach__stop(struct attach *a);
 
 struct attach_stats {
