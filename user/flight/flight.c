@@ -502,6 +502,8 @@ void flight__stats(const struct flight *f, struct flight_stats *st)
 
 	*st = f->st;
 	generations__stats(f->ring, &st->ring);
+	if (f->o.dir)
+		st->ring.memory_bytes = ring_dir__chunk_bytes(f->o.dir);
 	st->sheets = f->sheets.st;
 	st->start_ns = oldest ? oldest->start_ns : generations__active(f->ring)->start_ns;
 	st->carried = f->carry.cnt;

@@ -139,7 +139,6 @@ static void generation__free(struct generations *g, struct generation *gen)
 			continue;
 		}
 		g->st.memory_bytes -= c->cap;
-		g->store.unmap(g->store.ctx, gen, c->data);
 		free(c);
 	}
 	if (g->store.freed)
@@ -309,8 +308,11 @@ static void put_rest(struct wire_head *to, const struct wire_head *rec, u32 byte
 	memset(end, 0, ALIGN_UP(bytes + 1, 8) - bytes);
 }
 
-/* A kill can come between any two stores: a record is there once its length is, and then it is whole. */
-static void put_stored(struct wire_head *to, const struct wire_head *rec, u32 bytes, u64 no)
+/*
+ * A kill can come between any two stores: a record is there once its length is, and then it is whole. Behind it may be what was there
+ * before the chunk was used again: so that nobody reads on, where the next one will begin is 0 before.
+ */
+static void put_stored(struct wire_head *to, const struct wire_head *rec, u32 bytes, u64 no, bool last)
 {
 	const u32 from = offsetof(struct wire_head, cookie), time = offsetof(struct wire_head, time_ns);
 	struct wire_head h = *rec;
@@ -319,6 +321,8 @@ static void put_stored(struct wire_head *to, const struct wire_head *rec, u32 by
 	h.seq = crc_of(no, &h, &rec->cookie, bytes - from);
 	memcpy((u8 *)to + from, (const u8 *)rec + from, sizeof(h) - from);
 	put_rest(to, rec, bytes);
+	if (!last)
+		memset((u8 *)to + ALIGN_UP(bytes + 1, 8), 0, 8);
 	memcpy(to, &h, offsetof(struct wire_head, bytes));
 	memcpy((u8 *)to + time, (const u8 *)&h + time, from - time);
 	__atomic_store_n(&to->bytes, bytes, __ATOMIC_RELEASE);
@@ -346,7 +350,7 @@ void *generations__append(struct generations *g, const void *rec, u32 bytes)
 	}
 	to = (void *)(c->data + c->used);
 	if (g->store.map) {
-		put_stored(to, h, bytes, gen->no);
+		put_stored(to, h, bytes, gen->no, c->used + room == c->cap);
 		gen->single_cnt += rec__is_single(h);
 		gen->paged_cnt += rec__paged_cnt(h, bytes);
 	} else {

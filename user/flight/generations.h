@@ -73,14 +73,13 @@ struct generations;
  */
 #define CHUNK_BYTES (256u << 10)
 struct chunk_store {
-	/* Memory for the n-th chunk of a generation, zeroed. NULL: there is none. */
+	/* Memory for the n-th chunk of a generation, the first 8 bytes of it 0; until `freed`. NULL: there is none. */
 	u8 *(*map)(void *ctx, struct generation *gen, u32 n);
-	void (*unmap)(void *ctx, struct generation *gen, u8 *data);
 	/* It has ended: nothing is put into it any more. */
 	void (*sealed)(void *ctx, struct generation *gen);
 	/* It has left the ring: nothing of it is to be found any more. It may still be mapped. */
 	void (*evicted)(void *ctx, struct generation *gen);
-	/* Its last chunk has been unmapped. */
+	/* Nobody holds it any more. */
 	void (*freed)(void *ctx, struct generation *gen);
 	void *ctx;
 };

@@ -221,6 +221,22 @@ static void take_clock(struct recovered *r, const struct gen_file_head *h)
 		r->snap.at = (struct clock_pair){ .mono_ns = h->mono_ns, .real_ns = h->real_ns, .boot_ns = h->boot_ns };
 }
 
+/* What it held is of before the ring's beginning; if the first page is damaged the name may be of that time too. */
+static bool has_left(const struct recovered *r, const struct gen_file_head *h, u64 no)
+{
+	return h->magic == GEN_FILE_LEFT || no <= r->folded || (r->has_state && no < r->state.oldest_no);
+}
+
+/* In a file that was used before: what it says to have ended with; else all is looked at. */
+static u32 chunk_bytes(const struct recover_gen *e, u32 chunk, size_t left)
+{
+	u32 bytes = (u32)MIN(left, (size_t)CHUNK_BYTES);
+
+	if (!e->has_seal || !e->seal.end_ns || chunk + 1 < e->seal.chunk_cnt)
+		return bytes;
+	return chunk + 1 == e->seal.chunk_cnt ? MIN(bytes, e->seal.last_used) : 0;
+}
+
 int recover__generation(struct recovered *r, u64 no, u8 *data, size_t bytes)
 {
 	struct recover_gen new = { 0 }, *e;
@@ -231,7 +247,7 @@ int recover__generation(struct recovered *r, u64 no, u8 *data, size_t bytes)
 
 	read_first_page(r, &new, &h, no, data, bytes);
 	no = new.has_head ? h.no : no;
-	if (!no || no <= r->folded)
+	if (!no || has_left(r, &h, no))
 		return 0;
 	new.g = calloc(1, sizeof(*new.g));
 	e = new.g ? add_gen(r, &new) : NULL;
@@ -248,7 +264,7 @@ int recover__generation(struct recovered *r, u64 no, u8 *data, size_t bytes)
 	else if (bytes >= sizeof(h))
 		recover__say(r, false, "gen-%010" PRIu64 ": damaged in its head, the first %zu bytes", no, sizeof(h));
 	for (at = GEN_FILE_HEAD, chunk = 0; at < bytes && !err; at += CHUNK_BYTES, chunk++)
-		err = take_chunk(r, e, chunk, data + at, (u32)MIN(bytes - at, (size_t)CHUNK_BYTES));
+		err = take_chunk(r, e, chunk, data + at, chunk_bytes(e, chunk, bytes - at));
 	r->snap.bytes += e->g->bytes;
 	return err;
 }

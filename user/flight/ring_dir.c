@@ -32,6 +32,7 @@ struct ring_dir {
 	u64 tidied_bytes; /* what the definitions took when they were last written anew */
 	int copy_fd; /* of the definitions' copy; -1: there is none any more */
 	u64 copied_bytes;
+	struct ring_files *files;
 	struct ring_state st;
 	struct ring_state_file *state;
 	int state_fd; /* locked as long as this recorder runs, as the definitions are */
@@ -48,11 +49,6 @@ static void put_state(struct ring_dir *r)
 
 /* --- generations ------------------------------------------------------------------------------------------------------- */
 
-static void gen_name(char dst[32], const struct generation *gen)
-{
-	snprintf(dst, 32, "gen-%010llu", (unsigned long long)gen->no);
-}
-
 static struct gen_seal seal_of(const struct ring_dir *r, const struct generation *gen)
 {
 	struct gen_seal s = { .no = gen->no, .start_ns = gen->start_ns, .end_ns = gen->end_ns, .rec_cnt = gen->rec_cnt,
@@ -63,62 +59,32 @@ static struct gen_seal seal_of(const struct ring_dir *r, const struct generation
 	return s;
 }
 
-static int write_first_page(struct ring_dir *r, int fd, struct gen_file_head *h)
-{
-	struct gen_link link;
-	struct clock_pair now;
-
-	clock__pair(&now);
-	h->mono_ns = now.mono_ns;
-	h->real_ns = now.real_ns;
-	h->boot_ns = now.boot_ns;
-	h->crc = crc32c(0, h, offsetof(struct gen_file_head, crc));
-	gen_link__make(&link, &r->sealed);
-	errno = 0;
-	if (pwrite(fd, h, sizeof(*h), 0) == sizeof(*h) && pwrite(fd, &link, sizeof(link), GEN_LINK_AT) == sizeof(link))
-		return 0;
-	return errno ? -errno : -ENOSPC;
-}
-
 static int gen_open(struct ring_dir *r, struct generation *gen)
 {
-	struct gen_file_head h = { .magic = GEN_FILE_MAGIC, .no = gen->no, .start_ns = gen->start_ns, .chunk_bytes = CHUNK_BYTES };
-	char name[32];
-	int fd, err;
+	struct gen_file_head h = { .no = gen->no, .start_ns = gen->start_ns };
+	struct gen_file *f;
+	struct gen_link link;
+	struct clock_pair now;
+	int err;
 
-	gen_name(name, gen);
-	fd = openat(r->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	err = write_first_page(r, fd, &h);
-	if (err) {
-		unlinkat(r->dir_fd, name, 0);
-		close(fd);
-		return err;
-	}
-	return fd;
+	clock__pair(&now);
+	h.mono_ns = now.mono_ns;
+	h.real_ns = now.real_ns;
+	h.boot_ns = now.boot_ns;
+	gen_link__make(&link, &r->sealed);
+	err = ring_files__take(r->files, &h, &link, &f);
+	gen->user = err ? NULL : f;
+	return err;
 }
 
 static u8 *map_chunk(void *ctx, struct generation *gen, u32 n)
 {
-	off_t at = GEN_FILE_HEAD + (off_t)n * CHUNK_BYTES;
 	struct ring_dir *r = ctx;
-	int fd = (int)(intptr_t)gen->user - 1, err;
-	void *p;
+	u8 *p = NULL;
 
-	if (fd < 0) {
-		fd = gen_open(r, gen);
-		if (fd < 0) {
-			r->failed++;
-			return NULL;
-		}
-		gen->user = (void *)(intptr_t)(fd + 1);
-	}
-	do
-		err = posix_fallocate(fd, at, CHUNK_BYTES);
-	while (err == EINTR);
-	p = err ? MAP_FAILED : mmap(NULL, CHUNK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, at);
-	if (p == MAP_FAILED) {
+	if (gen->user || !gen_open(r, gen))
+		p = ring_files__chunk(r->files, gen->user, n);
+	if (!p) {
 		r->failed++;
 		return NULL;
 	}
@@ -129,7 +95,7 @@ static u8 *map_chunk(void *ctx, struct generation *gen, u32 n)
 	return p;
 }
 
-/* Told where a reader of this file finds it, and, when there is one, of the next; if neither can be written the records are still there. */
+/* Told where a reader of this file finds it, and, when there is one, of the next. */
 static void sealed(void *ctx, struct generation *gen)
 {
 	struct ring_dir *r = ctx;
@@ -137,23 +103,16 @@ static void sealed(void *ctx, struct generation *gen)
 	if (!gen->user)
 		return; /* nothing was put into it */
 	r->sealed = seal_of(r, gen);
-	if (pwrite((int)(intptr_t)gen->user - 1, &r->sealed, sizeof(r->sealed), GEN_SEAL_AT) != sizeof(r->sealed))
-		r->failed++;
+	gen_file__seal(gen->user, &r->sealed);
 	r->st.newest = r->sealed;
 	r->st.sealed_single_cnt += gen->single_cnt;
 	r->st.sealed_paged_cnt += gen->paged_cnt;
 	put_state(r);
 }
 
-static void unmap_chunk(void *ctx, struct generation *gen, u8 *data)
-{
-	munmap(data, CHUNK_BYTES);
-}
-
 static void evicted(void *ctx, struct generation *gen)
 {
 	struct ring_dir *r = ctx;
-	char name[32];
 
 	r->st.oldest_no = gen->no + 1;
 	if (gen->user) {
@@ -162,20 +121,22 @@ static void evicted(void *ctx, struct generation *gen)
 	}
 	put_state(r);
 	put_state(r); /* whichever copy is read: it has not been deleted */
-	gen_name(name, gen);
-	unlinkat(r->dir_fd, name, 0);
+	if (gen->user)
+		gen_file__left(gen->user);
 }
 
 static void freed(void *ctx, struct generation *gen)
 {
+	struct ring_dir *r = ctx;
+
 	if (gen->user)
-		close((int)(intptr_t)gen->user - 1);
+		ring_files__give(r->files, gen->user);
 	gen->user = NULL;
 }
 
 struct chunk_store ring_dir__store(struct ring_dir *r)
 {
-	return (struct chunk_store){ .map = map_chunk, .unmap = unmap_chunk, .sealed = sealed, .evicted = evicted, .freed = freed, .ctx = r };
+	return (struct chunk_store){ .map = map_chunk, .sealed = sealed, .evicted = evicted, .freed = freed, .ctx = r };
 }
 
 /* --- pages of threads ---------------------------------------------------------------------------------------------------- */
@@ -473,6 +434,11 @@ u64 ring_dir__failed(const struct ring_dir *r)
 	return r->failed;
 }
 
+u64 ring_dir__chunk_bytes(const struct ring_dir *r)
+{
+	return ring_files__bytes(r->files);
+}
+
 /* --- life -------------------------------------------------------------------------------------------------------------- */
 
 /* What an earlier recorder left: worth a word. */
@@ -555,6 +521,10 @@ int ring_dir__new(const char *dir, const char *exe, struct ring_dir **out, struc
 	err = r->parent ? make_folder(r, dir, d) : -ENOMEM;
 	if (!err)
 		err = open_defs(r, d);
+	if (!err) {
+		r->files = ring_files__new(r->dir_fd);
+		err = r->files ? 0 : diag__set(d, -ENOMEM, "not enough memory");
+	}
 	if (err) {
 		ring_dir__free(r);
 		return err;
@@ -586,6 +556,7 @@ static void remove_folder(struct ring_dir *r)
 void ring_dir__leave(struct ring_dir *r, char *path, size_t bytes)
 {
 	r->leave = true;
+	ring_files__settle(r->files);
 	snprintf(path, bytes, "%s/%s", r->parent, r->name);
 }
 
@@ -593,6 +564,7 @@ void ring_dir__free(struct ring_dir *r)
 {
 	if (!r)
 		return;
+	ring_files__free(r->files);
 	if (r->dir_fd >= 0) {
 		if (!r->leave)
 			remove_folder(r);

@@ -6,7 +6,8 @@
  *	DIR/run-DATE-PID/gen-NUMBER	one generation: struct gen_file_head on a page of its own, then chunks of CHUNK_BYTES, each a
  *					sequence of records as in memory (generations.h), ended by a length of 0 or the chunk's end;
  *					each has a checksum (generation_rec__crc). Also on the first page: struct gen_link,
- *					and struct gen_seal when it has ended
+ *					and struct gen_seal when it has ended. Files are used again (ring_files.h): behind the end
+ *					is anything, and what the first page says counts, not the name
  *	DIR/run-DATE-PID/pages		pages of threads as last read from outside (sheets.h): slots of PAGE_SLOT, each a struct
  *					page_slot and a struct wire_batch; magic 0: free
  *	DIR/run-DATE-PID/carried	what is open before the oldest generation (carry.h): struct carried_head and records; replaced
@@ -25,24 +26,11 @@
 #include "elf/sig.h"
 #include "flight/carry.h"
 #include "flight/generations.h"
+#include "flight/ring_files.h"
 #include "flight/ring_state.h"
 #include "flight/roster.h"
 #include "flight/sheets.h"
 #include "flight/snapshot.h"
-
-#define GEN_FILE_MAGIC 0x31474c4645504154ULL /* "TAPEFLG1" */
-#define GEN_FILE_HEAD 4096
-
-struct gen_file_head {
-	u64 magic;
-	u64 no;
-	u64 start_ns; /* as in struct generation */
-	u64 mono_ns;  /* one moment on three clocks, when the file was made */
-	s64 real_ns;
-	u64 boot_ns;
-	u32 chunk_bytes;
-	u32 crc; /* crc32c of what is before */
-};
 
 /* A slot lies within one page of memory, so that one write is whole or not made, whenever the recorder is killed. */
 #define PAGE_SLOT 4096
@@ -67,7 +55,7 @@ struct ring_dir;
 
 /* Makes the folder of this run. exe: what is recorded. The diag names leftovers of a run that was killed in `hint`. */
 int ring_dir__new(const char *dir, const char *exe, struct ring_dir **out, struct diag *d);
-/* The folder is to stay: what it holds has got nowhere else. path: where it is. */
+/* The folder is to stay: what it holds has got nowhere else. path: where it is. All files have their names then. */
 void ring_dir__leave(struct ring_dir *r, char *path, size_t bytes);
 /* In order: the folder is removed. */
 void ring_dir__free(struct ring_dir *r);
@@ -94,5 +82,6 @@ struct ring_unstored {
 void ring_dir__beat(struct ring_dir *r, const struct generation *active, u64 complete_ns, u64 missing_cnt, const struct ring_unstored *unstored);
 /* Definitions and generations that could not be written. */
 u64 ring_dir__failed(const struct ring_dir *r);
+u64 ring_dir__chunk_bytes(const struct ring_dir *r);
 
 #endif

@@ -13,7 +13,7 @@
 #include "base/util.h"
 #include "flight/generations.h"
 
-#define RING_DIR_VERSION 2 /* 1: without state, seals and a copy of the definitions */
+#define RING_DIR_VERSION 3 /* 1: without state, seals and a copy of the definitions; 2: a file for each generation, never used again */
 
 /* What has been put into a generation. */
 struct gen_seal {
