@@ -32,8 +32,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #define SPARE_FILES 4 /* more that wait for a generation are deleted */
+#define SETTLE_SECONDS 2
 
 enum job_kind { JOB_NAME, JOB_DELETE, JOB_SETTLE, JOB_QUIT };
 
@@ -65,6 +67,8 @@ struct ring_files {
 	pthread_t thread;
 	bool has_thread;
 	sem_t wake, settled;
+	struct job settle; /* asked for, and not answered: settling */
+	bool settling;
 };
 
 static void show_name(char dst[32], u64 no)
@@ -317,21 +321,29 @@ void ring_files__give(struct ring_files *rf, struct gen_file *f)
 		ask(rf, &f->job[1], JOB_DELETE, f);
 		return;
 	}
-	ring_files__settle(rf); /* its name may be about to come */
-	close_file(f);
+	/* its name may be about to come; if that does not end, neither does the file */
+	if (ring_files__settle(rf))
+		close_file(f);
 }
 
 /* --- life ----------------------------------------------------------------------------------------------------------------- */
 
-void ring_files__settle(struct ring_files *rf)
+bool ring_files__settle(struct ring_files *rf)
 {
-	struct job j;
+	struct timespec until;
 
 	if (!rf->has_thread)
-		return;
-	ask(rf, &j, JOB_SETTLE, NULL);
-	while (sem_wait(&rf->settled) && errno == EINTR)
-		;
+		return true;
+	if (!rf->settling)
+		ask(rf, &rf->settle, JOB_SETTLE, NULL);
+	rf->settling = true;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += SETTLE_SECONDS;
+	while (sem_timedwait(&rf->settled, &until))
+		if (errno != EINTR)
+			return false;
+	rf->settling = false;
+	return true;
 }
 
 u64 ring_files__bytes(const struct ring_files *rf)

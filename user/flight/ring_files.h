@@ -39,8 +39,8 @@ void gen_file__left(struct gen_file *f);
 /* Nobody uses it any more. One that has left is used again or goes, another stays where it is. */
 void ring_files__give(struct ring_files *rf, struct gen_file *f);
 
-/* Returns when each file has its name. */
-void ring_files__settle(struct ring_files *rf);
+/* Returns when each file has its name. false: the file system does not answer. */
+bool ring_files__settle(struct ring_files *rf);
 /* Bytes of chunks, those of files that wait for the next generation included. */
 u64 ring_files__bytes(const struct ring_files *rf);
 
