@@ -65,6 +65,34 @@ no_probes()
 	done
 }
 
+# A program that exits with 0, of 93 bytes.
+i386_program()
+{
+	{
+		printf '\177ELF\001\001\001\000\000\000\000\000\000\000\000\000\002\000\003\000\001\000\000\000'
+		printf '\124\200\004\010\064\000\000\000\000\000\000\000\000\000\000\000\064\000\040\000\001\000\050\000\000\000\000\000'
+		printf '\001\000\000\000\000\000\000\000\000\200\004\010\000\200\004\010\135\000\000\000\135\000\000\000\005\000\000\000\000\020\000\000'
+		printf '\270\001\000\000\000\061\333\315\200'
+	} >"$1"
+	chmod 755 "$1"
+}
+
+# It runs, and that it is not recorded is said before, by those too that run for days.
+a_32_bit_command()
+{
+	need_root
+	[ "$(uname -m)" = x86_64 ] || skip "the program is an i386 one"
+	i386_program ./small
+	./small || skip "this kernel runs no i386 programs"
+	"$TAPEBPF" -o none.tape --force -- ./small >out 2>err
+	assert_eq "exit status of record" 1 $?
+	assert_match "said before it runs" 'warning: the command itself will not be recorded: ./small: not a 64-bit ELF file' err
+	"$TAPEBPF" flight --socket sock --output-dir . -- ./small >out 2>err
+	assert_eq "exit status of flight" 1 $?
+	assert_match "said before it runs" 'warning: the command itself will not be recorded: ./small: not a 64-bit ELF file' err
+	assert_match "and after" './small has no probes' err
+}
+
 a_thread_is_no_process()
 {
 	need_root
@@ -187,6 +215,7 @@ hostile_files()
 run_test usage
 run_test no_such_thing
 run_test no_probes
+run_test a_32_bit_command
 run_test a_thread_is_no_process
 run_test output
 run_test default_name

@@ -17,6 +17,34 @@ go_of_many_threads()
 	assert_ge "named" 20000 "$(grep -ao 'worker-[0-9]*' a.trace | sort -u | wc -l)"
 }
 
+# A snapshot ends a generation, and by the keep rule that may push older ones out: `status` says where one of now would begin.
+status_says_what_a_snapshot_holds()
+{
+	need_root
+	need python3
+	start_target th_flat 1 0 truth 200
+	start_flight -p "$TARGET" --size 256k --period 200ms --generation 700ms --no-final
+	sleep 1.8
+	cat >client.py <<-'EOS'
+		import os, socket
+		def ask(text, fds=()):
+		    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+		    s.connect("sock")
+		    socket.send_fds(s, [text], list(fds))
+		    return dict(l.split(" ", 1) for l in s.recv(65536).decode().splitlines() if " " in l)
+		agreed = 0
+		for i in range(10): # a generation may end in between
+		    said = ask(b"status\n")["covered_from_ns"]
+		    fd = os.memfd_create("snapshot")
+		    agreed += ask(b"snapshot\n", [fd])["from_ns"] == said
+		print("agreed", agreed)
+	EOS
+	python3 client.py >client.out 2>&1 || fail "$(cat client.out)"
+	assert_ge "times of ten that they agreed" 7 "$(sed -n 's/^agreed //p' client.out)"
+	kill -TERM "$TARGET"
+	stop_flight
+}
+
 # SIGUSR2 while a client is being served, and the same request by another client: a file each.
 signal_meanwhile()
 {
@@ -307,6 +335,6 @@ slow_reader()
 	kill -TERM "$TARGET"
 }
 
-for t in disk_that_hangs disk_that_hung files_of_no_use asked_at_the_end slow_reader nobody_there cause_of_loss disk_full stranger go_of_many_threads signal_meanwhile; do
+for t in disk_that_hangs disk_that_hung files_of_no_use asked_at_the_end slow_reader nobody_there cause_of_loss disk_full stranger go_of_many_threads status_says_what_a_snapshot_holds signal_meanwhile; do
 	run_test $t
 done

@@ -399,6 +399,8 @@ static int fly(struct flight_cmd *f)
 		fputs("tapebpf: a file system still does not answer: the end does not wait for it, and what was to be written there is lost\n", stderr);
 	if (err || f->failed || f->stuck)
 		leave_dir(f);
+	if (!err && foreground__no_probes(f->session, &f->child, &d))
+		err = cmd__fail(EXIT_FAILED, &d);
 	return err || f->failed || f->stuck ? EXIT_FAILED : EXIT_DONE;
 }
 

@@ -85,14 +85,15 @@ static void put(FILE *f, const char *key, u64 value)
 	fprintf(f, "%s %" PRIu64 "\n", key, value);
 }
 
-static void put_ring(FILE *f, const struct flight_stats *st, u64 now_ns)
+static void put_ring(FILE *f, const struct flight_stats *st, u64 from_ns, u64 now_ns)
 {
 	put(f, "generations", st->ring.cnt);
 	put(f, "bytes", st->ring.bytes);
 	put(f, "active_bytes", st->ring.active_bytes);
 	put(f, "held_bytes", st->ring.held_bytes);
 	put(f, "memory_bytes", st->ring.memory_bytes);
-	put(f, "covered_ns", now_ns - MIN(now_ns, st->start_ns));
+	put(f, "covered_ns", now_ns - MIN(now_ns, from_ns));
+	put(f, "covered_from_ns", from_ns);
 	put(f, "generations_sealed", st->ring.sealed);
 	put(f, "generations_evicted", st->ring.evicted);
 	put(f, "pages", st->sheets.pages);
@@ -153,7 +154,7 @@ char *flight_report__status(struct session *s, const struct snapshots *sn, const
 	snapshots__stats(sn, &ss);
 	fprintf(f, "ok\npid %d\n", getpid());
 	put_self(f, s, now_ns, start_ns);
-	put_ring(f, &st, now_ns);
+	put_ring(f, &st, flight__snapshot_start_ns(session__flight(s), now_ns), now_ns);
 	put(f, "snapshots_taken", ss.taken);
 	put(f, "snapshots_failed", ss.failed);
 	put(f, "snapshots_waiting", ss.waiting + (ss.writing ? 1u : 0));

@@ -474,6 +474,11 @@ struct snapshot *flight__snapshot(struct flight *f, const struct clock_pair *cut
 	return NULL;
 }
 
+u64 flight__snapshot_start_ns(const struct flight *f, u64 now_ns)
+{
+	return generations__sealed_start_ns(f->ring, now_ns, f->sheets.st.partial_bytes);
+}
+
 void flight__leave(struct flight *f, struct snapshot *s, u32 gen_cnt)
 {
 	for (; s->gen_left < MIN(gen_cnt, s->gen_cnt); s->gen_left++)

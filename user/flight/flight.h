@@ -57,6 +57,8 @@ void flight__beat(struct flight *f, u64 complete_ns);
  * been read and applied. cut: where it ends; whole: a time before the first of the pages was read. NULL: no memory.
  */
 struct snapshot *flight__snapshot(struct flight *f, const struct clock_pair *cut, bool whole, u64 now_ns);
+/* Where a snapshot of now would begin: the generation that it ends may push others out. */
+u64 flight__snapshot_start_ns(const struct flight *f, u64 now_ns);
 void flight__release(struct flight *f, struct snapshot *s);
 /* Gives back the oldest gen_cnt generations of a snapshot that somebody still replays, who has left them behind (replay_opts.left). */
 void flight__leave(struct flight *f, struct snapshot *s, u32 gen_cnt);

@@ -173,10 +173,26 @@ static void evict(struct generations *g, struct generation *gen)
 	generations__drop(g, gen);
 }
 
+static struct keep rule(const struct generations *g, u64 now_ns)
+{
+	return (struct keep){ .max_bytes = g->o.max_bytes, .period_ns = g->o.period_ns, .now_ns = now_ns };
+}
+
+u64 generations__sealed_start_ns(const struct generations *g, u64 now_ns, u64 extra_bytes)
+{
+	const struct generation *gen = g->active;
+	struct keep k = rule(g, now_ns);
+
+	keep__next(&k, gen->bytes + extra_bytes, gen->start_ns);
+	for (gen = g->newest; gen && keep__next(&k, gen->bytes, gen->start_ns); gen = gen->older)
+		;
+	return k.oldest_ns;
+}
+
 static void apply_rule(struct generations *g, u64 now_ns, u64 extra_bytes)
 {
-	struct keep k = { .max_bytes = g->o.max_bytes, .period_ns = g->o.period_ns, .now_ns = now_ns };
 	struct generation *gen = g->newest, *kept = NULL, *newer;
+	struct keep k = rule(g, now_ns);
 
 	for (; gen && keep__next(&k, gen->bytes + (kept ? 0 : extra_bytes), gen->start_ns); gen = gen->older)
 		kept = gen;

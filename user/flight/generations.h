@@ -108,6 +108,8 @@ void *generations__append(struct generations *g, const void *rec, u32 bytes);
 void generations__tick(struct generations *g, u64 now_ns, u64 drained_ns, u64 extra_bytes);
 /* End the active generation now, even if it is empty. */
 void generations__seal(struct generations *g, u64 now_ns, u64 extra_bytes);
+/* Where the oldest one kept would begin if it were ended now. */
+u64 generations__sealed_start_ns(const struct generations *g, u64 now_ns, u64 extra_bytes);
 /* The recording begins here: what came before is of before. */
 void generations__begin(struct generations *g, u64 now_ns);
 /* The active one has as many bytes as a generation should have: call tick. */

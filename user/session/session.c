@@ -264,11 +264,19 @@ static void give_back_memory(struct session *s, u64 now_ns)
 #endif
 }
 
+/* What threads hold is counted by the keep rule too; who asks again and again has it read no more often than is looked anyway. */
 int session__look(struct session *s)
 {
-	u64 drained_ns;
+	u64 drained_ns, now = clock__mono_ns();
+	int err;
 
-	return s->flight && s->running && !s->stopped ? look_for_refused(s, &drained_ns, clock__mono_ns()) : 0;
+	if (!s->flight || !s->running || s->stopped)
+		return 0;
+	if (now + IDLE_NS < s->next_idle_ns + LOOK_NS)
+		return look_for_refused(s, &drained_ns, now);
+	s->next_idle_ns = now + IDLE_NS;
+	err = idle_round(s, &drained_ns);
+	return err < 0 ? err : tell_losses(s, clock__mono_ns());
 }
 
 int session__run(struct session *s, int timeout_ms)

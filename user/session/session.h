@@ -72,7 +72,7 @@ struct flight *session__flight(struct session *s);
  * of the last record. */
 u64 session__stream_ns(const struct session *s);
 
-/* A flight recording hears of what the kernel has refused by now. */
+/* A flight recording hears of what the kernel has refused by now, and of what threads hold. */
 int session__look(struct session *s);
 
 /* Tell the sinks of all losses that are known by now, so that they and the totals agree. */

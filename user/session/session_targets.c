@@ -4,6 +4,7 @@
 
 #include "base/procfs.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -398,6 +399,18 @@ int session__add_binary(struct session *s, const char *path, struct diag *d)
 	return 0;
 }
 
+/* A program, but none that could be recorded: whoever waits for its records should know from the beginning. */
+static void warn_unreadable(struct session *s, const char *path)
+{
+	__close_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char magic[SELFMAG], text[sizeof(s->no_probes) + 64];
+
+	if (!s->opts.warn || fd < 0 || pread(fd, magic, sizeof(magic), 0) != sizeof(magic) || memcmp(magic, ELFMAG, SELFMAG))
+		return;
+	snprintf(text, sizeof(text), "the command itself will not be recorded: %s", s->no_probes);
+	s->opts.warn(s->opts.ctx, text);
+}
+
 int session__add_child(struct session *s, u32 pid, const char *path, char *const *libs, struct diag *d)
 {
 	struct session_file *f;
@@ -409,6 +422,7 @@ int session__add_child(struct session *s, u32 pid, const char *path, char *const
 	/* a script: its interpreter and whatever that maps are found when they are mapped */
 	if (err == -ENOEXEC) {
 		snprintf(s->no_probes, sizeof(s->no_probes), "%s", d->text);
+		warn_unreadable(s, path);
 		return 0;
 	}
 	if (err)

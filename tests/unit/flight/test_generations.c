@@ -82,7 +82,7 @@ static void same_as_model(struct generations *g, const struct naive *n)
 static void rule_case(u64 case_seed)
 {
 	struct generations_opts o = { .generation_ns = ~0ULL, .generation_bytes = ~0ULL };
-	u64 now = 1000, seq = 0, start;
+	u64 now = 1000, seq = 0, start, would;
 	static u8 rec[70000];
 	struct naive n = { 0 };
 	struct generations *g;
@@ -103,8 +103,10 @@ static void rule_case(u64 case_seed)
 		now += rnd(4) ? rnd(300) : rnd(10000);
 		start = generations__active(g)->start_ns;
 		naive__finish(&n, generations__active(g)->no, start, generations__active(g)->bytes, now, o.max_bytes, o.period_ns);
+		would = generations__sealed_start_ns(g, now, 0);
 		generations__seal(g, now, 0);
 		same_as_model(g, &n);
+		assert_int_equal(generations__oldest(g)->start_ns, would);
 	}
 	generations__free(g);
 }
