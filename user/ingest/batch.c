@@ -256,6 +256,8 @@ int batch__first(const struct batch *b, struct batch_cursor *c)
 	c->ticks = b->ticks0;
 	c->number = b->first;
 	c->size = 0;
+	if (c->off > b->len)
+		return c->left ? -EBADMSG : 0;
 	return batch__load(b, c);
 }
 

@@ -118,15 +118,15 @@ int batch__pause(const struct batch *b, struct batch_cursor *c);
 static inline int batch__load_quick(const struct batch *b, struct batch_cursor *c)
 {
 	const u32 least = sizeof(struct wire_rec);
-	u32 room = b->len - c->off;
+	u32 room = b->len - c->off; /* the cursor never stands behind the end: batch__first, and what follows from a size within the room */
 
 	if (!c->left)
 		return 0;
-	if (__builtin_expect(c->off > b->len || room < least, 0))
+	if (__builtin_expect(room < least, 0))
 		return -EBADMSG;
 	c->head = batch__get32(b->data + c->off);
 	c->size = WIRE_HEAD_SIZE(c->head);
-	if (__builtin_expect(c->size < least || c->size > room, 0))
+	if (__builtin_expect(c->size - least > room - least, 0)) /* below least it is huge */
 		return -EBADMSG;
 	c->ticks += batch__get32(b->data + c->off + 4);
 	return __builtin_expect(WIRE_HEAD_KIND(c->head) == WIRE_R_PAUSE, 0) ? BATCH_PAUSE : 1;
@@ -154,35 +154,58 @@ static inline int batch__next(const struct batch *b, struct batch_cursor *c)
  */
 int batch__parse(const u8 *rec, u32 size, struct rec *r, u32 *callsite);
 
+/* The bit of a kind with this parent, by the low bits of a head. */
+#define BATCH_WITH(kind, parent) (1ULL << WIRE_HEAD(kind, parent, 0, 0))
+
 /* One of the kinds that a flood is made of, which batch__usual decodes. */
 static inline bool batch__is_usual(u32 head)
 {
-	u32 kind = WIRE_HEAD_KIND(head);
+	const u64 end = BATCH_WITH(WIRE_R_END, 0) | BATCH_WITH(WIRE_R_END, 1) | BATCH_WITH(WIRE_R_END, 2) | BATCH_WITH(WIRE_R_END, 3);
+	const u64 sized = (BATCH_WITH(WIRE_R_BEGIN, 0) | BATCH_WITH(WIRE_R_EVENT, 0)) * (1 | 1ULL << 16 | 1ULL << 48);
+	u64 this = 1ULL << (head & 63);
 
-	if (kind == WIRE_R_END)
-		return true;
-	return (kind == WIRE_R_BEGIN || kind == WIRE_R_EVENT) && WIRE_HEAD_PARENT(head) != WIRE_PARENT_EXPLICIT &&
-	       WIRE_HEAD_SIZE(head) >= sizeof(struct wire_rec) + 4;
+	_Static_assert(WIRE_PARENT_EXPLICIT == 2, "the one that is not usual");
+	return this & end || (this & sized && head >= WIRE_HEAD(0, 0, 0, sizeof(struct wire_rec) + 4));
 }
 
-/* Is `next` the end of what `head` begins? */
-static inline bool batch__is_leaf(u32 head, u32 next)
+/*
+ * If the record at the cursor is a begin and the next one its end, and that has nothing in it but its head, as all have that tape.h
+ * writes: to it. One comparison looks at all that batch__load would. false: the cursor is where it was.
+ */
+static inline bool batch__to_end(const struct batch *b, struct batch_cursor *c)
 {
-	return WIRE_HEAD_KIND(head) == WIRE_R_BEGIN && WIRE_HEAD_KIND(next) == WIRE_R_END &&
-	       WIRE_HEAD_DEPTH(head) == WIRE_HEAD_DEPTH(next);
+	const u32 size = sizeof(struct wire_rec), depth = WIRE_HEAD(0, 0, 4095, 0);
+	u32 off = c->off + c->size, head;
+
+	if (c->left < 2 || b->len - off < size)
+		return false;
+	head = batch__get32(b->data + off);
+	if (WIRE_HEAD_KIND(c->head) != WIRE_R_BEGIN || head != ((c->head & depth) | WIRE_HEAD(WIRE_R_END, 0, 0, size)))
+		return false;
+	c->off = off;
+	c->size = size;
+	c->head = head;
+	c->left--;
+	c->number++;
+	c->ticks += batch__get32(b->data + off + 4);
+	return true;
 }
 
 /* As batch__parse, of a record that is usual and has passed batch__load. Returns the callsite. */
 static inline u32 batch__usual(const u8 *rec, u32 head, struct rec *r)
 {
-	u32 kind = WIRE_HEAD_KIND(head), used = sizeof(struct wire_rec) + (kind == WIRE_R_END ? 0 : 4);
+	u32 kind = WIRE_HEAD_KIND(head), bytes = WIRE_HEAD_SIZE(head) - (u32)sizeof(struct wire_rec);
 
 	r->kind = kind;
 	r->parent = WIRE_HEAD_PARENT(head);
 	r->depth = WIRE_HEAD_DEPTH(head);
-	r->payload = rec + used;
-	r->payload_bytes = WIRE_HEAD_SIZE(head) - used;
-	return kind == WIRE_R_END ? 0 : batch__get32(rec + sizeof(struct wire_rec));
+	r->payload = rec + sizeof(struct wire_rec);
+	r->payload_bytes = bytes;
+	if (kind == WIRE_R_END)
+		return 0;
+	r->payload += 4;
+	r->payload_bytes = bytes - 4;
+	return batch__get32(rec + sizeof(struct wire_rec));
 }
 
 /* An entry that is open at some place in the batch. */

@@ -21,6 +21,10 @@
 #include <string.h>
 #include <utlist.h>
 
+/* Batches are read once, long after they were written, and the processor's own guess starts anew with each page of memory: so much of
+ * what comes is asked for ahead. What lies behind the batch does no harm. */
+#define AHEAD_BYTES 512
+
 /* A record of our own making: not one of the program's, so neither late nor early. */
 static int pass__note(struct ingest *in, struct page *p, u8 kind, u64 time_ns)
 {
@@ -314,8 +318,11 @@ static inline int page__step(struct page *p, struct batch_cursor *c, u64 *t)
 		more = batch__pause(&p->b, &jump);
 		*c = jump;
 	}
-	if (more > 0)
-		*t = MAX(batch__ns(&p->b, c->ticks), *t);
+	if (more > 0) {
+		u64 ns = batch__ns(&p->b, c->ticks);
+
+		*t = MAX(ns, *t);
+	}
 	return more;
 }
 
@@ -327,40 +334,40 @@ static inline int page__step(struct page *p, struct batch_cursor *c, u64 *t)
 static inline int page__run(struct ingest *in, struct page *p, u64 limit, u64 imm_at)
 {
 	struct batch_cursor c = p->cur;
-	u64 t = p->src.time_ns, passed = in->passed_ns, watermark = in->watermark_ns, received = 0, last;
+	u64 t = p->src.time_ns, last;
 	struct rec *r = &in->r;
 	int more, err = 0;
 
+	r->module = p->pub.module;
 	do {
-		u32 head = c.head, callsite = batch__usual(p->b.data + c.off, head, r);
+		u32 callsite = batch__usual(p->b.data + c.off, c.head, r);
 
-		r->module = p->pub.module;
+		__builtin_prefetch(p->b.data + c.off + AHEAD_BYTES);
 		r->site_addr = callsite ? pass__site(p, callsite) : 0;
 		r->time_ns = last = t;
 		r->number = c.number;
-		received++;
-		in->st.late += t < passed;
-		in->st.early += t > watermark;
-		passed = MAX(passed, t);
-		more = page__step(p, &c, &t);
-		if (more > 0 && in->ops.leaf && batch__is_leaf(head, c.head) && t < limit && c.number < imm_at &&
-		    in->ops.leaf(in->ops.ctx, r, t)) {
-			last = t;
-			received++;
-			in->st.late += t < passed;
-			in->st.early += t > watermark;
-			passed = MAX(passed, t);
-			more = page__step(p, &c, &t);
+		pass__time(in, t);
+		if (in->ops.leaf && batch__to_end(&p->b, &c)) {
+			u64 ns = batch__ns(&p->b, c.ticks);
+
+			t = MAX(ns, t);
+			if (t < limit && c.number < imm_at && in->ops.leaf(in->ops.ctx, r, t)) {
+				last = t;
+				pass__time(in, t);
+				more = page__step(p, &c, &t);
+				continue;
+			}
+			more = 1;
 		} else {
-			err = in->ops.rec(in->ops.ctx, r);
+			more = page__step(p, &c, &t);
 		}
+		err = in->ops.rec(in->ops.ctx, r);
 	} while (!err && more > 0 && t < limit && c.number < imm_at && batch__is_usual(c.head));
+	in->st.received += c.number - p->cur.number;
 	p->cur = c;
 	p->more = more;
 	p->last_ns = last;
 	p->src.time_ns = t;
-	in->passed_ns = passed;
-	in->st.received += received;
 	return __builtin_expect(err == -EBADMSG, 0) ? -EIO : err;
 }
 

@@ -248,16 +248,21 @@ static inline int pass__say(struct ingest *in)
 	return MIN(in->ops.rec(in->ops.ctx, &in->r), 0);
 }
 
-/* Hand out in->r, which is one, at the time that it carries. */
-static inline int pass__rec(struct ingest *in)
+/* A record of the program's of this time is handed out. */
+static inline void pass__time(struct ingest *in, u64 t)
 {
-	u64 t = in->r.time_ns;
-
-	if (t < in->passed_ns)
+	if (__builtin_expect(t < in->passed_ns, 0))
 		in->st.late++;
 	else
 		in->passed_ns = t;
-	in->st.early += t > in->watermark_ns;
+	if (__builtin_expect(t > in->watermark_ns, 0))
+		in->st.early++;
+}
+
+/* Hand out in->r, which is one, at the time that it carries. */
+static inline int pass__rec(struct ingest *in)
+{
+	pass__time(in, in->r.time_ns);
 	return in->ops.rec(in->ops.ctx, &in->r);
 }
 

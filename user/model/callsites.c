@@ -16,6 +16,7 @@
 struct callsite_def {
 	UT_hash_handle hh;
 	struct callsite c;
+	struct value *plain; /* see struct near_site; NULL: not, or not yet */
 	size_t key_bytes;
 	char key[]; /* the texts of c point into it */
 };
@@ -126,6 +127,7 @@ void callsites__done(struct model *m)
 	HASH_ITER(hh, m->cs.defs, d, tmp)
 	{
 		HASH_DEL(m->cs.defs, d);
+		free(d->plain);
 		free(d);
 	}
 	for (i = 0; i < m->cs.module_cnt; i++)
@@ -181,6 +183,33 @@ static struct callsite *find_or_make(struct model *m, struct module *mod, u64 ad
 	return c;
 }
 
+/* NULL: its spans are not plain, or there is no memory. */
+static struct value *make_plain(const struct callsite *c)
+{
+	struct value *v;
+	u32 i;
+
+	for (i = 0; i < c->field_cnt; i++)
+		if (!(1ULL << (c->field[i].type & 63) &
+		      (1ULL << WIRE_T_I64 | 1ULL << WIRE_T_U64 | 1ULL << WIRE_T_F64 | 1ULL << WIRE_T_PTR)))
+			return NULL;
+	v = calloc(MAX(c->field_cnt, 1u), sizeof(*v));
+	for (i = 0; v && i < c->field_cnt; i++) {
+		v[i].field = (u16)i;
+		v[i].type = c->field[i].type;
+	}
+	return v;
+}
+
+static struct value *plain_of(struct callsite *c)
+{
+	struct callsite_def *d = container_of(c, struct callsite_def, c);
+
+	if (!d->plain && c->is_span)
+		d->plain = make_plain(c);
+	return d->plain;
+}
+
 struct callsite *callsites__look_up(struct model *m, u32 module, u64 addr)
 {
 	struct callsite *c = NULL;
@@ -188,7 +217,7 @@ struct callsite *callsites__look_up(struct model *m, u32 module, u64 addr)
 	if (module < m->cs.module_cnt && m->cs.module[module].file)
 		c = find_or_make(m, &m->cs.module[module], addr);
 	if (c)
-		m->cs.near[addr / NEAR_SITE_BYTES % NEAR_SITES] = (struct near_site){addr, module, c};
+		m->cs.near[addr / NEAR_SITE_BYTES % NEAR_SITES] = (struct near_site){addr, module, c, plain_of(c)};
 	return c;
 }
 

@@ -206,6 +206,8 @@ struct near_site {
 	u64 addr; /* 0: none */
 	u32 module;
 	struct callsite *c;
+	/* Of spans whose fields are all numbers of 8 bytes: the values that their begins have, but for the numbers. NULL: of others. */
+	struct value *plain;
 };
 
 struct callsites {

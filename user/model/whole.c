@@ -14,28 +14,11 @@
 
 /* --- begin ------------------------------------------------------------------------------------------------ */
 
-/* Its fields into m->value, where all of them are numbers of 8 bytes. false: they are not, or not there. */
-static inline bool plain_values(struct model *m, const struct callsite *c, const struct rec *r)
+/* The numbers of its fields, which are all that they differ in from begin to begin. */
+static inline void set_numbers(struct value *v, u32 cnt, const u8 *p)
 {
-	const u8 *p = r->payload;
-	u32 i;
-
-	if (r->payload_bytes < 8 * c->field_cnt)
-		return false;
-	for (i = 0; i < c->field_cnt; i++, p += 8) {
-		struct value *v = &m->value[i];
-		u8 type = c->field[i].type;
-
-		if (!(1u << (type & 31) & (1u << WIRE_T_I64 | 1u << WIRE_T_U64 | 1u << WIRE_T_F64 | 1u << WIRE_T_PTR)))
-			return false;
-		v->field = (u16)i;
-		v->type = type;
-		v->flags = 0;
-		v->text_bytes = 0;
-		v->orig_bytes = 0;
-		memcpy(&v->u, p, 8);
-	}
-	return true;
+	for (u32 i = 0; i < cnt; i++)
+		memcpy(&v[i].u, p + 8 * i, 8);
 }
 
 /* Does nothing on this page have to be abandoned, and is `e`, the top, a plain parent? */
@@ -81,19 +64,20 @@ static inline void fill(struct span *s, struct entry *e, struct callsite *c, str
 }
 
 /* What is told of a span that begins now under `parent` (NULL: none). Its number is the next one, but not taken yet. */
-static inline void fill_open(const struct model *m, struct span_open *o, struct callsite *c, struct task *t,
-			     const struct span *parent, u64 ns)
+static inline void fill_open(const struct model *m, struct span_open *o, const struct near_site *near, struct task *t,
+			     const struct span *parent, u64 ns, const u8 *fields)
 {
 	o->span = m->next_span + 1;
-	o->callsite = c;
+	o->callsite = near->c;
 	o->time_ns = ns;
 	o->thread = (struct thread *)&t->pub;
 	o->parent_kind = WIRE_PARENT_CURRENT;
 	o->flags = 0;
 	o->parent = parent ? parent->uid : 0;
 	o->lost_parent = 0;
-	o->value_cnt = c->field_cnt;
-	o->value = m->value;
+	o->value_cnt = near->c->field_cnt;
+	o->value = near->plain;
+	set_numbers(near->plain, near->c->field_cnt, fields);
 }
 
 static inline void count_open(struct model *m)
@@ -104,42 +88,42 @@ static inline void count_open(struct model *m)
 		m->st.spans_peak = m->st.spans_open + 1;
 }
 
-/* The callsite of a begin that needs nothing but a place on the stack: its values are in m->value. NULL: the long way. */
-static inline struct callsite *plain_begin(struct model *m, const struct rec *r, const struct lane *l, u64 ns)
+/* The callsite of a begin that needs nothing but a place on the stack, and the numbers of its fields. NULL: the long way. */
+static inline const struct near_site *plain_begin(struct model *m, const struct rec *r, const struct lane *l, u64 ns)
 {
 	const struct near_site *near = callsites__near(m, r->site_addr);
-	struct callsite *c = near->c;
 
-	if (near->addr != r->site_addr || near->module != r->module || !c || !c->is_span ||
-	    r->parent != WIRE_PARENT_CURRENT || !is_plain_top(l->task->top, l, r->depth, ns))
-		return NULL;
-	return m->st.spans_open < m->opts.max_spans && plain_values(m, c, r) ? c : NULL;
+	return near->addr == r->site_addr && near->module == r->module && near->plain && r->parent == WIRE_PARENT_CURRENT &&
+			       r->payload_bytes >= 8 * near->c->field_cnt && is_plain_top(l->task->top, l, r->depth, ns) &&
+			       m->st.spans_open < m->opts.max_spans ?
+		       near :
+		       NULL;
 }
 
 static inline bool begin(struct model *m, const struct rec *r, struct lane *l)
 {
 	struct task *t = l->task;
 	u64 ns = MAX(r->time_ns, t->last_ns);
-	struct callsite *c;
+	const struct near_site *near;
 	struct span_open o;
 	struct entry *e;
 	struct span *s;
 
 	if (!m->spans.free || !m->entries.free)
 		return false;
-	c = plain_begin(m, r, l, ns);
-	if (!c)
+	near = plain_begin(m, r, l, ns);
+	if (!near)
 		return false;
 	s = pool__get(&m->spans);
 	e = pool__get(&m->entries);
 	t->last_ns = ns;
-	m->about = c;
-	fill(s, e, c, t, l, ns);
+	m->about = near->c;
+	fill(s, e, near->c, t, l, ns);
 	e->depth = r->depth;
 	e->number = r->number;
 	if (s->parent)
 		s->parent->refs++;
-	fill_open(m, &o, c, t, s->parent, ns);
+	fill_open(m, &o, near, t, s->parent, ns, r->payload);
 	s->uid = ++m->next_span;
 	count_open(m);
 	m->st.spans_open++;
@@ -190,13 +174,13 @@ static inline bool leaf(struct model *m, const struct rec *r, struct lane *l, u6
 {
 	struct task *t = l->task;
 	u64 ns = MAX(r->time_ns, t->last_ns);
-	struct callsite *c = plain_begin(m, r, l, ns);
+	const struct near_site *near = plain_begin(m, r, l, ns);
 	struct span *parent = t->top ? t->top->span : NULL;
 	struct span_open o;
 
-	if (!c)
+	if (!near)
 		return false;
-	fill_open(m, &o, c, t, parent, ns);
+	fill_open(m, &o, near, t, parent, ns, r->payload);
 	end_ns = MAX(end_ns, ns);
 	if (!m->whole_leaf(m->sink->ctx, &o, end_ns))
 		return false;

@@ -392,13 +392,11 @@ static bool on_span_leaf(void *ctx, const struct span_open *o, u64 end_ns)
 
 	if (end_ns >= w->at_ns || !t || t->ended || (!w->last && keep__find(w, o->span)))
 		return false;
-	if (w->passing &&
-	    (!w->to.span_leaf || t->told != w->turn || o->time_ns < w->begin_ns || tell__callsite(w, o->callsite) ||
-	     !w->to.span_leaf(w->to_ctx, o, end_ns)))
+	if (w->passing && (!w->to.span_leaf || t->told != w->turn || o->time_ns < w->begin_ns || tell__callsite(w, o->callsite)))
 		return false;
-	if (end_ns > w->last_ns)
+	if (end_ns > w->last_ns) /* also if it has to come as two calls: nothing comes between them */
 		w->last_ns = end_ns;
-	return true;
+	return !w->passing || w->to.span_leaf(w->to_ctx, o, end_ns);
 }
 
 /* Its time is a range: it neither begins nor ends a window. */

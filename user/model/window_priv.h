@@ -107,7 +107,11 @@ static inline struct kept_span *keep__find(const struct window *w, u64 span)
 }
 
 /* window_turn.c: a definition that `to` has not heard of in this turn. 0, or what it returned. */
-int tell__callsite(struct window *w, const struct callsite *c);
+int tell__new_callsite(struct window *w, const struct callsite *c);
+static inline int tell__callsite(struct window *w, const struct callsite *c)
+{
+	return w->near_site[c->id % WINDOW_NEAR_SITES] == c ? 0 : tell__new_callsite(w, c);
+}
 int tell__process(struct window *w, struct kept_process *p);
 int tell__thread(struct window *w, struct kept_thread *t);
 /* at_ns has come. */

@@ -14,13 +14,10 @@
 
 /* --- definitions --- */
 
-int tell__callsite(struct window *w, const struct callsite *c)
+int tell__new_callsite(struct window *w, const struct callsite *c)
 {
-	const struct callsite **near = &w->near_site[c->id % WINDOW_NEAR_SITES];
 	int err;
 
-	if (*near == c)
-		return 0;
 	if (!idmap__find(&w->sites, c->id)) {
 		/* without an entry it would be told again and again, which no consumer has to take */
 		err = idmap__put(&w->sites, c->id, (void *)c);
@@ -32,7 +29,7 @@ int tell__callsite(struct window *w, const struct callsite *c)
 			return err;
 		}
 	}
-	*near = c;
+	w->near_site[c->id % WINDOW_NEAR_SITES] = c;
 	return 0;
 }
 

@@ -81,9 +81,12 @@ struct tape_site {
 	bool defined;
 	size_t key_bytes;
 	u8 *key; /* its definition with id 0 */
-	/* Of the fields that are numbers of 8 bytes: how a value that needs no words about it begins, and its type in the tape. */
-	u32 plain[CALLSITE_MAX_FIELDS]; /* TAPE_NOT_PLAIN: another field */
-	u8 type[CALLSITE_MAX_FIELDS];
+	/* Of the fields that are numbers of 8 bytes: how a value that needs no words about it begins, and how its record does, but for the
+	 * kind. */
+	struct {
+		u32 value; /* TAPE_NOT_PLAIN: another field */
+		u32 record;
+	} plain[CALLSITE_MAX_FIELDS];
 	UT_hash_handle hh;
 };
 #define TAPE_NOT_PLAIN (~0U)
@@ -260,10 +263,12 @@ static inline bool tape_values__plain(u8 *p, const struct tape_site *site, u8 ki
 {
 	u64 field = tape_site__field_id(site, 0);
 
+	if (cnt > CALLSITE_MAX_FIELDS)
+		return false;
 	for (u32 i = 0; i < cnt; i++, p += TAPE_PLAIN_VALUE, field++) {
-		u32 head = kind | TAPE_PLAIN_VALUE << 8 | (u32)site->type[i % CALLSITE_MAX_FIELDS] << 24;
+		u32 head = site->plain[i].record | kind;
 
-		if (i >= CALLSITE_MAX_FIELDS || tape_value__begin(&v[i]) != site->plain[i])
+		if (tape_value__begin(&v[i]) != site->plain[i].value)
 			return false;
 		memcpy(p, &head, 4); /* struct tape_value in four stores */
 		memcpy(p + 4, &field, 8);

@@ -210,14 +210,14 @@ void tape_site__find_plain(struct tape_site *site)
 	for (u32 i = 0; i < CALLSITE_MAX_FIELDS; i++) {
 		struct value v = { .field = i };
 
-		site->plain[i] = TAPE_NOT_PLAIN;
+		site->plain[i].value = TAPE_NOT_PLAIN;
 		if (i >= tape_site__field_cnt(site))
 			continue;
 		v.type = widened(tape_site__type(site, i));
 		if (v.type > WIRE_T_ERROR || !type[v.type])
 			continue;
-		site->type[i] = type[v.type];
-		site->plain[i] = tape_value__begin(&v);
+		site->plain[i].value = tape_value__begin(&v);
+		site->plain[i].record = TAPE_PLAIN_VALUE << 8 | (u32)type[v.type] << 24;
 	}
 }
 

@@ -15,22 +15,30 @@
 #include "tape/tape_sink_priv.h"
 
 /* Where so many bytes can go now; tape_stage__took makes them a group of the tape. NULL: not without further ado. */
-static u8 *room(const struct tape_sink *s, size_t bytes)
+static inline u8 *room(const struct tape_sink *s, size_t bytes)
 {
-	return bytes <= s->group.stage->left && !s->pending.bytes ? s->group.stage->at : NULL;
+	if (__builtin_expect(bytes > s->group.stage->left || s->pending.bytes, 0))
+		return NULL;
+	return s->group.stage->at;
 }
 
-static void put_head(void *p, u8 kind, u16 bytes)
+/* Before what follows: one store, of a byte more than there is to it. */
+static inline void put_head(void *p, u8 kind, u16 bytes)
 {
-	*(struct tape_head *)p = (struct tape_head){ .kind = kind, .len = bytes };
+	u32 head = kind | (u32)bytes << 8;
+
+	_Static_assert(offsetof(struct tape_head, len) == 1 && TAPE_HEAD_BYTES < sizeof(head), "kind, then length");
+	memcpy(p, &head, sizeof(head));
 }
 
 /* Of a callsite that is in the tape already; NULL: it has to be looked for. */
-static struct tape_site *near_site(const struct tape_sink *s, const struct callsite *c)
+static inline struct tape_site *near_site(const struct tape_sink *s, const struct callsite *c)
 {
 	struct tape_site *site = s->near_site[c->id % TAPE_NEAR_SITES];
 
-	return site && site->c == c && site->defined ? site : NULL;
+	if (__builtin_expect(!site || site->c != c || !site->defined, 0))
+		return NULL;
+	return site;
 }
 
 static struct tape_span *top(const struct tape_thread *t)
@@ -40,16 +48,23 @@ static struct tape_span *top(const struct tape_thread *t)
 
 /* --- begin ----------------------------------------------------------------------------------------------- */
 
-static bool is_usual_begin(const struct tape_sink *s, const struct span_open *o, const struct tape_thread *t)
+/* Is this span (0: none) what is current on the thread, and what a reader takes for it? tape_thread__implies, by number. */
+static inline bool implies(const struct tape_thread *t, u64 span)
 {
-	const struct tape_span *parent = t ? top(t) : NULL;
+	const struct tape_entry *e = t->entry + t->cnt - 1;
 
-	return t && !s->only && o->parent_kind == WIRE_PARENT_CURRENT && !o->flags && !o->lost_parent &&
-	       o->parent == (parent ? parent->ident.id : 0) && tape_thread__implies(t, parent) && t->cnt < t->cap;
+	if (!t->cnt)
+		return !span;
+	return e->span->ident.id == span && e->ident == &e->span->ident && !e->duplicate;
+}
+
+static inline bool is_usual_begin(const struct tape_sink *s, const struct span_open *o, const struct tape_thread *t)
+{
+	return !s->only && o->parent_kind == WIRE_PARENT_CURRENT && !o->flags && !o->lost_parent && implies(t, o->parent);
 }
 
 /* false: its values are not plain. */
-static bool put_begin(u8 *p, const struct tape_sink *s, const struct span_open *o, const struct tape_site *site, u64 thread)
+static inline bool put_begin(u8 *p, const struct tape_sink *s, const struct span_open *o, const struct tape_site *site, u64 thread)
 {
 	struct tape_span_open *open = (void *)p;
 	struct tape_span_enter *enter = (void *)(p + sizeof(*open) + o->value_cnt * TAPE_PLAIN_VALUE);
@@ -104,7 +119,7 @@ static bool whole_begin(struct tape_sink *s, const struct span_open *o)
 	struct tape_span *sp = s->free_spans;
 	u8 *p = room(s, bytes);
 
-	if (!p || !sp || !site || !is_usual_begin(s, o, t) || nearmap__find(&s->spans, o->span))
+	if (!p || !sp || !site || !t || t->cnt == t->cap || !is_usual_begin(s, o, t) || nearmap__find(&s->spans, o->span))
 		return false;
 	if (!put_begin(p, s, o, site, t->uid) || nearmap__add(&s->spans, o->span, sp))
 		return false;
@@ -129,7 +144,7 @@ static bool is_usual_end(const struct tape_span *sp, u64 thread)
 	       sp->parent == (t->cnt > 1 ? t->entry[t->cnt - 2].span : NULL) && !(sp->parent && sp->parent->closing);
 }
 
-static void put_end(void *p, u8 kind, u64 span, s64 time)
+static inline void put_end(void *p, u8 kind, u64 span, s64 time)
 {
 	struct tape_span_end *r = p;
 
@@ -180,14 +195,15 @@ bool tape_sink__leaf(void *ctx, const struct span_open *o, u64 end_ns)
 	u8 *p = room(s, begun + 2 * sizeof(struct tape_span_end));
 	s64 end = tape_time(s, end_ns);
 
-	if (!p || !site || !is_usual_begin(s, o, t) || nearmap__find(&s->spans, o->span) ||
+	if (!p || !site || !t || !is_usual_begin(s, o, t) || nearmap__find(&s->spans, o->span) ||
 	    (t->cnt && top(t)->closing) || !put_begin(p, s, o, site, t->uid))
 		return false;
 	put_end(p + begun, TAPE_SPAN_EXIT, o->span, end);
 	put_end(p + begun + sizeof(struct tape_span_end), TAPE_SPAN_CLOSE, o->span, end);
 	tape_stage__took(s->group.stage, begun + 2 * sizeof(struct tape_span_end));
 	s->span_cnt++;
-	s->last_span = MAX(s->last_span, MAX(tape_time(s, o->time_ns), end));
+	if (end > s->last_span)
+		s->last_span = end;
 	return true;
 }
 

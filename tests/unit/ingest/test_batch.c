@@ -301,6 +301,66 @@ static void hostile_headers(void **state)
 	assert_int_equal(batch__first(&b, &c), -EBADMSG);
 }
 
+/* The rule that batch__is_usual looks up in two masks. */
+static void usual_kinds(void **state)
+{
+	for (u32 low = 0; low < 64; low++) {
+		for (u32 size = 8; size <= 16; size += 4) {
+			u32 kind = low & 15, parent = low >> 4;
+			bool takes = (kind == WIRE_R_BEGIN || kind == WIRE_R_EVENT) && parent != WIRE_PARENT_EXPLICIT && size >= 12;
+
+			assert_int_equal(batch__is_usual(WIRE_HEAD(kind, parent, 0, size)), kind == WIRE_R_END || takes);
+			assert_int_equal(batch__is_usual(WIRE_HEAD(kind, parent, 4095, size)), kind == WIRE_R_END || takes);
+		}
+	}
+}
+
+/* Does the step to the end take a page of a begin and this record, cut to `bytes`, with so many promised? */
+static bool goes_to_end(u32 head, u32 bytes, u32 cnt)
+{
+	struct batch_cursor c, next, by_rule;
+	struct batch b;
+	bool went;
+
+	sim__init(&s, 1000, 1, 2, 0);
+	sim__begin(&s, 7, 1010);
+	sim__finish(&s, 1030);
+	memcpy(s.bytes + WIRE_DATA + 20, &head, sizeof(head));
+	s.h.commit = sim__commit(0, cnt, bytes);
+	assert_int_equal(batch__open(&b, s.bytes, WIRE_DATA + bytes, 2000), 0);
+	batch__clock(&b, &no_clock);
+	assert_int_equal(batch__first(&b, &c), 1);
+	next = by_rule = c;
+	went = batch__to_end(&b, &next);
+	if (went) {
+		assert_int_equal(batch__next(&b, &by_rule), 1);
+		assert_memory_equal(&next, &by_rule, sizeof(next));
+	} else {
+		assert_memory_equal(&next, &c, sizeof(next));
+	}
+	return went;
+}
+
+static void one_step_to_the_end(void **state)
+{
+	u32 end;
+
+	sim__init(&s, 1000, 1, 2, 0);
+	sim__begin(&s, 7, 1010);
+	sim__finish(&s, 1030);
+	memcpy(&end, s.bytes + WIRE_DATA + 20, sizeof(end));
+	assert_true(goes_to_end(end, 28, 2));
+	assert_true(goes_to_end(end, 28, 3));
+	assert_false(goes_to_end(end, 28, 1)); /* not promised */
+	assert_false(goes_to_end(end, 27, 2)); /* cut */
+	assert_false(goes_to_end(end, 20, 2));
+	assert_false(goes_to_end(end ^ WIRE_HEAD(0, 0, 1, 0), 28, 2)); /* of another depth */
+	assert_false(goes_to_end(end ^ WIRE_HEAD(0, 1, 0, 0), 28, 2)); /* not as tape.h writes it */
+	assert_false(goes_to_end(WIRE_HEAD(WIRE_R_END, 0, WIRE_HEAD_DEPTH(end), 12), 32, 2));
+	assert_false(goes_to_end(WIRE_HEAD(WIRE_R_END, 0, WIRE_HEAD_DEPTH(end), 4), 28, 2));
+	assert_false(goes_to_end(WIRE_HEAD(WIRE_R_PAUSE, 0, WIRE_HEAD_DEPTH(end), 8), 28, 2));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,7 +368,8 @@ int main(void)
 		cmocka_unit_test(ticks_become_ns),	    cmocka_unit_test(recorder_clock_stands_in),
 		cmocka_unit_test(one_line_for_all),
 		cmocka_unit_test(pause_is_absolute),	    cmocka_unit_test(what_is_open),
-		cmocka_unit_test(hostile_headers),
+		cmocka_unit_test(hostile_headers),	    cmocka_unit_test(usual_kinds),
+		cmocka_unit_test(one_step_to_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
