@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #define MAX_CLIENTS 16
+#define TURN 2 /* answers, as `snapshot` needs; who has had them gives way */
 #define SILENT_NS (10 * NSEC_PER_SEC)
 #define MAX_REQUEST 4096
 
@@ -20,7 +21,8 @@ struct client {
 	struct control *control;
 	int fd; /* -1: free */
 	bool asked;  /* waits for an answer */
-	bool served; /* has had one */
+	bool leaves; /* with that answer; its place is somebody else's already */
+	u32 served;  /* answers so far */
 	u64 since_ns;
 };
 
@@ -30,7 +32,7 @@ struct control {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	dev_t dev;
 	ino_t ino;
-	struct client client[MAX_CLIENTS];
+	struct client client[2 * MAX_CLIENTS]; /* as many again may be about to leave */
 };
 
 /* --- listening ----------------------------------------------------------------------------------------------------- */
@@ -159,7 +161,7 @@ int control__listen(const char *path, const struct control_ops *ops, struct cont
 		return diag__set(d, -ENOMEM, "not enough memory");
 	c->ops = *ops;
 	c->fd = -1;
-	for (u32 i = 0; i < MAX_CLIENTS; i++)
+	for (u32 i = 0; i < ARRAY_SIZE(c->client); i++)
 		c->client[i] = (struct client){ .control = c, .fd = -1 };
 	err = control__address(path, &sa, d);
 	if (!err)
@@ -189,7 +191,7 @@ void control__free(struct control *c)
 
 	if (!c)
 		return;
-	for (u32 i = 0; i < MAX_CLIENTS; i++)
+	for (u32 i = 0; i < ARRAY_SIZE(c->client); i++)
 		if (c->client[i].fd >= 0)
 			client__close(&c->client[i]);
 	/* not what somebody else has put there meanwhile */
@@ -273,47 +275,74 @@ static void client__poll(struct client *cl, u64 now_ns)
 	}
 }
 
+/* First who has had its turn, then who has never asked; of equals who has been idle for longest. */
 static bool goes_before(const struct client *a, const struct client *b)
 {
-	return a->served != b->served ? b->served : a->since_ns < b->since_ns;
+	bool had = a->served >= TURN, b_had = b->served >= TURN;
+
+	if (had != b_had)
+		return had;
+	if (!a->served != !b->served)
+		return !a->served;
+	return a->since_ns < b->since_ns;
 }
 
-/* A free place, else of those that are not being served who has never asked, else who has been idle for longest. */
-static struct client *idle_client(struct control *c)
+/* A free place, NULL: none. */
+static struct client *free_place(struct control *c)
 {
-	struct client *idle = NULL;
+	struct client *place = NULL;
+	u32 stay = 0;
 
-	for (u32 i = 0; i < MAX_CLIENTS; i++) {
+	for (u32 i = 0; i < ARRAY_SIZE(c->client); i++) {
 		struct client *cl = &c->client[i];
 
-		if (cl->fd < 0)
-			return cl;
-		if (!cl->asked && (!idle || goes_before(cl, idle)))
-			idle = cl;
+		place = cl->fd < 0 && !place ? cl : place;
+		stay += cl->fd >= 0 && !cl->leaves;
 	}
-	return idle;
+	return stay < MAX_CLIENTS ? place : NULL;
+}
+
+/* Of those that are being served, or of those that are not, the one that goes first. NULL: there is none. */
+static struct client *first_to_go(struct control *c, bool asked)
+{
+	struct client *first = NULL;
+
+	for (u32 i = 0; i < ARRAY_SIZE(c->client); i++) {
+		struct client *cl = &c->client[i];
+
+		if (cl->fd >= 0 && !cl->leaves && cl->asked == asked && (!first || goes_before(cl, first)))
+			first = cl;
+	}
+	return first;
 }
 
 /*
- * A place for one more. Who is there and asks for nothing keeps nobody out: it goes, and is told, unless it has asked just now.
- * NULL: all are being served.
+ * A place for one more. Who is there and asks for nothing keeps nobody out: it goes, and is told, unless it has asked just now. Nor does who
+ * asks again and again: it has had its turn, and goes likewise, or with the answer that it waits for. NULL: all are being served.
  */
 static struct client *make_room(struct control *c, u64 now_ns)
 {
-	struct client *cl = idle_client(c);
+	struct client *cl, *place;
 
-	for (u32 i = 0; cl && cl->fd >= 0; i++, cl = idle_client(c)) {
-		bool served = cl->served;
+	for (u32 i = 0; !(place = free_place(c)) && (cl = first_to_go(c, false)); i++) {
+		u32 served = cl->served;
 
 		if (i == MAX_CLIENTS) /* they ask as fast as they are answered */
 			return NULL;
-		client__poll(cl, now_ns);
-		if (cl->fd < 0 || cl->asked || cl->served != served)
-			continue;
-		refuse(cl->fd, "error others wanted to ask, and nothing had been asked here\ntry again\n");
+		if (served < TURN) {
+			client__poll(cl, now_ns);
+			if (cl->fd < 0 || cl->asked || cl->served != served)
+				continue;
+		}
+		refuse(cl->fd, "error others wanted to ask\ntry again\n");
 		cl->fd = -1;
 	}
-	return cl;
+	cl = place ? NULL : first_to_go(c, true);
+	if (cl && cl->served >= TURN) {
+		cl->leaves = true;
+		place = free_place(c);
+	}
+	return place;
 }
 
 static void accept_clients(struct control *c, u64 now_ns)
@@ -334,7 +363,8 @@ static void accept_clients(struct control *c, u64 now_ns)
 			continue;
 		}
 		cl->fd = fd;
-		cl->asked = cl->served = false;
+		cl->asked = cl->leaves = false;
+		cl->served = 0;
 		cl->since_ns = now_ns;
 		if (c->ops.watch)
 			c->ops.watch(c->ops.ctx, fd);
@@ -344,7 +374,7 @@ static void accept_clients(struct control *c, u64 now_ns)
 void control__poll(struct control *c, u64 now_ns)
 {
 	accept_clients(c, now_ns);
-	for (u32 i = 0; i < MAX_CLIENTS; i++)
+	for (u32 i = 0; i < ARRAY_SIZE(c->client); i++)
 		if (c->client[i].fd >= 0)
 			client__poll(&c->client[i], now_ns);
 }
@@ -354,8 +384,8 @@ void control__answer(struct client *cl, const char *text, size_t bytes)
 	if (cl->fd < 0 || !cl->asked)
 		return;
 	cl->asked = false;
-	cl->served = true;
+	cl->served++;
 	cl->since_ns = clock__mono_ns();
-	if (send(cl->fd, text, MIN(bytes, (size_t)CONTROL_MAX_BYTES), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	if (send(cl->fd, text, MIN(bytes, (size_t)CONTROL_MAX_BYTES), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 || cl->leaves)
 		client__close(cl);
 }

@@ -207,6 +207,63 @@ static void who_has_just_asked_stays(void **state)
 	leave(late, ALL);
 }
 
+/* Whoever comes has its turn, however fast others ask and whatever they wait for. */
+static void who_asks_again_and_again_gives_way(void **state)
+{
+	struct recorder *r = *state;
+	int busy[ALL], more[ALL + 1], fd;
+
+	for (u32 i = 0; i < ALL; i++) {
+		busy[i] = client(r);
+		for (u32 k = 0; k < 3; k++) {
+			say(busy[i], "ask\n");
+			look(r);
+			assert_string_equal(heard(busy[i]), "ok\n");
+		}
+		say(busy[i], "ask\n"); /* there already when the next one comes */
+	}
+	fd = client(r);
+	say(fd, "ask\n");
+	look(r);
+	assert_string_equal(heard(fd), "ok\n");
+	close(fd);
+	look(r);
+	leave(busy, ALL);
+	look(r);
+	for (u32 i = 0; i < ALL; i++) {
+		busy[i] = client(r);
+		for (u32 k = 0; k < 2; k++) {
+			say(busy[i], "ask\n");
+			look(r);
+			assert_string_equal(heard(busy[i]), "ok\n");
+		}
+		say(busy[i], "wait\n");
+	}
+	look(r);
+	assert_int_equal(r->wait_cnt, ALL);
+	/* all of them are being served: they have their answers, and go with them */
+	for (u32 i = 0; i < ALL; i++) {
+		more[i] = client(r);
+		say(more[i], "ask\n");
+		look(r);
+		assert_string_equal(heard(more[i]), "ok\n");
+		say(more[i], "wait\n");
+		look(r);
+	}
+	more[ALL] = client(r);
+	look(r);
+	assert_non_null(strstr(heard(more[ALL]), "error too many clients"));
+	assert_int_equal(r->wait_cnt, 2 * ALL);
+	for (u32 i = 0; i < ALL; i++) {
+		control__answer(r->waits[i], "ok\n", 3);
+		assert_string_equal(heard(busy[i]), "ok\n");
+		assert_null(heard(busy[i]));
+	}
+	assert_int_equal(r->gone_cnt, 0);
+	leave(busy, ALL);
+	leave(more, ALL + 1);
+}
+
 static void silence_is_not_for_ever(void **state)
 {
 	struct recorder *r = *state;
@@ -280,6 +337,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_idle_keep_nobody_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(whoever_is_being_served_stays, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_asks_again_and_again_gives_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_has_asked_goes_last, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_has_just_asked_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(silence_is_not_for_ever, setup, teardown),
