@@ -48,6 +48,28 @@ on_exit() { fires exit exit 3 && assert_match "its last words" 'last words' all.
 on_crash() { fires crash crash && assert_match "its last words" 'last words' all.json; }
 no_crash() { silent crash none; }
 
+# A field that no such event has, another trigger that is right, one that nothing has come for: said once, and by status.
+misspelt()
+{
+	need_root
+	start_flight -b "$TARGETS/th_trigger" --no-final --on 'event:request.failed cod==500' --on 'event:code==404' --on 'span:tock>1s' --on 'span:tick>10m'
+	start_target th_trigger event
+	wait_until 20 grep -q 'no field' record.err || fail "nothing said: $(cat record.err)"
+	assert_eq "once" 1 "$(grep -c 'no field' record.err)"
+	assert_match "what is there" "^tapebpf: warning: --on 'event:request.failed cod==500': no field cod in event request.failed; it has code, path$" record.err
+	"$TAPEBPF" status --socket sock --json >json || fail "status"
+	assert_match "in status" '"on":"event:request.failed cod==500","hint":"no field cod in event request.failed; it has code, path"}' json
+	assert_match "of another name" '"on":"span:tock>1s","hint":"no span of this name so far"}' json
+	assert_match "nothing of those that may fire" '"on":"event:code==404"},.*"on":"span:tick>10m"}' json
+	"$TAPEBPF" status --socket sock >status || fail "status"
+	grep -A 1 ' event:request.failed cod==500$' status >lines
+	assert_match "below it" '^            no field cod in event request.failed; it has code, path$' lines
+	kill -TERM "$TARGET"
+	wait_target
+	stop_flight
+	assert_eq "snapshots" 0 "$(find out -name '*.tape' | wc -l)"
+}
+
 on_signal()
 {
 	need_root
@@ -259,7 +281,7 @@ status_text()
 	kill -TERM "$TARGET"
 }
 
-for t in span span_short busy hang event_name event_level event_fields event_other on_exit on_crash no_crash end_was_lost end_was_lost_to_a_tape on_signal cooldown policy commands_that_hang behind_others \
+for t in span span_short busy hang event_name event_level event_fields event_other misspelt on_exit on_crash no_crash end_was_lost end_was_lost_to_a_tape on_signal cooldown policy commands_that_hang behind_others \
 	bounds bad_triggers go_format status_text; do
 	run_test $t
 done

@@ -249,6 +249,7 @@ static int open_triggers(struct flight_cmd *f, struct diag *d)
 	if (!f->set || err)
 		return diag__set(d, -ENOMEM, "not enough memory for the triggers");
 	flight_triggers__watch(f->triggers, f->set);
+	flight_triggers__warn(f->triggers, on_warn, f);
 	return 0;
 }
 

@@ -71,7 +71,7 @@ static void json_lines(const char *text)
 		blank = strchr(line, ' ');
 		if (!end || !blank || blank > end)
 			break;
-		if (!strncmp(line, "process ", 8) || !strncmp(line, "trigger ", 8))
+		if (!strncmp(line, "process ", 8) || !strncmp(line, "trigger ", 8) || !strncmp(line, "hint ", 5))
 			continue;
 		fputs(first ? "{" : ",", stdout);
 		first = false;
@@ -84,9 +84,19 @@ static void json_lines(const char *text)
 	}
 }
 
+/* Of the trigger whose line ends there, behind it. NULL: none. *bytes without the line's end. */
+static const char *hint_behind(const char *end, size_t *bytes)
+{
+	const char *hint = end + 6, *stop = strncmp(end, "\nhint ", 6) ? NULL : strchr(hint, '\n');
+
+	*bytes = stop ? (size_t)(stop - hint) : 0;
+	return stop ? hint : NULL;
+}
+
 static void json_triggers(const char *text)
 {
-	const char *line = text, *end;
+	const char *line = text, *end, *hint;
+	size_t bytes;
 	bool first = true;
 	int at;
 	u64 fired;
@@ -98,6 +108,11 @@ static void json_triggers(const char *text)
 			break;
 		printf("%s{\"fired\":%" PRIu64 ",\"on\":", first ? "" : ",", fired);
 		text__json(stdout, line + at, (size_t)(end - line - at));
+		hint = hint_behind(end, &bytes);
+		if (hint) {
+			fputs(",\"hint\":", stdout);
+			text__json(stdout, hint, bytes);
+		}
 		fputc('}', stdout);
 		first = false;
 	}
@@ -203,7 +218,8 @@ static void text_cost(const char *t)
 
 static void text_triggers(const char *t)
 {
-	const char *line = t, *end;
+	const char *line = t, *end, *hint;
+	size_t bytes;
 	u64 fired;
 	int at;
 
@@ -222,6 +238,12 @@ static void text_triggers(const char *t)
 			break;
 		printf("  %8" PRIu64 "  ", fired);
 		text__print(stdout, line + at, (size_t)(end - line - at));
+		fputc('\n', stdout);
+		hint = hint_behind(end, &bytes);
+		if (!hint)
+			continue;
+		fputs("            ", stdout);
+		text__print(stdout, hint, bytes);
 		fputc('\n', stdout);
 	}
 }

@@ -19,6 +19,8 @@ struct flight_triggers {
 	struct snapshots *snapshots;
 	void (*own)(void *ctx, const struct snapshot_result *r);
 	void *ctx;
+	void (*warn)(void *ctx, const char *text);
+	void *warn_ctx;
 	bool asked; /* the due one */
 	u64 next_reap_ns;
 };
@@ -64,6 +66,22 @@ void flight_triggers__fired(void *ctx, const struct trigger_fired *f)
 	struct flight_triggers *t = ctx;
 
 	policy__fired(t->policy, f, clock__mono_ns());
+}
+
+static void on_hint(void *ctx, u32 i, const char *why)
+{
+	struct flight_triggers *t = ctx;
+	char text[SHOWN_BYTES + 400];
+
+	snprintf(text, sizeof(text), "--on '%.*s': %s", SHOWN_BYTES, trigger_set__text(t->set, i), why);
+	t->warn(t->warn_ctx, text);
+}
+
+void flight_triggers__warn(struct flight_triggers *t, void (*warn)(void *ctx, const char *text), void *ctx)
+{
+	t->warn = warn;
+	t->warn_ctx = ctx;
+	trigger_set__tell_hints(t->set, on_hint);
 }
 
 static void complain(const struct diag *d)
@@ -156,11 +174,13 @@ void flight_triggers__keep(struct flight_triggers *t, const struct snapshot_resu
 /* A line each, of a text that may hold newlines and be as long as an answer may be. */
 static void report_trigger(const struct trigger_set *set, u32 i, FILE *f)
 {
-	const char *text = trigger_set__text(set, i);
+	const char *text = trigger_set__text(set, i), *hint = trigger_set__hint(set, i);
 	char shown[SHOWN_BYTES];
 
 	text__clean(shown, sizeof(shown), text, strlen(text));
 	fprintf(f, "trigger %" PRIu64 " %s%s\n", trigger_set__fired(set, i), shown, strlen(text) >= sizeof(shown) ? "..." : "");
+	if (hint)
+		fprintf(f, "hint %s\n", hint);
 }
 
 void flight_triggers__report(const struct flight_triggers *t, FILE *f)

@@ -22,6 +22,9 @@ void flight_triggers__begin(struct flight_triggers *t, struct snapshots *sn,
 /* trigger_set's callback; ctx is the struct flight_triggers. */
 void flight_triggers__fired(void *ctx, const struct trigger_fired *f);
 
+/* Whom to tell what is to be known of a trigger of the set; after flight_triggers__watch. */
+void flight_triggers__warn(struct flight_triggers *t, void (*warn)(void *ctx, const char *text), void *ctx);
+
 /* Every round: what is due is asked for. stream_ns: the sinks have heard of everything up to then. */
 void flight_triggers__poll(struct flight_triggers *t, u64 stream_ns, u64 now_ns);
 /* The end: what is waiting is asked for now. True: something was. */

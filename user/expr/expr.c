@@ -175,7 +175,7 @@ static bool compare(const struct expr *e, const struct node *n, const struct ope
 
 /* --- plans ------------------------------------------------------------------------------------------------- */
 
-static s16 find_field(const struct callsite *c, const char *name)
+s16 callsite__find_field(const struct callsite *c, const char *name)
 {
 	for (u32 i = 0; i < c->field_cnt; i++)
 		if (!strcmp(c->field[i].name, name))
@@ -187,7 +187,7 @@ static s16 field_of(const struct expr *e, const struct plan *p, const struct cal
 {
 	if (o->kind != OPERAND_FIELD)
 		return -1;
-	return p ? p->field[o->slot].field : find_field(c, e->field[o->slot]);
+	return p ? p->field[o->slot].field : callsite__find_field(c, e->field[o->slot]);
 }
 
 static bool holds_of(const struct expr *e, const struct node *n, const struct operand_value *v)
@@ -215,8 +215,7 @@ static enum state leaf_state(const struct expr *e, const struct plan *p, const s
 	return operand_kind__type(kind) == TYPE_TIME && !p->callsite->is_span ? STATE_FALSE : STATE_ASK;
 }
 
-/* `decides`: the state of one side that decides for both. */
-static enum state join(enum state a, enum state b, enum state decides)
+enum state state__join(enum state a, enum state b, enum state decides)
 {
 	if (a == decides || b == decides)
 		return decides;
@@ -234,7 +233,7 @@ static enum state settle(const struct expr *e, struct plan *p, u32 at)
 	} else if (n->kind == NODE_AND || n->kind == NODE_OR) {
 		a = settle(e, p, n->left);
 		b = settle(e, p, n->right);
-		out = join(a, b, n->kind == NODE_AND ? STATE_FALSE : STATE_TRUE);
+		out = state__join(a, b, n->kind == NODE_AND ? STATE_FALSE : STATE_TRUE);
 	} else {
 		out = leaf_state(e, p, n);
 	}
@@ -266,7 +265,7 @@ static enum operand_type seen_as(u8 type)
 
 static struct place place_of(const struct callsite *c, const char *name)
 {
-	struct place p = {.field = find_field(c, name)};
+	struct place p = {.field = callsite__find_field(c, name)};
 
 	if (p.field < 0)
 		return p;
@@ -316,6 +315,11 @@ static inline struct plan *plan_of(struct expr *e, const struct callsite *c)
 	struct plan *p = e->near[c->id % EXPR_NEAR];
 
 	return __builtin_expect(p && p->callsite == c, 1) ? p : get_plan(e, c);
+}
+
+const struct plan *expr__plan(struct expr *e, const struct callsite *c)
+{
+	return plan_of(e, c);
 }
 
 /* --- the whole --------------------------------------------------------------------------------------------- */
@@ -507,4 +511,9 @@ bool expr__asks_fields(const struct expr *e)
 bool expr__asks_thread(const struct expr *e)
 {
 	return asks(e, OPERAND_THREAD, OPERAND_PROCESS, NULL);
+}
+
+bool expr__asks_name(const struct expr *e)
+{
+	return asks(e, OPERAND_NAME, OPERAND_NAME, NULL);
 }

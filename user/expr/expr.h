@@ -53,6 +53,14 @@ u64 expr__least_ns(struct expr *e, const struct expr_subject *s, u32 unknown);
 enum expr_verdict { EXPR_NEVER, EXPR_ALWAYS, EXPR_MAYBE };
 enum expr_verdict expr__callsite(struct expr *e, const struct callsite *c);
 
+/*
+ * hint.c: what a user should know of the two. Both write a clause into dst and return true, or false if there is nothing to be said.
+ * expr__hint_missing: it is never true, for want of a field. expr__hint_mistaken: a word in it means something else than the field that is
+ * called so; with_names: words for what callsites and threads have, too.
+ */
+bool expr__hint_missing(struct expr *e, const struct callsite *c, char *dst, size_t bytes);
+bool expr__hint_mistaken(const struct expr *e, const struct callsite *c, bool with_names, char *dst, size_t bytes);
+
 /* Callsites may be others from now on. */
 void expr__forget(struct expr *e);
 
@@ -60,6 +68,8 @@ void expr__forget(struct expr *e);
 bool expr__asks_times(const struct expr *e, u32 *column);
 /* Does it look at values of fields? */
 bool expr__asks_fields(const struct expr *e);
+/* At names of callsites? */
+bool expr__asks_name(const struct expr *e);
 /* At who records: thread, process, or their numbers? */
 bool expr__asks_thread(const struct expr *e);
 

@@ -64,6 +64,13 @@ struct expr {
 	char *scratch; /* EXPR_SCRATCH_BYTES, if there is a regular expression */
 };
 
+/* expr.c: made if there is none; NULL: no memory. */
+const struct plan *expr__plan(struct expr *e, const struct callsite *c);
+/* -1: it has none. */
+s16 callsite__find_field(const struct callsite *c, const char *name);
+/* One side decides for both where it is in the state `decides`. */
+enum state state__join(enum state a, enum state b, enum state decides);
+
 /* expr_parse.c: into e, which is empty. 0, -EINVAL, -ENOMEM with *err filled. */
 int expr__parse(struct expr *e, const char *text, size_t bytes, struct expr_error *err);
 

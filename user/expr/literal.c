@@ -112,7 +112,8 @@ int literal__init(struct literal *l, const struct token *t)
 		return -ENOMEM;
 	memcpy(l->text, t->text, t->bytes);
 	l->text[t->bytes] = '\0';
-	if (t->kind == TOKEN_STRING)
+	l->quoted = t->kind == TOKEN_STRING;
+	if (l->quoted)
 		return 0;
 	parse_number(l);
 	if (token__is(t, "true") || token__is(t, "false"))

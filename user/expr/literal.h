@@ -16,6 +16,7 @@ struct literal {
 	__int128 i; /* ns, bytes where it has a unit */
 	double f;
 	s8 boolean; /* -1: it is neither true nor false */
+	bool quoted;
 };
 
 /* 0 or -ENOMEM. */

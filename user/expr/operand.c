@@ -24,6 +24,11 @@ enum operand_type operand_kind__type(enum operand_kind kind)
 	return kind < ARRAY_SIZE(known) ? known[kind].type : TYPE_ABSENT;
 }
 
+const char *operand_kind__word(enum operand_kind kind)
+{
+	return known[kind].word;
+}
+
 int operand_kind__find(const char *word, size_t bytes)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)

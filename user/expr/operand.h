@@ -45,6 +45,8 @@ struct operand_value {
 
 /* The type that an operand has by itself; TYPE_ABSENT: a field, whose values say it. */
 enum operand_type operand_kind__type(enum operand_kind kind);
+/* As it is written; not of a field. */
+const char *operand_kind__word(enum operand_kind kind);
 /* -1: no such word. */
 int operand_kind__find(const char *word, size_t bytes);
 

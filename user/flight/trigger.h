@@ -45,6 +45,9 @@ struct trigger_fired {
 
 typedef void (*trigger_fired_fn)(void *ctx, const struct trigger_fired *f);
 
+/* Trigger i will not fire as it is, or means something else than its writer may think: one line of printable UTF-8. Once a trigger. */
+typedef void (*trigger_hint_fn)(void *ctx, u32 i, const char *why);
+
 /* NULL: no memory. */
 struct trigger_set *trigger_set__new(trigger_fired_fn fired, void *ctx);
 void trigger_set__free(struct trigger_set *s);
@@ -53,6 +56,10 @@ void trigger_set__free(struct trigger_set *s);
 int trigger_set__add(struct trigger_set *s, const char *text, struct expr_error *err);
 u32 trigger_set__cnt(const struct trigger_set *s);
 const char *trigger_set__text(const struct trigger_set *s, u32 i);
+/* Whom to tell of hints, with the set's ctx. NULL: nobody. */
+void trigger_set__tell_hints(struct trigger_set *s, trigger_hint_fn hint);
+/* Why it has not fired, as far as callsites seen so far say, in one line. NULL: nothing is to be said. */
+const char *trigger_set__hint(const struct trigger_set *s, u32 i);
 /* Times that it fired. */
 u64 trigger_set__fired(const struct trigger_set *s, u32 i);
 

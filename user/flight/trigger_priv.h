@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* trigger_priv.h - inside the triggers: trigger_parse.c (texts), trigger_watch.c (spans and events), trigger_show.c (what
- * fired), trigger.c (the set). */
+ * fired), trigger_hint.c (why one cannot), trigger.c (the set). */
 #ifndef TAPEBPF_TRIGGER_PRIV_H
 #define TAPEBPF_TRIGGER_PRIV_H
 
@@ -21,6 +21,11 @@ struct trigger {
 	u64 bound_ns;
 	struct expr *cond; /* NULL: none */
 	u64 fired;
+	/* trigger_hint.c */
+	bool met;	 /* there is a callsite of its kind and name */
+	bool possible;	 /* and one of which a span or event could fire it */
+	bool told;	 /* its hint */
+	char hint[320];
 };
 
 /* A callsite: which triggers can concern it. Kept as long as the set. */
@@ -54,6 +59,7 @@ struct trigger_set {
 	u32 cnt;
 	u64 open_least_ns; /* smallest bound of `open` */
 	trigger_fired_fn fired;
+	trigger_hint_fn hint;
 	void *ctx;
 	struct watch_site *near_site[WATCH_NEAR_SITES];
 	struct idmap sites;
@@ -74,6 +80,9 @@ void trigger__fire(struct trigger_set *s, u32 i, const struct trigger_fired *f);
 /* trigger_watch.c */
 void watch__init(struct trigger_set *s);
 void watch__done(struct trigger_set *s);
+
+/* trigger_hint.c: a callsite is there. possible: a span or event of it could fire the trigger. */
+void hint__callsite(struct trigger_set *s, u32 i, const struct callsite *c, bool possible);
 
 /* trigger_show.c: one line into s->what. */
 void show__subject(struct trigger_set *s, const struct expr_subject *subject);

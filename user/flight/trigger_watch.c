@@ -76,9 +76,13 @@ static struct watch_site *new_site(struct trigger_set *s, const struct callsite 
 	site->set = s;
 	site->callsite = site->looked_at.callsite = c;
 	site->least_ns = site->look_ns = ~0ULL;
-	for (u32 i = 0; i < s->cnt; i++)
-		if (concerns(&s->trigger[i], c))
+	for (u32 i = 0; i < s->cnt; i++) {
+		bool possible = concerns(&s->trigger[i], c);
+
+		hint__callsite(s, i, c, possible);
+		if (possible)
 			add_trigger(s, site, i);
+	}
 	if (site->least_ns == ~0ULL && site->looks && !(site->looks & (site->looks - 1)))
 		site->only = &s->trigger[__builtin_ctzll(site->looks)];
 	return site;

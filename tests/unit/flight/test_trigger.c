@@ -455,6 +455,91 @@ static void thousands_of_open_spans(void **state)
 	stop(&s);
 }
 
+static void on_hint(void *ctx, u32 i, const char *why)
+{
+	struct story *s = ctx;
+	size_t n = strlen(s->log);
+
+	snprintf(s->log + n, sizeof(s->log) - n, "%u: %s\n", i, why);
+}
+
+/* What is said of the first trigger when one record of each of these has come, and what stays of it. */
+static void hinted(const char *trigger, const struct callsite *const *c, const char *want_told, const char *want_hint)
+{
+	const struct value v = {.field = 0, .type = WIRE_T_U64, .u = 7};
+	const char *hint;
+	struct story s;
+
+	start(&s, trigger, "exit");
+	trigger_set__tell_hints(s.set, on_hint);
+	for (u64 i = 1; *c; c++, i++) {
+		for (u32 again = 0; again < 2; again++) {
+			if ((*c)->is_span)
+				open_span(&s, 2 * i + again, *c, i);
+			else
+				event(&s, *c, &v, i);
+		}
+	}
+	told(&s, want_told);
+	hint = trigger_set__hint(s.set, 0);
+	assert_string_equal(hint ? hint : "", want_hint);
+	assert_null(trigger_set__hint(s.set, 1));
+	stop(&s);
+}
+
+#define HINTED(trigger, told, hint, ...) hinted(trigger, (const struct callsite *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL}, told, hint)
+
+static void why_it_does_not_fire(void **state)
+{
+	static const struct callsite paid_too = {.id = 5, .level = WIRE_INFO, .name = "paid", .target = "web", .module = "", .file = "",
+						 .field_cnt = 3, .field = {{"status", WIRE_T_U64}, {"code", WIRE_T_U64}, {"level", WIRE_T_STR}}};
+	static const struct callsite none = {.id = 6, .level = WIRE_INFO, .name = "paid", .target = "x", .module = "", .file = ""};
+
+	/* a field that is not there: told once, with those that are */
+	HINTED("event:paid cod==500", "0: no field cod in event paid; it has code\n", "no field cod in event paid; it has code", &said, &paid);
+	HINTED("event:(name==paid and status<8)", "0: no field status in event paid; it has code\n", "no field status in event paid; it has code", &paid);
+	HINTED("event:paid cod==500", "0: no field cod in event paid; it has none\n", "no field cod in event paid; it has none", &none, &paid);
+	HINTED("span:order>1s pat~x", "0: no field pat in span order; it has code, path\n", "no field pat in span order; it has code, path", &order);
+	/* another one of the name has it, whichever comes first */
+	HINTED("event:paid status==500", "0: no field status in event paid; it has code\n", "", &paid, &paid_too);
+	HINTED("event:paid status==500", "", "", &paid_too, &paid);
+	/* not for want of it, or not only by it */
+	HINTED("event:paid (target==web and status==1)", "", "no event so far that could fire it", &paid);
+	HINTED("event:paid (status==1 or code==500)", "", "", &paid);
+	/* any callsite might have it */
+	HINTED("event:cod==500", "", "no event so far that could fire it", &paid, &said);
+	HINTED("event:payed", "", "no event of this name so far", &paid, &order);
+	HINTED("span:(level>=error)", "", "no span so far that could fire it", &order, &paid);
+	HINTED("span:order>1s", "", "no span of this name so far");
+	/* it means something else */
+	HINTED("event:(code==status)", "0: status is a text to compare with here, not the field of event paid: no two fields are compared\n",
+	       "status is a text to compare with here, not the field of event paid: no two fields are compared", &paid_too);
+	HINTED("event:(code=='status')", "", "", &paid_too);
+	HINTED("event:paid level==error", "0: level is not the field of event paid here; that is .level\n",
+	       "level is not the field of event paid here; that is .level", &paid_too);
+	HINTED("event:paid .level==error", "", "", &paid_too);
+	HINTED("event:(level==info and code==1)", "", "", &paid_too);
+}
+
+static void a_hint_is_one_line_of_what_can_be_shown(void **state)
+{
+	static struct callsite wild = {.id = 7, .level = WIRE_INFO, .name = "a\nb\x1b[2J", .target = "", .module = "", .file = "", .field_cnt = 40};
+	const char *hint;
+	struct story s;
+
+	for (u32 i = 0; i < 40; i++)
+		wild.field[i].name = "quite\na long one";
+	start(&s, "event:'a\\nb\\x1b[2J' x==1", NULL);
+	trigger_set__tell_hints(s.set, on_hint);
+	event(&s, &wild, &(struct value){.type = WIRE_T_U64}, 1);
+	hint = trigger_set__hint(s.set, 0);
+	assert_non_null(hint);
+	assert_true(strlen(hint) < 320);
+	for (; *hint; hint++)
+		assert_in_range((u8)*hint, ' ', '~');
+	stop(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -469,6 +554,8 @@ int main(void)
 		cmocka_unit_test(texts_of_any_length_are_cut_clean),
 		cmocka_unit_test(blanks_do_not_matter),
 		cmocka_unit_test(wrong_texts),
+		cmocka_unit_test(why_it_does_not_fire),
+		cmocka_unit_test(a_hint_is_one_line_of_what_can_be_shown),
 		cmocka_unit_test(as_many_as_there_may_be),
 		cmocka_unit_test(many_and_long_values),
 		cmocka_unit_test(thousands_of_open_spans),
