@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * task.bpf.c - lives of threads and processes: fork, exec and exit of targets, and the hooks that drain the pages of
+ * task.bpf.c - lives of threads and processes: fork, rename, exec and exit of targets, and the hooks that drain the pages of
  * a dying thread while its memory still exists. Which hook does that depends on the kernel; user/attach loads one of
  * each kind:
  *
@@ -113,6 +113,39 @@ int BPF_PROG(task_fork, struct task_struct *parent, struct task_struct *child)
 	life__fill(l, child, process ? WIRE_LIFE_PROCESS : 0);
 	l->other_pid = child_tgid;
 	l->other_tid = child->pid;
+	emit__submit(&e, l, sizeof(*l));
+	return 0;
+}
+
+/*
+ * A thread is made with the name of the one that makes it, and takes its own before it does anything else (pthread_setname_np, Rust's and Go's
+ * and Java's threads). Told before the task has it. Another thread of the process may be the one who does it. An exec renames too, while the old
+ * program still has the thread; it has a record of its own.
+ */
+__inline bool task__in_exec(struct task_struct *task)
+{
+	return bpf_core_field_exists(struct fs_struct, in_exec) && BPF_CORE_READ(task, fs, in_exec);
+}
+
+SEC("raw_tp/task_rename") /* before 5.17 a tp_btf program may not look at a pointer to char */
+int BPF_PROG(task_rename, struct task_struct *task, const char *comm)
+{
+	__u32 tgid = BPF_CORE_READ(task, tgid);
+	struct wire_life *l;
+	struct emit e;
+
+	if (!target__is(tgid) || task__in_exec(task) || !emit__init(&e))
+		return 0;
+	l = emit__reserve(&e, sizeof(*l));
+	if (!l) {
+		emit__count(&e, WIRE_C_LIFE_LOST);
+		return 0;
+	}
+	emit__head(&e, &l->head, WIRE_RENAME, sizeof(*l), 0);
+	life__fill(l, task, 0);
+	l->other_pid = tgid;
+	l->other_tid = BPF_CORE_READ(task, pid);
+	bpf_probe_read_kernel_str(l->comm, sizeof(l->comm), comm);
 	emit__submit(&e, l, sizeof(*l));
 	return 0;
 }

@@ -90,7 +90,12 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct task_struct *real_parent;
 	struct signal_struct *signal;
+	struct fs_struct *fs;
 	char comm[16];
+};
+
+struct fs_struct {
+	int in_exec;
 };
 
 struct super_block {

@@ -282,7 +282,7 @@ enum wire_kind {
 	WIRE_FORK = 5,	    /* struct wire_life: a thread or process of ours was made */
 	WIRE_EXEC = 6,	    /* struct wire_life */
 	WIRE_EXIT = 7,	    /* struct wire_life: a thread ended; flags say if the process did */
-	WIRE_RENAME = 8,    /* reserved */
+	WIRE_RENAME = 8,    /* struct wire_life: a thread has another comm from now on */
 	WIRE_HITS = 9,	    /* struct wire_head, then whole WIRE_HIT records. Only between kernel and rings.c, which takes it apart */
 };
 
@@ -328,12 +328,12 @@ WIRE_ASSERT(sizeof(struct wire_announce) == 64);
 
 struct wire_life {
 	struct wire_head head;
-	__u32 other_pid; /* FORK: of the child; EXEC: 0 */
-	__u32 other_tid; /* FORK: of the child; EXEC: the tid that the thread had before */
+	__u32 other_pid; /* FORK: of the child; RENAME: of the thread; EXEC: 0 */
+	__u32 other_tid; /* FORK, RENAME: likewise; EXEC: the tid that the thread had before */
 	__u32 status;	 /* EXIT: exit code as wait(2) tells it */
 	__u32 flags;	 /* WIRE_LIFE_* */
 	__u64 start_ns;	 /* FORK: start_boottime of the child, EXEC and EXIT: of the process leader */
-	__u32 ns_pid;	 /* of the subject (FORK: the child), in its own namespace */
+	__u32 ns_pid;	 /* of the subject (FORK: the child, RENAME: the thread), in its own namespace */
 	__u32 ns_tid;
 	char comm[16];
 	/* EXEC: the file name as given to execve, NUL-terminated, cut to 256 bytes */

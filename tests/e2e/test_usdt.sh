@@ -155,7 +155,23 @@ tiny_ring()
 	assert_eq "exit status with --fail-on-loss" 3 $?
 }
 
+# Threads are made with their maker's name, and take their own: each hit has the one of its time.
+thread_names()
+{
+	need_root
+	need_target usdt_renamed
+	run_record --sig 'renamed:named(i64 i, str who)' -- "$TARGETS/usdt_renamed" || fail "record: status $?"
+	assert_lossless
+	assert_verified
+	assert_eq "early" 10 "$(count '"type":"event"' '"name":"named"' '"who":"early"' '"thread_name":"early"')"
+	assert_eq "late" 10 "$(count '"type":"event"' '"name":"named"' '"who":"late"' '"thread_name":"la te.n"')"
+	assert_eq "other" 10 "$(count '"type":"event"' '"name":"named"' '"who":"other"' '"thread_name":"other"')"
+	assert_eq "before it had a name" 1 "$(count '"type":"event"' '"name":"unnamed"' '"thread_name":"usdt_renamed"')"
+	assert_eq "the first thread" 10 "$(count '"type":"event"' '"who":"main"' '"thread_name":"usdt_renamed"')"
+}
+
 run_test every_form
+run_test thread_names
 run_test signatures
 run_test signatures_that_fit_nothing
 run_test short_texts

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Targets with plain sys/sdt.h probes. TARGETS_STATIC=1: for the guests of tests/kernels.
-USDT_TARGETS := $(addprefix $(B)/tests/targets/,usdt_args usdt_pairs usdt_flat usdt_names usdt_long)
+USDT_TARGETS := $(addprefix $(B)/tests/targets/,usdt_args usdt_pairs usdt_flat usdt_names usdt_long usdt_renamed)
 TARGET_LDFLAGS := $(if $(TARGETS_STATIC),-static)
 
 $(B)/tests/targets/usdt_args: tests/targets/usdt_args.c tests/targets/usdt_args_plain.c tests/targets/usdt_args.h

@@ -103,7 +103,7 @@ static struct bpf_program *exec_program(const struct attach *a)
 }
 
 /* The hooks in use, NULL where there is none. */
-#define HOOKS 5
+#define HOOKS 6
 static void hooks(const struct attach *a, struct bpf_program *p[HOOKS])
 {
 	p[0] = a->skel->progs.task_fork;
@@ -111,6 +111,7 @@ static void hooks(const struct attach *a, struct bpf_program *p[HOOKS])
 	p[2] = a->f->exit_hook == EXIT_HOOK_SCHED_PROCESS_EXIT ? a->skel->progs.task_exit : a->skel->progs.task_exit_old;
 	p[3] = exit_program(a);
 	p[4] = exec_program(a);
+	p[5] = a->skel->progs.task_rename;
 }
 
 static void choose_programs(struct attach *a)

@@ -278,6 +278,10 @@ void flight__rec(struct flight *f, const void *rec, size_t have)
 	case WIRE_EXIT:
 		life(f, rec, bytes);
 		break;
+	case WIRE_RENAME: /* a snapshot has the name of now */
+		if (bytes >= sizeof(struct wire_life))
+			roster__life(&f->who, rec, bytes);
+		break;
 	}
 }
 

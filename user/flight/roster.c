@@ -177,17 +177,7 @@ static void exited(struct roster *r, const struct wire_life *l)
 		p->dead_ns = l->head.time_ns;
 }
 
-void roster__life(struct roster *r, const struct wire_life *l, u32 bytes)
-{
-	if (l->head.kind == WIRE_FORK)
-		forked(r, l);
-	else if (l->head.kind == WIRE_EXEC)
-		execed(r, l, bytes);
-	else
-		exited(r, l);
-}
-
-void roster__name(struct roster *r, struct roster_thread *t, const char *name, size_t bytes)
+static void set_name(struct roster *r, struct roster_thread *t, const char *name, size_t bytes)
 {
 	char *copy = strndup(name, bytes);
 
@@ -199,6 +189,33 @@ void roster__name(struct roster *r, struct roster_thread *t, const char *name, s
 	t->name = copy;
 	if (r->listener.name)
 		r->listener.name(r->listener.ctx, t);
+}
+
+/* Who is not known yet is asked for its name when it is. */
+static void renamed(struct roster *r, const struct wire_life *l)
+{
+	struct roster_thread *t = idmap__find(&r->tids, l->other_tid);
+
+	if (t && t->pid == l->other_pid && !t->dead_ns && !t->named && strncmp(t->name ? t->name : t->comm, l->comm, sizeof(l->comm)))
+		set_name(r, t, l->comm, strnlen(l->comm, sizeof(l->comm)));
+}
+
+void roster__life(struct roster *r, const struct wire_life *l, u32 bytes)
+{
+	if (l->head.kind == WIRE_FORK)
+		forked(r, l);
+	else if (l->head.kind == WIRE_RENAME)
+		renamed(r, l);
+	else if (l->head.kind == WIRE_EXEC)
+		execed(r, l, bytes);
+	else
+		exited(r, l);
+}
+
+void roster__name(struct roster *r, struct roster_thread *t, const char *name, size_t bytes)
+{
+	t->named = true;
+	set_name(r, t, name, bytes);
 }
 
 int roster__add_process(struct roster *r, struct process *from, u64 since_ns)

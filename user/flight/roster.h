@@ -22,7 +22,8 @@ struct roster_thread {
 	u32 pid, tid;
 	u64 since_ns, dead_ns;
 	char comm[16];
-	char *name; /* that it gave itself, NULL: none */
+	char *name; /* that it gave itself, or the kernel calls it since; NULL: comm holds */
+	bool named; /* it was the program */
 	u64 records, then[2]; /* for the caller's figures: now, and at two moments before */
 	struct roster_thread *before; /* same tid, earlier */
 };
@@ -68,8 +69,9 @@ static inline struct roster_thread *roster__see(struct roster *r, u32 pid, u32 t
 	return roster__see_slowly(r, pid, tid, time_ns);
 }
 
-/* A FORK, EXEC or EXIT. bytes: of the record, valid. */
+/* A FORK, EXEC, EXIT or RENAME. bytes: of the record, valid. */
 void roster__life(struct roster *r, const struct wire_life *l, u32 bytes);
+/* As its program says. */
 void roster__name(struct roster *r, struct roster_thread *t, const char *name, size_t bytes);
 /* What somebody else knew: p's texts are taken over. rename: of the version that is there. 0 or -ENOMEM. */
 int roster__add_process(struct roster *r, struct process *p, u64 since_ns);

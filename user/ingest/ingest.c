@@ -83,6 +83,7 @@ int ingest__push(struct ingest *in, const void *rec, size_t bytes)
 	case WIRE_FORK:
 	case WIRE_EXEC:
 	case WIRE_EXIT:
+	case WIRE_RENAME:
 		err = singles__push(in, rec, bytes);
 		break;
 	default:

@@ -26,6 +26,7 @@ enum rec_kind {
 	REC_EXIT = 21,
 	REC_PAGE = 22,	 /* a page became known (announcement or late attach) */
 	REC_LOSS = 23,	 /* `count` records of this page (or of the machine: page 0) are lost */
+	REC_RENAME = 25, /* life->other_tid has another comm */
 	REC_PAGE_GONE = 24, /* of a page whose `user` is set: nothing that has to do with what came so far will come any more */
 };
 
@@ -66,7 +67,7 @@ struct rec {
 	u64 count;		      /* REC_LOSS */
 	u64 from_ns;		      /* REC_LOSS: begin of the time in which they were lost; time_ns its end */
 	const struct wire_hit *hit;   /* HIT */
-	const struct wire_life *life; /* FORK, EXEC, EXIT; with the file name behind it for EXEC */
+	const struct wire_life *life; /* FORK, EXEC, EXIT, RENAME; with the file name behind it for EXEC */
 };
 
 /* The fields of a BEGIN, OPEN or EVENT, as they stand in the record. */

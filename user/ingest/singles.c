@@ -259,7 +259,7 @@ int singles__push(struct ingest *in, const void *rec, size_t bytes)
 /* The thread's end has been told: nothing of its memory means anything any more. */
 static void life__after(struct ingest *in, const struct wire_life *l)
 {
-	if (l->head.kind == WIRE_FORK)
+	if (l->head.kind == WIRE_FORK || l->head.kind == WIRE_RENAME)
 		return;
 	pages__bury(in, l->head.pid, l->head.tid, l->head.time_ns);
 	if (l->head.kind == WIRE_EXEC && l->other_tid && l->other_tid != l->head.tid)
@@ -297,9 +297,10 @@ static int cpu__one(struct ingest *in, const struct wire_head *head)
 		return err;
 	}
 	r->life = life;
-	r->kind = head->kind == WIRE_FORK ? REC_FORK :
-		  head->kind == WIRE_EXEC ? REC_EXEC :
-					    REC_EXIT;
+	r->kind = head->kind == WIRE_FORK   ? REC_FORK :
+		  head->kind == WIRE_EXEC   ? REC_EXEC :
+		  head->kind == WIRE_RENAME ? REC_RENAME :
+					      REC_EXIT;
 	err = pass__say(in);
 	r->life = NULL;
 	in->passed_ns = MAX(in->passed_ns, r->time_ns);

@@ -98,6 +98,9 @@ static void other(struct model *m, const struct rec *r)
 	case REC_EXEC:
 		tasks__exec(m, r);
 		break;
+	case REC_RENAME:
+		tasks__rename(m, r);
+		break;
 	case REC_EXIT:
 		tasks__exit(m, r);
 		break;

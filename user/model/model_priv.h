@@ -89,6 +89,7 @@ struct task {
 	u32 foreign_cnt;   /* entries of foreign spans */
 	char *name;
 	bool dead;
+	bool named; /* by its own program, which counts for more than what the kernel calls it */
 	bool born;  /* its begin_ns is that of its fork */
 	bool ghost; /* likewise */
 	struct task *grave_next;
@@ -362,6 +363,7 @@ struct task *tasks__of_tid(struct model *m, u32 pid, u32 tid, u64 ns);
 void tasks__name(struct model *m, struct task *t, const char *s, size_t bytes);
 void tasks__fork(struct model *m, const struct rec *r);
 void tasks__exec(struct model *m, const struct rec *r);
+void tasks__rename(struct model *m, const struct rec *r);
 void tasks__exit(struct model *m, const struct rec *r);
 void tasks__page(struct model *m, const struct rec *r);
 /* end: close what only handles keep, too. */

@@ -442,8 +442,10 @@ static int op_thread_name(struct model *m, const struct op *op)
 
 	if (got < 0)
 		return LOSS_BAD;
-	if (got)
+	if (got) {
+		op->t->named = true;
 		tasks__name(m, op->t, v.text, v.text_bytes);
+	}
 	return STORED;
 }
 

@@ -229,6 +229,7 @@ static struct task *new_task(struct model *m, struct proc *p, u32 tid, u32 ns_ti
 	if (!t)
 		return NULL;
 	own = m->opts.name ? m->opts.name(m->opts.ctx, p->pub.pid, tid) : NULL;
+	t->named = own;
 	if (own)
 		set_name(t, own, strlen(own));
 	fanout__thread(m, t);
@@ -452,10 +453,22 @@ void tasks__exec(struct model *m, const struct rec *r)
 	set_comm(p, l->comm);
 	exec_name(p, l);
 	describe(m, p);
-	if (self)
+	if (self) {
+		self->named = false;
 		tasks__name(m, self, l->comm, sizeof(l->comm));
-	else
+	} else {
 		new_task(m, p, r->tid, l->ns_tid, r->time_ns, l->comm[0] ? l->comm : NULL);
+	}
+}
+
+/* Who is not known yet is asked for its name when it is. */
+void tasks__rename(struct model *m, const struct rec *r)
+{
+	const struct wire_life *l = r->life;
+	struct task *t = idmap__find(&m->tids, l->other_tid);
+
+	if (t && t->proc->pub.pid == l->other_pid && !t->named && strncmp(t->name, l->comm, sizeof(l->comm)))
+		tasks__name(m, t, l->comm, sizeof(l->comm));
 }
 
 void tasks__exit(struct model *m, const struct rec *r)

@@ -196,6 +196,35 @@ static void names(void **state)
 	fix__stop(&f);
 }
 
+/* As the kernel has it, until the program says better. */
+static void renamed(void **state)
+{
+	static const u8 own[] = {3, 0, 0, 0, 'o', 'w', 'n', 0};
+	struct wire_life worker = life(FIX_PID, FIX_PID, 0, "worker"), again = life(FIX_PID, FIX_PID, 0, "again"),
+			 stranger = life(200, FIX_PID, 0, "stranger"), unknown = life(FIX_PID, 300, 0, "unknown");
+	int calls = 0;
+	struct rec r;
+	struct fix f;
+
+	start(&f, &calls);
+	f.rec.quiet = true;
+	fix__event(&f, 0, 10, WIRE_PARENT_CURRENT, fix_none);
+	recording__clear(&f.rec);
+	f.rec.quiet = false;
+	fix__life(&f, REC_RENAME, FIX_PID, FIX_PID, 20, &worker);
+	fix__life(&f, REC_RENAME, FIX_PID, FIX_PID, 21, &worker); /* the same name again says nothing */
+	fix__life(&f, REC_RENAME, 200, FIX_PID, 22, &stranger);
+	fix__life(&f, REC_RENAME, FIX_PID, 300, 23, &unknown);
+	fix__expect(&f, "thread 1 worker\n");
+	r = fix__rec(&f, WIRE_R_THREAD_NAME, 0, 30, 0);
+	r.payload = own;
+	r.payload_bytes = sizeof(own);
+	fix__send(&f, &r);
+	fix__life(&f, REC_RENAME, FIX_PID, FIX_PID, 31, &again);
+	fix__expect(&f, "thread 1 own\n");
+	fix__stop(&f);
+}
+
 /* Records of a thread that has ended still count, and what they open is closed in the end. */
 static void late_records(void **state)
 {
@@ -244,6 +273,7 @@ int main(void)
 		cmocka_unit_test(exec_by_another_thread),
 		cmocka_unit_test(exec_that_comes_late),
 		cmocka_unit_test(exec_that_comes_late_ends_the_old),
+		cmocka_unit_test(renamed),
 		cmocka_unit_test(names),
 		cmocka_unit_test(late_records),
 		cmocka_unit_test(losses_found_by_others),
