@@ -121,6 +121,38 @@ refused()
 	done
 }
 
+# sum_of PATTERN: of the numbers in `status` whose key it is.
+sum_of() { tr ',{}' '\n\n\n' <status | sed -n "s/^\"$1\":\([0-9]*\)$/\1/p" | awk '{ s += $1 } END { print s + 0 }'; }
+
+# As fast as they go into rings that are too small: each record that was made is in the ring or counted as lost, by the status, by what recover finds
+# after a kill, and by the last line of a recorder that ends in order.
+counted()
+{
+	need_root
+	for end in KILL INT; do
+		rm -rf ring truth a.tape
+		start_flight -b "$TARGETS/th_flat" --dir ring --size 256M --period 10m --ring-size 64K --no-final
+		start_target th_flat 2 400000 truth
+		wait_target
+		made=$((2 * $(cut -d' ' -f1 target.out) + 4))
+		wait_until 20 drained || fail "$end: the rings are not empty"
+		"$TAPEBPF" status --socket sock --json >status || fail "status"
+		lost=$(($(sum_of 'lost[.][a-z_]*') + $(sum_of page_records_missing)))
+		assert_eq "$end: records kept and lost" "$made" $(($(sum_of page_records) + lost))
+		assert_ge "$end: lost" 1 "$lost"
+		kill -$end "$FLIGHT"
+		wait "$FLIGHT"
+		if [ $end = INT ]; then
+			assert_match "said so" "^tapebpf: $lost records were lost in all: .*ring_full" record.err
+			continue
+		fi
+		recover ring -o a.tape
+		assert_verified a.tape
+		assert_eq "recovered, emitted" "$made" "$(emitted_by rec.err)"
+		assert_eq "recovered, lost" "$lost" "$(recovered_lost)"
+	done
+}
+
 # An end in order leaves nothing behind; leftovers of a killed one are told of, and found.
 in_order()
 {
@@ -302,6 +334,6 @@ deleted()
 	harmed_one state 3 'state is not there: up to when the rest is complete is not known'
 }
 
-for t in killed_recorder killed_both refused in_order elsewhere disk_full damaged cut_short deleted; do
+for t in killed_recorder killed_both refused counted in_order elsewhere disk_full damaged cut_short deleted; do
 	run_test $t
 done

@@ -385,6 +385,7 @@ static int finish(struct flight_cmd *f, struct diag *d)
 static int fly(struct flight_cmd *f)
 {
 	struct diag d = { 0 }, later = { 0 };
+	char text[1024];
 	int err;
 
 	if (f->opts.verbose >= 0)
@@ -396,6 +397,8 @@ static int fly(struct flight_cmd *f)
 		cmd__fail(EXIT_FAILED, &later);
 		err = -EIO;
 	}
+	if (f->opts.verbose >= 0 && flight_report__lost(f->session, text, sizeof(text)))
+		fprintf(stderr, "tapebpf: %s\n", text);
 	if (f->stuck)
 		fputs("tapebpf: a file system still does not answer: the end does not wait for it, and what was to be written there is lost\n", stderr);
 	if (err || f->failed || f->stuck)

@@ -26,6 +26,23 @@ char *flight_report__snapshot(const struct snapshot_result *r, char *dst, size_t
 	return dst;
 }
 
+bool flight_report__lost(struct session *s, char *dst, size_t bytes)
+{
+	struct flight_stats st;
+	u64 sum = 0;
+	int n;
+
+	flight__stats(session__flight(s), &st);
+	st.lost[LOSS_UNKNOWN] += st.sheets.missing;
+	for (int i = 0; i < LOSS_MAX; i++)
+		sum += st.lost[i];
+	n = snprintf(dst, bytes, "%" PRIu64 " records were lost in all:", sum);
+	for (int i = 0; i < LOSS_MAX && n < (int)bytes; i++)
+		if (st.lost[i])
+			n += snprintf(dst + n, bytes - (size_t)n, " %s %" PRIu64 " (%s)", loss_cause__label(i), st.lost[i], loss_cause__text(i));
+	return sum > 0;
+}
+
 size_t flight_report__answer(const struct snapshot_result *r, char *dst, size_t bytes)
 {
 	const struct replay_result *p = &r->replay;

@@ -8,6 +8,8 @@
 
 /* One line for people. Returns dst. */
 char *flight_report__snapshot(const struct snapshot_result *r, char *dst, size_t bytes);
+/* What the recording has lost from its beginning to now, for people; false: nothing. */
+bool flight_report__lost(struct session *s, char *dst, size_t bytes);
 /* The answer to a request (control.h). Returns its length. */
 size_t flight_report__answer(const struct snapshot_result *r, char *dst, size_t bytes);
 /* ... to a request for the status: lines KEY VALUE. malloc'ed; NULL: no memory. */
