@@ -150,6 +150,13 @@ counted()
 		assert_verified a.tape
 		assert_eq "recovered, emitted" "$made" "$(emitted_by rec.err)"
 		assert_eq "recovered, lost" "$lost" "$(recovered_lost)"
+		said=$(sed -n 's/.*complete until \([^,]*\),.*/\1/p' rec.err)
+		"$TAPEBPF" dump a.tape | tail -n 1 >end.out
+		assert_match "on the tape" "^complete until $said; " end.out
+		"$TAPEBPF" verify a.tape >end.out
+		assert_match "seen by verify" "complete until $said" end.out
+		"$TAPEBPF" dump --json a.tape | tail -n 1 >end.out
+		assert_match "in JSON" '"complete_until_ns":[0-9]{19}' end.out
 	done
 }
 

@@ -116,9 +116,24 @@ static void json_totals(const struct tape_reader *r)
 	printf("{\"type\":\"totals\",\"complete\":%s", t.present ? "true" : "false");
 	if (t.present)
 		printf(",\"emitted\":%" PRIu64 ",\"stored\":%" PRIu64 ",\"lost\":%" PRIu64, t.emitted, t.stored, t.lost);
+	if (t.cut_off)
+		printf(",\"complete_until_ns\":%" PRId64, t.complete_unix_ns);
 	printf(",\"loss_records\":%" PRIu64 ",\"records\":%" PRIu64 ",\"spans\":%" PRIu64 ",\"events\":%" PRIu64
 	       ",\"defects\":%" PRIu64 "}\n",
 	       t.loss_records, t.records, t.spans, t.events, t.defects);
+}
+
+/* What a reader of the whole should know of its end. */
+static void text_totals(const struct tape_reader *r)
+{
+	struct tape_totals t;
+
+	tape_reader__totals(r, &t);
+	if (!t.cut_off)
+		return;
+	fputs("complete until ", stdout);
+	show__time(stdout, t.complete_unix_ns, 9);
+	fputs("; its recorder was killed, of what came later some may be missing\n", stdout);
 }
 
 static int fail(const char *what, const char *path, int err)
@@ -179,8 +194,8 @@ static int dump(const struct dump *d)
 	for (i = 0; d->form == FORM_JSON && i < input__cnt(in); i++)
 		json_intro(input__reader(in, i), input__path(in, i));
 	status = run(in, &v);
-	for (i = 0; status == EXIT_DONE && d->form == FORM_JSON && i < input__cnt(in); i++)
-		json_totals(input__reader(in, i));
+	for (i = 0; status == EXIT_DONE && i < input__cnt(in); i++)
+		(d->form == FORM_JSON ? json_totals : text_totals)(input__reader(in, i));
 	v.free(v.sink.ctx);
 	damaged = status == -EPIPE ? EXIT_DONE : input__report(in);
 	input__free(in);

@@ -124,7 +124,7 @@ static int write_out(const struct recover_opts *o, struct recovered *r)
 
 	if (!w)
 		return -ENOMEM;
-	*w = (struct snapshot_write){ .snap = &r->snap, .last_ns = o->last_ns, .format = o->format,
+	*w = (struct snapshot_write){ .snap = &r->snap, .cut_off = true, .complete_ns = r->complete_ns, .last_ns = o->last_ns, .format = o->format,
 				      .no_pairs = o->no_pairs || r->defs.no_pairs,
 				      .sigs = o->sigs_given ? o->sigs : r->defs.sigs, .fd = -1 };
 	if (o->output)

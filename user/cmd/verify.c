@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/progress.h"
+#include "cmd/show.h"
 #include "tape/tape_audit.h"
 
 #define DEFAULT_MAX 100
@@ -162,6 +163,8 @@ static void print_json(const struct verify *v, const struct tape_audit_result *r
 	       !t->checksum_present ? "null" : t->checksum_ok ? "true" : "false");
 	if (t->present)
 		printf(",\"emitted\":%" PRIu64 ",\"stored\":%" PRIu64 ",\"lost\":%" PRIu64, t->emitted, t->stored, t->lost);
+	if (t->cut_off)
+		printf(",\"complete_until_ns\":%" PRId64, t->complete_unix_ns);
 	printf(",\"misplaced\":%" PRIu64 ",\"never_entered\":%" PRIu64 ",\"idle_callsites\":%" PRIu64 "}\n", r->misplaced,
 	       r->never_entered, r->idle_callsites);
 }
@@ -191,6 +194,12 @@ static void print_result(const struct verify *v, const struct tape_audit_result 
 	if (r->unfinished) {
 		print_path(v->path);
 		puts(": the recording was not finished (the recorder was killed): no totals, no checksum");
+	}
+	if (t->cut_off) {
+		print_path(v->path);
+		printf(": note: its recorder was killed; complete until ");
+		show__time(stdout, t->complete_unix_ns, 9);
+		putchar('\n');
 	}
 	if (r->misplaced) {
 		print_path(v->path);

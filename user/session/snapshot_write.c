@@ -93,6 +93,8 @@ static int finish_tape(void *ctx, const struct replay_result *r)
 	const struct clock_pair *at = &now->w->snap->at;
 
 	tape_sink__clocks(now->sink, at->mono_ns, at->real_ns, at->boot_ns);
+	if (now->w->cut_off)
+		tape_sink__complete(now->sink, MAX(now->w->complete_ns, r->from_ns));
 	return tape_sink__finish(now->sink, at->mono_ns, r->emitted, r->stored, r->lost_sum);
 }
 

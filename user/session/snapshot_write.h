@@ -32,6 +32,8 @@ struct snapshot_write {
 	bool no_pairs;
 	const struct sig_set *sigs;
 	struct trigger_fired trigger; /* why; .trigger NULL: nobody's */
+	bool cut_off;	 /* its recorder was killed: what came after complete_ns may be missing untold; 0: after anything */
+	u64 complete_ns;
 	int fd;		 /* an empty regular file, taken over; -1: a new one at path */
 	char path[4096]; /* becomes what it is called in the end */
 	u32 left; /* atomic, rises meanwhile: so many of the snapshot's oldest generations are not needed any more */

@@ -113,6 +113,11 @@ static void on_totals(struct audit *a, const struct tape_raw *raw)
 	t->emitted = x->emitted;
 	t->stored = x->stored;
 	t->lost = x->lost;
+	t->cut_off = raw->bytes >= sizeof(*x);
+	if (t->cut_off)
+		t->complete_unix_ns = tape_intro__unix_ns(tape_scan__intro(a->scan), x->complete);
+	if (t->cut_off && x->complete > x->time)
+		AUDIT(a, EXTENSION, "the totals say that the tape is complete beyond its end");
 	a->totals_spans = x->spans;
 	a->totals_events = x->events;
 	a->totals_offset = raw->offset;

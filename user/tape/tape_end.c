@@ -68,10 +68,28 @@ static int put_end_mark(struct tape_sink *s, s64 time)
 	return tape_sink__emit_last(s);
 }
 
+void tape_sink__complete(struct tape_sink *s, u64 complete_ns)
+{
+	s->cut_off = true;
+	s->complete = tape_time(s, complete_ns);
+}
+
+static void put_totals(struct tape_sink *s, s64 time, u64 emitted, u64 stored, u64 lost)
+{
+	size_t bytes = s->cut_off ? sizeof(struct tape_x_totals) : TAPE_X_TOTALS_MIN;
+	struct tape_x_totals *x = tape_group__add(&s->group, TAPE_X_TOTALS, bytes);
+	struct tape_x_totals t = { .time = time, .emitted = emitted, .stored = stored, .lost = lost, .spans = s->span_cnt,
+				   .events = s->event_cnt, .complete = MIN(s->complete, time) };
+
+	if (!x)
+		return;
+	t.h = x->h;
+	memcpy(x, &t, bytes);
+}
+
 int tape_sink__finish(struct tape_sink *s, u64 time_ns, u64 emitted, u64 stored, u64 lost)
 {
 	s64 time = tape_time(s, time_ns);
-	struct tape_x_totals *x;
 	int err, e;
 
 	err = close_rest(s, time_ns);
@@ -87,10 +105,7 @@ int tape_sink__finish(struct tape_sink *s, u64 time_ns, u64 emitted, u64 stored,
 			*l = (struct tape_x_loss){ .h = l->h, .from = s->missed[i].from, .to = s->missed[i].to,
 						   .cpu = ~0u, .cause = i, .count = s->missed[i].count };
 	}
-	x = tape_group__add(&s->group, TAPE_X_TOTALS, sizeof(*x));
-	if (x)
-		*x = (struct tape_x_totals){ .h = x->h, .time = time, .emitted = emitted, .stored = stored,
-					     .lost = lost, .spans = s->span_cnt, .events = s->event_cnt };
+	put_totals(s, time, emitted, stored, lost);
 	e = tape_sink__emit_last(s);
 	err = err ? err : e;
 	tape_writer__publish(s->w); /* asks for space once more */

@@ -371,7 +371,11 @@ struct tape_x_totals {
 	s64 time;
 	u64 emitted, stored, lost; /* the program's records */
 	u64 spans, events;	     /* in this tape */
+	/* The recorder had been killed: what was recorded before this time is there, or counted as lost; what came later may be neither. Absent:
+	 * there is no such time */
+	s64 complete;
 } TAPE_PACKED;
+#define TAPE_X_TOTALS_MIN 51
 
 /* Behind the CALLSITE's fields. field_cnt bytes of enum wire_type follow: the declared types. */
 struct tape_x_callsite {
@@ -384,5 +388,6 @@ struct tape_x_callsite {
 
 _Static_assert(sizeof(struct tape_x_generation) == TAPE_X_GENERATION_MIN + 32, "generation");
 _Static_assert(sizeof(struct tape_x_span) == TAPE_X_SPAN_MIN + 10, "span context");
+_Static_assert(sizeof(struct tape_x_totals) == TAPE_X_TOTALS_MIN + 8, "totals");
 
 #endif

@@ -112,6 +112,10 @@ static void read_totals(struct tape_reader *r, const struct tape_raw *raw)
 	r->totals.emitted = x->emitted;
 	r->totals.stored = x->stored;
 	r->totals.lost = x->lost;
+	if (raw->bytes < sizeof(*x))
+		return;
+	r->totals.cut_off = true;
+	r->totals.complete_unix_ns = tape_intro__unix_ns(tape_scan__intro(r->scan), x->complete);
 }
 
 static void read_checksum(struct tape_reader *r, const struct tape_raw *raw)
@@ -371,11 +375,7 @@ const struct tape_intro *tape_reader__intro(const struct tape_reader *r)
 
 s64 tape_reader__unix_ns(const struct tape_reader *r, u64 time_ns)
 {
-	s64 base = tape_scan__intro(r->scan)->base_unix_ns, sum;
-
-	if (__builtin_add_overflow(base, (s64)(time_ns - READER_TIME_OFFSET), &sum))
-		return base < 0 ? INT64_MIN : INT64_MAX;
-	return sum;
+	return tape_intro__unix_ns(tape_scan__intro(r->scan), (s64)(time_ns - READER_TIME_OFFSET));
 }
 
 u64 tape_reader__time_ns(const struct tape_reader *r, s64 unix_ns)

@@ -20,6 +20,16 @@ struct tape_intro {
 	s64 base_unix_ns; /* clamped to what s64 holds */
 };
 
+/* Of a record's time, which counts from the intro's. Clamped. */
+static inline s64 tape_intro__unix_ns(const struct tape_intro *intro, s64 time)
+{
+	s64 sum;
+
+	if (__builtin_add_overflow(intro->base_unix_ns, time, &sum))
+		return intro->base_unix_ns < 0 ? INT64_MIN : INT64_MAX;
+	return sum;
+}
+
 /* A raw record and where it stands. */
 struct tape_raw {
 	u64 offset; /* in the file */
@@ -78,6 +88,8 @@ struct tape_totals {
 	u64 records, spans, events;
 	u64 defects;
 	bool checksum_present, checksum_ok;
+	bool cut_off; /* what its recorder had left when it was killed: nothing but what is lost is missing before */
+	s64 complete_unix_ns;
 };
 void tape_reader__totals(const struct tape_reader *r, struct tape_totals *t);
 

@@ -70,7 +70,7 @@ struct tape_scan {
 	KIND(TAPE_X_LIFE, "life", sizeof(struct tape_x_life)) \
 	KIND(TAPE_X_TRIGGER, "trigger", sizeof(struct tape_x_trigger)) \
 	KIND(TAPE_X_CLOSE, "close_context", sizeof(struct tape_x_close)) \
-	KIND(TAPE_X_TOTALS, "totals", sizeof(struct tape_x_totals)) \
+	KIND(TAPE_X_TOTALS, "totals", TAPE_X_TOTALS_MIN) \
 	KIND(TAPE_X_CALLSITE, "callsite_types", sizeof(struct tape_x_callsite)) \
 	KIND(TAPE_X_SKIP, "skip", TAPE_HEAD_BYTES)
 

@@ -23,6 +23,8 @@ struct sink tape_sink__sink(struct tape_sink *s);
 /* A clock pair record: at the start, every minute or so, and at the end. All at one moment, ns. */
 int tape_sink__clocks(struct tape_sink *s, u64 mono_ns, s64 real_ns, u64 boot_ns);
 
+/* Before the end, of what a recorder has left that was killed: up to this CLOCK_MONOTONIC time nothing is missing but what is told as lost. */
+void tape_sink__complete(struct tape_sink *s, u64 complete_ns);
 /* The end: totals and the checksum. Call once, after model__cut. */
 int tape_sink__finish(struct tape_sink *s, u64 time_ns, u64 emitted, u64 stored, u64 lost);
 

@@ -117,6 +117,8 @@ struct tape_sink {
 		u64 count;
 		s64 from, to;
 	} missed[LOSS_MAX]; /* loss records that could not be written */
+	bool cut_off;	    /* by its recorder's death; */
+	s64 complete;	    /* all before is in the tape, or told as lost */
 };
 
 static inline s64 tape_time(const struct tape_sink *s, u64 ns)

@@ -246,7 +246,7 @@ static inline void build__everything(struct build *b, u8 exponent)
 	BUILD(b, TAPE_X_LIFE, struct tape_x_life, .what = 0, .id = 8, .end = 21);
 	BUILD(b, TAPE_X_LIFE, struct tape_x_life, .what = 1, .id = 1, .end = 22, .status = 9, .known = 1);
 	BUILD(b, TAPE_X_TOTALS, struct tape_x_totals, .time = 22, .emitted = 13, .stored = 10, .lost = 3, .spans = 2,
-	      .events = 2);
+	      .events = 2, .complete = 21);
 	BUILD(b, TAPE_X_SKIP, struct tape_x_checksum, .crc = 0);
 }
 

@@ -341,6 +341,16 @@ static void totals(void **state)
 	}
 }
 
+/* Nobody knows of what comes behind the end. */
+static void complete_beyond_the_end(void **state)
+{
+	struct build b;
+
+	own(&b);
+	BUILD(&b, TAPE_X_TOTALS, struct tape_x_totals, .time = 5, .complete = 6);
+	finds(&b, TAPE_DEFECT_EXTENSION, 1);
+}
+
 static void wrong_checksum(void **state)
 {
 	struct tape_audit_result r;
@@ -416,6 +426,7 @@ int main(void)
 		cmocka_unit_test(clean),   cmocka_unit_test(spans),	 cmocka_unit_test(events_and_values),
 		cmocka_unit_test(framing), cmocka_unit_test(definitions), cmocka_unit_test(times),
 		cmocka_unit_test(totals),  cmocka_unit_test(extensions),	 cmocka_unit_test(wrong_checksum),
+		cmocka_unit_test(complete_beyond_the_end),
 		cmocka_unit_test(notes),   cmocka_unit_test(bit_flips),
 	};
 

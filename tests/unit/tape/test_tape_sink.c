@@ -571,6 +571,34 @@ static void test_documented_example(void **state)
 	tape__done(&t);
 }
 
+/* What a killed recorder has left: it says so, others do not, and it is not said of what lies behind the end. */
+static void cut_off(void **state)
+{
+	static const struct {
+		bool said;
+		u64 complete, want;
+	} tries[] = { { false, 0, 0 }, { true, 1200, 1200 }, { true, 3000, 2000 } };
+	const struct tape_x_totals *x;
+
+	for (size_t i = 0; i < ARRAY_SIZE(tries); i++) {
+		struct tape t;
+
+		tape__open(&t, 0, NULL);
+		if (tries[i].said)
+			tape_sink__complete(t.s, BASE_NS + tries[i].complete);
+		assert_int_equal(tape_sink__finish(t.s, BASE_NS + 2000, 0, 0, 0), 0);
+		tape_sink__free(t.s);
+		assert_int_equal(tape_writer__close(t.w, NULL), 0);
+		tape__read(&t);
+		x = (const void *)find_record(&t, TAPE_X_TOTALS, 0);
+		assert_non_null(x);
+		assert_int_equal(x->h.len, tries[i].said ? sizeof(*x) : TAPE_X_TOTALS_MIN);
+		if (tries[i].said)
+			assert_int_equal(x->complete, tries[i].want);
+		tape__done(&t);
+	}
+}
+
 /* --- any sequence ---------------------------------------------------------------------------------------- */
 
 #define SPANS 400
@@ -932,6 +960,7 @@ int main(void)
 		cmocka_unit_test(test_large_texts),
 		cmocka_unit_test(test_documented_example),
 		cmocka_unit_test(test_any_sequence),
+		cmocka_unit_test(cut_off),
 		cmocka_unit_test(leaf_is_begin_and_end),
 	};
 
