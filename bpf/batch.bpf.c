@@ -108,6 +108,7 @@ __inline struct wire_page_val *pages__track(struct emit *e, struct wire_page_key
 		emit__count(e, WIRE_C_UNTRACKED);
 		return NULL;
 	}
+	__sync_fetch_and_add(&pages_generation, 1);
 	return bpf_map_lookup_elem(&pages, key);
 }
 
@@ -286,4 +287,6 @@ int tape_idle(struct pt_regs *ctx)
 
 const volatile struct config config = {};
 __u32 targets_generation = 0;
+__u32 pages_generation = 0;
+__u32 orphans_generation = 0;
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -31,6 +31,12 @@ struct {
 	__type(value, struct wire_page_val);
 } orphans SEC(".maps") __weak;
 
+/*
+ * To walk a map of this size takes the recorder longer than all that it does between two walks, and mostly finds what it found before. So these
+ * move after each entry that comes (or, of `pages`, goes): who reads them before a walk need not walk again while they stay.
+ */
+extern __u32 pages_generation, orphans_generation;
+
 #define STATE_LIVE 0
 #define STATE_EXEC 1 /* drained by the exec hook; its memory may be another program's by now */
 
@@ -98,8 +104,10 @@ __inline void page__forget(struct emit *e, const struct wire_page_key *key, cons
 
 		if (bpf_map_update_elem(&orphans, &o, val, BPF_ANY))
 			emit__count(e, WIRE_C_ORPHAN_LOST);
+		__sync_fetch_and_add(&orphans_generation, 1);
 	}
 	bpf_map_delete_elem(&pages, key);
+	__sync_fetch_and_add(&pages_generation, 1);
 }
 
 #endif

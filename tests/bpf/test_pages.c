@@ -370,6 +370,7 @@ static void full_exact(bool gone)
 	run__init(&r, &(struct run_opts){.ring_bytes = 65536});
 	r.shared->stop = gone;
 	pid = run__child(&r, child_much);
+	assert_int_equal(attach__marks(r.a, note_orphan, NULL), 0); /* known to be none, until there is one */
 	run__target(&r, pid);
 	waitpid(pid, &status, 0);
 	orphan_seen = 0;
@@ -429,6 +430,7 @@ static void test_idle_read(void **state)
 	(void)state;
 	run__init(&r, &(struct run_opts){});
 	pid = run__child(&r, child_idles);
+	assert_int_equal(attach__idle_collect(r.a), 0); /* nobody is there; whoever comes then is seen all the same */
 	run__target(&r, pid);
 	wait_ready(&r, 1);
 	assert_int_equal(attach__idle_collect(r.a), 1);

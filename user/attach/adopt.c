@@ -201,6 +201,7 @@ static int adopt__page(struct adopt *ad, u64 addr, const struct wire_page *h)
 	err = page__hand_out(ad, addr, key.tid);
 	if (ret > 0 && !thread__alive(ad->pid, key.tid))
 		bpf_map_delete_elem(map_fd, &key);
+	pages__changed(ad->a);
 	return err < 0 ? err : 1;
 }
 

@@ -179,6 +179,7 @@ void attach__free(struct attach *a)
 		close(a->epoll_fd);
 	tapebpf_bpf__destroy(a->texts);
 	tapebpf_bpf__destroy(a->skel);
+	free(a->pages.entry);
 	free(a->spec);
 	free(a->file);
 	free(a);
@@ -328,9 +329,11 @@ int attach__marks(struct attach *a,
 		  void (*mark)(void *ctx, const struct wire_page_val *v, u32 tid, bool dead), void *ctx)
 {
 	int orphans_fd = bpf_map__fd(a->skel->maps.orphans), i, ret, tries;
-	__free_ptr struct page_entry *dead = NULL, *live = NULL;
-	int dead_cnt = page_map__read(orphans_fd, true, &dead);
-	int live_cnt = dead_cnt < 0 ? dead_cnt : page_map__read(bpf_map__fd(a->skel->maps.pages), false, &live);
+	__free_ptr struct page_entry *dead = NULL;
+	u32 generation;
+	int dead_cnt = pages__orphans(a, &dead, &generation);
+	int live_cnt = dead_cnt < 0 ? dead_cnt : pages__marks(a);
+	const struct page_entry *live = a->pages.entry;
 	bool blocked = true;
 
 	if (live_cnt < 0)
@@ -348,6 +351,7 @@ int attach__marks(struct attach *a,
 		mark(ctx, &dead[i].val, dead[i].tid, true);
 		bpf_map_delete_elem(orphans_fd, &dead[i].orphan);
 	}
+	a->orphans_generation = generation;
 	return live_cnt + dead_cnt;
 }
 

@@ -22,6 +22,21 @@ struct known_file {
 	u64 dev, ino;
 };
 
+/* An entry of the map "pages" or "orphans". */
+struct page_entry {
+	u32 tid;
+	struct wire_page_key key;      /* of "pages" */
+	struct wire_orphan_key orphan; /* of "orphans" */
+	struct wire_page_val val;
+};
+
+struct page_list {
+	struct page_entry *entry; /* by process */
+	int cnt;
+	u32 generation; /* of pages_generation */
+	bool known;
+};
+
 struct attach {
 	bool stages; /* hits are gathered */
 	struct attach_opts o;
@@ -46,7 +61,10 @@ struct attach {
 	struct known_file *file;
 	u32 file_cnt, file_cap;
 	u32 sites_foreign, sites_tape;
+	struct page_list pages;
+	u32 orphans_generation; /* as of when all of them had been read */
 	u64 let_go_ns; /* ended targets were looked at last */
+	bool mapped; /* the last look at what was mapped found something of a target's */
 	bool stopped;
 };
 
@@ -67,15 +85,13 @@ bool attach__knows_file(const struct attach *a, u64 dev, u64 ino);
 int perf_link__attach(struct bpf_program *prog, const char *path, int pid, u64 offset, u64 ref_ctr, u64 cookie,
 		      int *prog_fd);
 
-/* page_map.c: a snapshot of the map "pages" or "orphans". */
-struct page_entry {
-	u32 tid;
-	struct wire_page_key key;	 /* of "pages" */
-	struct wire_orphan_key orphan; /* of "orphans" */
-	struct wire_page_val val;
-};
-/* Returns the number of entries (malloc'ed, *out), or negative errno. */
-int page_map__read(int map_fd, bool orphans, struct page_entry **out);
+/* page_map.c. All return the number of entries, or negative errno. */
+int pages__list(struct attach *a); /* a->pages; marks may be of earlier */
+int pages__marks(struct attach *a); /* a->pages with the marks of now */
+/* malloc'ed, NULL: none. 0 without a look where none has come since a->orphans_generation, which the caller sets to *generation once all
+ * have been told and deleted. */
+int pages__orphans(struct attach *a, struct page_entry **out, u32 *generation);
+void pages__changed(struct attach *a); /* the caller has changed the map "pages" */
 
 /* idle.c */
 struct idle;

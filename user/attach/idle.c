@@ -24,12 +24,14 @@
 
 #define HEADERS_PER_CALL 500
 
+struct idle_key {
+	u64 addr, id;
+	u32 pid, tid;
+};
+
 /* What was last read of a page. */
 struct idle_page {
-	struct {
-		u64 addr, id;
-		u32 pid, tid;
-	} key;
+	struct idle_key key;
 	u64 commit;
 	u32 round; /* last seen in the map */
 	UT_hash_handle hh;
@@ -91,21 +93,18 @@ int remote__read(u32 pid, void **dst, const u64 *src, const u32 *bytes, u8 *got,
 
 static struct idle_page *page__get(struct idle *i, const struct page_entry *e)
 {
-	struct idle_page *p, *fresh = calloc(1, sizeof(*fresh));
+	const struct idle_key key = {.addr = e->val.addr, .id = e->val.id, .pid = e->val.pid, .tid = e->tid};
+	struct idle_page *p;
 
-	if (!fresh)
-		return NULL;
-	fresh->key.addr = e->val.addr;
-	fresh->key.id = e->val.id;
-	fresh->key.pid = e->val.pid;
-	fresh->key.tid = e->tid;
-	HASH_FIND(hh, i->known, &fresh->key, sizeof(fresh->key), p);
-	if (p) {
-		free(fresh);
+	HASH_FIND(hh, i->known, &key, sizeof(key), p);
+	if (p)
 		return p;
-	}
-	HASH_ADD(hh, i->known, key, sizeof(fresh->key), fresh);
-	return fresh;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	p->key = key;
+	HASH_ADD(hh, i->known, key, sizeof(key), p);
+	return p;
 }
 
 static void forget_gone(struct idle *i)
@@ -229,24 +228,14 @@ static int collect_process(struct idle *i, const struct page_entry *e, u32 cnt, 
 	return n;
 }
 
-static int by_pid(const void *a, const void *b)
-{
-	const struct page_entry *x = a, *y = b;
-
-	return (x->val.pid > y->val.pid) - (x->val.pid < y->val.pid);
-}
-
 int attach__idle_collect(struct attach *a)
 {
-	__free_ptr struct page_entry *e = NULL;
 	struct idle *i = a->idle;
-	int cnt = page_map__read(bpf_map__fd(a->skel->maps.pages), false, &e);
-	int from, to, n = 0, ret;
+	int cnt = pages__list(a), from, to, n = 0, ret;
+	const struct page_entry *e = a->pages.entry;
 
 	if (cnt < 0)
 		return cnt;
-	if (cnt)
-		qsort(e, cnt, sizeof(*e), by_pid);
 	i->round++;
 	for (from = 0; from < cnt; from = to) {
 		for (to = from; to < cnt && to - from < HEADERS_PER_CALL && e[to].val.pid == e[from].val.pid; to++)

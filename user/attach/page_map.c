@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page_map.c - read a BPF hash map of pages whole. In batches: 10,000 threads in a few system calls, five times a
- * second. Entries that come or go meanwhile may be seen or not.
+ * page_map.c - what the BPF hash maps of pages hold. In batches: 10,000 threads in a few system calls. Entries that come or go
+ * meanwhile may be seen or not.
+ *
+ * A map is walked by its buckets, 32768 of them however few pages there are: so the list of pages is kept, and read again once the kernel's
+ * side has said that one came or went. What moves without that are the marks; of a few pages they are looked up one by one.
  */
 #include "attach/attach_priv.h"
 
 #include <errno.h>
 
+#define MARKS_ONE_BY_ONE 256 /* system calls; a walk is as dear as some thousand */
 #define BATCH 2048 /* more than any bucket holds; the kernel hands out whole buckets and says ENOSPC otherwise */
 
 struct batch_buf {
@@ -43,7 +47,7 @@ static int append(struct page_entry **list, int *cnt, int *cap, const struct bat
 	return 0;
 }
 
-int page_map__read(int map_fd, bool orphans, struct page_entry **out)
+static int page_map__read(int map_fd, bool orphans, struct page_entry **out)
 {
 	__free_ptr struct batch_buf *b = malloc(sizeof(*b));
 	struct page_entry *list = NULL;
@@ -70,4 +74,54 @@ int page_map__read(int map_fd, bool orphans, struct page_entry **out)
 	} while (!ret);
 	*out = list;
 	return cnt;
+}
+
+static int by_pid(const void *a, const void *b)
+{
+	const struct page_entry *x = a, *y = b;
+
+	return (x->val.pid > y->val.pid) - (x->val.pid < y->val.pid);
+}
+
+int pages__list(struct attach *a)
+{
+	u32 generation = __atomic_load_n(&a->skel->bss->pages_generation, __ATOMIC_SEQ_CST);
+	struct page_entry *e = NULL;
+	int cnt;
+
+	if (a->pages.known && a->pages.generation == generation)
+		return a->pages.cnt;
+	cnt = page_map__read(bpf_map__fd(a->skel->maps.pages), false, &e);
+	if (cnt < 0)
+		return cnt;
+	if (cnt)
+		qsort(e, cnt, sizeof(*e), by_pid);
+	free(a->pages.entry);
+	a->pages = (struct page_list){.entry = e, .cnt = cnt, .generation = generation, .known = true};
+	return cnt;
+}
+
+int pages__marks(struct attach *a)
+{
+	int fd = bpf_map__fd(a->skel->maps.pages), cnt, i;
+
+	a->pages.known &= a->pages.cnt <= MARKS_ONE_BY_ONE;
+	cnt = pages__list(a);
+	/* of one that has gone since, whatever there is to be told is told as an orphan's */
+	for (i = 0; i < cnt && cnt <= MARKS_ONE_BY_ONE; i++)
+		bpf_map_lookup_elem(fd, &a->pages.entry[i].key, &a->pages.entry[i].val);
+	return cnt;
+}
+
+int pages__orphans(struct attach *a, struct page_entry **out, u32 *generation)
+{
+	*generation = __atomic_load_n(&a->skel->bss->orphans_generation, __ATOMIC_SEQ_CST);
+	if (*generation == a->orphans_generation && !a->stopped)
+		return 0;
+	return page_map__read(bpf_map__fd(a->skel->maps.orphans), true, out);
+}
+
+void pages__changed(struct attach *a)
+{
+	__atomic_add_fetch(&a->skel->bss->pages_generation, 1, __ATOMIC_SEQ_CST);
 }
