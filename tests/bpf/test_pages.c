@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <spawn.h>
+#include <sys/eventfd.h>
 
 static void put(struct run *r, struct wire_page *p, u32 n)
 {
@@ -607,6 +608,44 @@ static void test_mapped(void **state)
 	run__done(&r);
 }
 
+static void *map_and_tell(void *fd)
+{
+	static const u64 one = 1;
+
+	for (int i = 0; i < 20; i++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			execl("/proc/self/exe", "test_pages", "end", NULL);
+			_exit(1);
+		}
+		waitpid(pid, NULL, 0);
+	}
+	return write(*(int *)fd, &one, sizeof(one)) == sizeof(one) ? fd : NULL;
+}
+
+/* What others map ends no waiting; what is watched does. */
+static void test_others_map(void **state)
+{
+	struct run r;
+	pthread_t thread;
+	u64 drained, told;
+	void *wrote;
+	int fd = eventfd(0, EFD_NONBLOCK);
+
+	(void)state;
+	run__init(&r, &(struct run_opts){.follow = true});
+	assert_int_equal(attach__watch(r.a, fd), 0);
+	assert_int_equal(pthread_create(&thread, NULL, map_and_tell, &fd), 0);
+	assert_int_equal(attach__poll(r.a, 600000, &drained), 0);
+	assert_int_equal(read(fd, &told, sizeof(told)), sizeof(told));
+	assert_int_equal(r.mapped, 0);
+	pthread_join(thread, &wrote);
+	assert_non_null(wrote);
+	close(fd);
+	run__done(&r);
+}
+
 #define VARIANT(test, off) {#test " without " off, test, NULL, NULL, (void *)off}
 
 int main(int argc, char **argv)
@@ -632,6 +671,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_immediate),
 		VARIANT(test_immediate, "sleepable"),
 		cmocka_unit_test(test_mapped),
+		cmocka_unit_test(test_others_map),
 	};
 	int skip = need_root();
 

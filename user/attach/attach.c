@@ -25,6 +25,7 @@
  */
 #include "attach/attach_priv.h"
 #include "attach/tracefs.h"
+#include "base/clock.h"
 #include "base/procfs.h"
 
 #include <errno.h>
@@ -61,7 +62,7 @@ static int watch(struct attach *a)
 		a->mmaps = NULL;
 		return 0;
 	}
-	return mmaps__add_epoll(a->mmaps, a->epoll_fd);
+	return mmaps__watch(a->mmaps, a->epoll_fd);
 }
 
 static void set_defaults(struct attach *a, const struct attach_opts *o)
@@ -284,6 +285,7 @@ static void on_mapped(void *ctx, u32 pid, u64 addr, u64 offset, u64 dev, u64 ino
 	if (!a->ops.mapped || attach__knows_file(a, dev, ino) ||
 	    bpf_map_lookup_elem(bpf_map__fd(a->skel->maps.targets), &pid, &state) || state == TARGET_GOING)
 		return;
+	a->mapped = true;
 	a->ops.mapped(a->ops.ctx, pid, addr, offset, dev, ino, path);
 }
 
@@ -301,15 +303,50 @@ static void mappings_lost(struct attach *a)
 	}
 }
 
+/* true: some of it was a target's. */
+static bool drain_mappings(struct attach *a)
+{
+	a->mapped = false;
+	if (mmaps__drain(a->mmaps, on_mapped, a)) {
+		a->mapped = true;
+		mappings_lost(a);
+	}
+	return a->mapped;
+}
+
+/*
+ * Every mapping of every process on the machine wakes us. What is no target's is no reason for a round, which would cost several times as
+ * much; and where one program maps something, more is about to be mapped, so that is left alone for a moment.
+ */
+#define MAPPED_PAUSE_MS 1
+
+static int wait_for_news(struct attach *a, int timeout_ms)
+{
+	u64 until_ns = clock__mono_ns() + (u64)timeout_ms * NSEC_PER_MSEC, now_ns;
+	int n, left_ms = timeout_ms;
+	struct epoll_event ev[1];
+	bool mapped;
+
+	if (!a->mmaps || a->stopped)
+		return epoll_wait(a->epoll_fd, ev, 1, timeout_ms);
+	do {
+		n = mmaps__wait(a->mmaps, left_ms, &mapped);
+		if (n || !mapped || drain_mappings(a))
+			return n;
+		n = epoll_wait(a->epoll_fd, ev, 1, MIN(MAPPED_PAUSE_MS, left_ms));
+		now_ns = clock__mono_ns();
+		left_ms = now_ns < until_ns ? (int)((until_ns - now_ns) / NSEC_PER_MSEC) : 0;
+	} while (!n && left_ms);
+	return n;
+}
+
 int attach__poll(struct attach *a, int timeout_ms, u64 *drained_ns)
 {
-	struct epoll_event ev[8];
-
-	if (timeout_ms && epoll_wait(a->epoll_fd, ev, ARRAY_SIZE(ev), timeout_ms) < 0 && errno != EINTR)
+	if (timeout_ms && wait_for_news(a, timeout_ms) < 0 && errno != EINTR)
 		return -errno;
 	/* Mappings first: a probe of a library that is attached now cannot have fired yet. */
-	if (a->mmaps && !a->stopped && mmaps__drain(a->mmaps, on_mapped, a))
-		mappings_lost(a);
+	if (a->mmaps && !a->stopped)
+		drain_mappings(a);
 	return rings__drain(a->rings, on_record, a, drained_ns, NULL);
 }
 

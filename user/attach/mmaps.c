@@ -21,6 +21,8 @@ struct mmap_ring {
 };
 
 struct mmaps {
+	int epoll_fd; /* of the rings, and of whatever else is waited for (others_fd) */
+	int others_fd;
 	u32 cnt;
 	size_t bytes; /* of a ring's data */
 	struct mmap_ring ring[];
@@ -71,16 +73,19 @@ int mmaps__new(struct mmaps **out)
 	if (!m)
 		return -ENOMEM;
 	m->bytes = RING_PAGES * sysconf(_SC_PAGESIZE);
-	for (cpu = 0; cpu < cpus; cpu++) {
+	m->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (m->epoll_fd < 0)
+		err = -errno;
+	for (cpu = 0; cpu < cpus && !err; cpu++) {
 		err = ring__open(&m->ring[m->cnt++], cpu, m->bytes);
 		if (err == -ENODEV) { /* possible, not online */
 			m->cnt--;
 			err = 0;
 		}
-		if (err) {
-			mmaps__free(m);
-			return err;
-		}
+	}
+	if (err) {
+		mmaps__free(m);
+		return err;
 	}
 	*out = m;
 	return 0;
@@ -98,18 +103,37 @@ void mmaps__free(struct mmaps *m)
 		if (m->ring[i].fd >= 0)
 			close(m->ring[i].fd);
 	}
+	if (m->epoll_fd >= 0)
+		close(m->epoll_fd);
 	free(m);
 }
 
-int mmaps__add_epoll(struct mmaps *m, int epoll_fd)
+int mmaps__watch(struct mmaps *m, int epoll_fd)
 {
-	struct epoll_event ev = {.events = EPOLLIN};
+	struct epoll_event ev = {.events = EPOLLIN, .data.fd = epoll_fd};
 	u32 i;
 
-	for (i = 0; i < m->cnt; i++)
-		if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, m->ring[i].fd, &ev))
+	m->others_fd = epoll_fd;
+	if (epoll_ctl(m->epoll_fd, EPOLL_CTL_ADD, epoll_fd, &ev))
+		return -errno;
+	for (i = 0; i < m->cnt; i++) {
+		ev.data.fd = m->ring[i].fd;
+		if (epoll_ctl(m->epoll_fd, EPOLL_CTL_ADD, m->ring[i].fd, &ev))
 			return -errno;
+	}
 	return 0;
+}
+
+int mmaps__wait(struct mmaps *m, int timeout_ms, bool *mapped)
+{
+	struct epoll_event ev[8];
+	int n = epoll_wait(m->epoll_fd, ev, ARRAY_SIZE(ev), timeout_ms), i;
+
+	*mapped = n > 0;
+	for (i = 0; i < n; i++)
+		if (ev[i].data.fd == m->others_fd)
+			return 1;
+	return MIN(n, 0);
 }
 
 /* Copy out of the ring, which may wrap inside a record. */
