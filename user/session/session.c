@@ -35,7 +35,7 @@
 void session__tell_life(struct session *s, const struct wire_life *l, size_t bytes)
 {
 	if (l->head.kind >= WIRE_FORK && l->head.kind <= WIRE_EXIT)
-		s->lives_told = true;
+		s->lives_told = s->untrimmed = true;
 	if (l->head.kind == WIRE_EXIT && s->opts.process_end && bytes >= sizeof(*l) && l->flags & WIRE_LIFE_PROCESS)
 		s->opts.process_end(s->opts.ctx, l);
 }
@@ -254,14 +254,16 @@ static int look_for_refused(struct session *s, u64 *drained_ns, u64 now_ns)
 /*
  * What a burst took (megabytes of batches that were held, in thousands of pieces) is free again a moment later, but between pieces that
  * live on; the allocator keeps all of that, and with each burst that finds other holes a little more. Whole pages of it
- * go back to the kernel. Some hundred microseconds for a heap of 10 MiB.
+ * go back to the kernel. Some hundred microseconds for a heap of 10 MiB. Who decodes nothing frees only what was kept of those that came and went.
  */
 static void give_back_memory(struct session *s, u64 now_ns)
 {
 	s->next_trim_ns = now_ns + TRIM_NS;
 #ifdef __GLIBC__
-	malloc_trim(0);
+	if (s->decode || s->untrimmed)
+		malloc_trim(0);
 #endif
+	s->untrimmed = false;
 }
 
 /* What threads hold is counted by the keep rule too; who asks again and again has it read no more often than is looked anyway. */

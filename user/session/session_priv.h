@@ -25,6 +25,7 @@ struct session {
 	struct clock_pair end; /* stopped: nothing later is wanted of a flight recording */
 	char no_probes[512]; /* why the command's own file has none */
 	bool lives_told; /* a process came, went or exec'ed since target_cnt was counted */
+	bool untrimmed;	 /* likewise, since memory was last given back */
 	u32 target_cnt;
 	u64 next_count_ns;
 	u64 next_idle_ns, next_loss_ns, next_trim_ns, last_loss_ns;
