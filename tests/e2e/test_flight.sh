@@ -30,6 +30,41 @@ while_recording()
 	assert_match "the final snapshot" 'lost 0$' record.err
 }
 
+# bytes_of LETTER: how long is the longest run of it in all.json?
+bytes_of()
+{
+	grep -o "$1$1$1$1*" all.json | awk '{ n = length($0) > n ? length($0) : n } END { print n + 0 }'
+}
+
+# A thousand callsites, and records of 64 KiB, from the program to both formats; the Go format's texts end at 1024 bytes.
+largest()
+{
+	need_root
+	start_flight -b "$TARGETS/th_large" --no-final
+	start_target th_large
+	wait_until 10 snapshot_has_it || fail "the last record does not come"
+	must_snapshot a.tape
+	assert_eq "lost" 0 "$(lost_of a.tape)"
+	"$TAPEBPF" dump --json a.tape >all.json
+	assert_eq "callsites on the tape" 1000 "$(grep '"type":"event"' all.json | grep -o '"name":"site[0-9]*"' | sort -u | wc -l)"
+	for letter in a b c; do
+		assert_ge "bytes of text $letter" 16200 "$(bytes_of $letter)"
+	done
+	assert_eq "large records" 2 "$(grep -E '"type":"(event|span_open)"' all.json | grep '"name":"large ' | awk 'length($0) > 65000' | wc -l)"
+	snapshot a.trace || fail "as a Go trace: $(cat a.trace.err)"
+	assert_eq "lost" 0 "$(lost_of a.trace)"
+	assert_eq "callsites in the Go trace" 1000 "$(grep -ao 'site1[0-9][0-9][0-9]' a.trace | sort -u | wc -l)"
+	assert_ge "bytes of a text in it" 1000 "$(grep -ao 'aaa*' a.trace | awk '{ n = length($0) > n ? length($0) : n } END { print n + 0 }')"
+	kill -TERM "$TARGET"
+	stop_flight
+}
+
+snapshot_has_it()
+{
+	rm -f b.tape
+	snapshot b.tape && "$TAPEBPF" dump --json b.tape | grep -q '"name":"inside"'
+}
+
 # Threads hand a number round: whoever has it says so before the next one may. No effect is there without its cause.
 cause_and_effect()
 {
@@ -346,6 +381,7 @@ usage()
 
 run_test while_recording
 run_test cause_and_effect
+run_test largest
 run_test open_spans
 run_test open_pairs
 run_test idle_thread

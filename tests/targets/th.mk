@@ -5,7 +5,7 @@
 TH := $(B)/tests/targets
 TH_CFLAGS := -g -std=gnu11 -Wall -Wextra -pthread -Iinclude
 TH_DEPS := include/tape.h tests/targets/truth.h
-TH_TARGETS := $(addprefix $(TH)/,th_exit th_flat th_fork th_sandbox th_signal th_threads th_tree th_types th_deep th_trigger th_churn th_hand th_token truth_check)
+TH_TARGETS := $(addprefix $(TH)/,th_exit th_flat th_fork th_sandbox th_signal th_threads th_tree th_types th_deep th_trigger th_churn th_hand th_token th_large truth_check)
 
 $(TH)/th_%: tests/targets/th_%.c $(TH_DEPS)
 	@mkdir -p $(@D)
