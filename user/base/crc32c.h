@@ -11,4 +11,9 @@ u32 crc32c(u32 crc, const void *data, size_t bytes);
 /* The same without the instruction; for the test. */
 u32 crc32c__portable(u32 crc, const void *data, size_t bytes);
 
+/* Likewise: the ways in which crc32c may go, from 0 on, slowest first. NULL: this processor does not know it. */
+#define CRC32C_WAYS 3
+typedef u32 (*crc32c_fn)(u32 crc, const void *data, size_t bytes);
+crc32c_fn crc32c__way(u32 way);
+
 #endif

@@ -21,10 +21,6 @@
 #include <string.h>
 #include <utlist.h>
 
-/* Batches are read once, long after they were written, and the processor's own guess starts anew with each page of memory: so much of
- * what comes is asked for ahead. What lies behind the batch does no harm. */
-#define AHEAD_BYTES 512
-
 /* A record of our own making: not one of the program's, so neither late nor early. */
 static int pass__note(struct ingest *in, struct page *p, u8 kind, u64 time_ns)
 {
@@ -342,7 +338,6 @@ static inline int page__run(struct ingest *in, struct page *p, u64 limit, u64 im
 	do {
 		u32 callsite = batch__usual(p->b.data + c.off, c.head, r);
 
-		__builtin_prefetch(p->b.data + c.off + AHEAD_BYTES);
 		r->site_addr = callsite ? pass__site(p, callsite) : 0;
 		r->time_ns = last = t;
 		r->number = c.number;
