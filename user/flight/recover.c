@@ -120,6 +120,19 @@ int recover__defs(struct recovered *r, const void *data, size_t bytes, const voi
 	return err;
 }
 
+/* What is in it are no records of the time that a recovered tape is about: they are not among what is emitted there, so they are told in words. */
+static void say_carried(struct recovered *r, const char *what)
+{
+	bool told = r->has_state && r->state.version >= RING_DIR_CARRIED_CNT;
+
+	if (!told)
+		recover__say(r, true, "%s: of spans that were open before the rest begins, some may be missing", what);
+	else if (r->state.carried_cnt)
+		recover__say(r, true, "%s: what was kept of %u spans that were open before the rest begins is missing", what, r->state.carried_cnt);
+	else
+		recover__say(r, false, "%s: nothing was in it", what);
+}
+
 int recover__carried(struct recovered *r, const void *data, size_t bytes)
 {
 	const u8 *rec = (const u8 *)data + sizeof(struct carried_head);
@@ -128,14 +141,14 @@ int recover__carried(struct recovered *r, const void *data, size_t bytes)
 
 	if (!data) {
 		if (r->has_state && r->state.carried_bytes)
-			recover__say(r, true, "carried is not there: of spans that were open before the rest begins, some may be missing");
+			say_carried(r, "carried is not there");
 		return 0;
 	}
 	if (bytes >= sizeof(h))
 		memcpy(&h, data, sizeof(h));
 	if (h.magic != CARRIED_MAGIC || h.bytes > bytes - sizeof(h) ||
 	    h.crc != crc32c(crc32c(crc32c(0, &h.no, sizeof(h.no)), &h.bytes, sizeof(h.bytes)), rec, h.bytes)) {
-		recover__say(r, true, "carried: damaged or cut, %zu bytes: of spans that were open before the rest begins, some may be missing", bytes);
+		say_carried(r, "carried: damaged or cut");
 		return 0;
 	}
 	r->folded = h.no;

@@ -33,6 +33,8 @@ struct recovered {
 	u64 unstored_recs; /* that the recorder had no room for; likewise */
 	/* What was recorded before this CLOCK_MONOTONIC time is there, or counted as lost; 0: not known. */
 	u64 complete_ns;
+	u32 read_cnt;	/* files that could be read */
+	int unread_err; /* why another could not */
 	bool old;    /* left by a recorder that did not keep account of its files */
 	u64 folded;  /* generations up to this one are in snap.carried */
 

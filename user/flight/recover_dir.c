@@ -37,11 +37,13 @@ static int read_whole(struct recovered *r, int dir_fd, const char *name, u8 **da
 	if (n < 0) /* a bad disk: what is before is taken as of a file that is cut there */
 		recover__say(r, true, "%s cannot be read from byte %zu on: %s", name, got, strerror(errno));
 	*bytes = got;
+	r->read_cnt++;
 	return 0;
 }
 
 static void say_unread(struct recovered *r, const char *name, int err)
 {
+	r->unread_err = err;
 	recover__say(r, true, "%s cannot be read: %s", name, err == -EINVAL ? "it is no file, or larger than any of a recorder's" : strerror(-err));
 }
 
@@ -123,6 +125,8 @@ static int take_all(struct recovered *r, int dir_fd)
 		err = read_generations(r, dir_fd);
 	if (!err)
 		err = take_file(r, dir_fd, "pages", recover__pages);
+	if (!err && !r->read_cnt)
+		err = r->unread_err; /* not a folder that has been damaged */
 	return err ? err : recover__finish(r);
 }
 
@@ -234,6 +238,8 @@ int recover__dir(const char *path, struct recovered **out, struct diag *d)
 	err = take_all(r, dir);
 	if (err) {
 		diag__set(d, err, "cannot read what is in %s: %s", path, strerror(-err));
+		if (err == -EACCES)
+			diag__hint(d, "as the user who recorded, root mostly");
 		recover__free(r);
 		return err;
 	}

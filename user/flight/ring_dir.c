@@ -259,7 +259,8 @@ void ring_dir__carried(struct ring_dir *r, const struct carry *c, u64 no)
 	} else {
 		r->carry_changes = carry__changes(c);
 	}
-	r->st.carried_bytes = err ? 0 : bytes;
+	r->st.carried_bytes = err ? 0 : (u32)bytes;
+	r->st.carried_cnt = err ? 0 : (u32)(c->cnt + c->told.cnt);
 	put_state(r);
 }
 

@@ -14,6 +14,7 @@
 #include "flight/generations.h"
 
 #define RING_DIR_VERSION 3 /* 1: without state, seals and a copy of the definitions; 2: a file for each generation, never used again */
+#define RING_DIR_CARRIED_CNT 3 /* since then ring_state.carried_cnt is told */
 
 /* What has been put into a generation. */
 struct gen_seal {
@@ -54,7 +55,8 @@ struct ring_state {
 	u64 oldest_no;		/* all before have left the ring */
 	u64 sealed_single_cnt, sealed_paged_cnt; /* in those that have ended and not left, by themselves and in batches */
 	u64 defs_bytes;
-	u64 carried_bytes; /* 0: there is no such file */
+	u32 carried_bytes; /* 0: there is no such file */
+	u32 carried_cnt;   /* spans that it tells of */
 	u64 slot_cnt;	   /* of `pages` */
 	u64 image_cnt;	   /* records in the images there */
 	u64 unstored_single_cnt, unstored_paged_cnt; /* there was no room for them, and the ring does not say so */

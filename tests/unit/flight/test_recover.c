@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -334,12 +335,32 @@ static void of_an_older_recorder(void **state)
 	free_folder(&f);
 }
 
+/* What may not be read is not damaged: no tape of nothing is made of it. */
+static void not_ours_to_read(void **state)
+{
+	struct recovered *r = NULL;
+	struct diag d = {0};
+	char command[512];
+	int err;
+
+	snprintf(command, sizeof(command), "mkdir -m 755 '%s' && touch '%s/defs' '%s/gen-0000000001' && chmod 0 '%s'/*", dir, dir, dir, dir);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(geteuid() ? 0 : seteuid(65534), 0);
+	err = recover__dir(dir, &r, &d);
+	assert_int_equal(getuid() ? 0 : seteuid(0), 0);
+	assert_int_equal(err, -EACCES);
+	assert_non_null(strstr(d.text, "Permission denied"));
+	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
+	assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_harm_anywhere),
 		cmocka_unit_test(among_refusals),
 		cmocka_unit_test(of_an_older_recorder),
+		cmocka_unit_test(not_ours_to_read),
 	};
 
 	snprintf(dir, sizeof(dir), "/tmp/test_recover.%d", getpid());
