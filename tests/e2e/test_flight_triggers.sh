@@ -198,13 +198,19 @@ bad_triggers()
 	assert_match "points at the place" '^ *\^' err
 }
 
-# end_without_room: th_trigger (TARGET) ends while no ring has room for a word of it. Hits fill a ring to the last of its bytes.
+# end_without_room: th_trigger (TARGET) ends while no ring has room for a word of it. Hits fill a ring to the last of its bytes;
+# each CPU has a thread of its own (of FLOOD) that makes them, as the scheduler of a busy machine may leave two of them on one.
 end_without_room()
 {
-	"$TARGETS/usdt_flat" 2 0 >/dev/null 2>&1 &
+	"$TARGETS/usdt_flat" "$(nproc --all)" 0 >/dev/null 2>&1 &
 	FLOOD=$!
 	STARTED="$STARTED $FLOOD"
 	sleep 0.5
+	cpu=0
+	for tid in $(ls "/proc/$FLOOD/task" | grep -vx "$FLOOD"); do
+		taskset -cp "$cpu" "$tid" >/dev/null 2>&1
+		cpu=$((cpu + 1))
+	done
 	kill -STOP "$RECORDER"
 	sleep 0.3
 	kill -TERM "$TARGET"
