@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/flame_opts.h"
 
-#include "base/units.h"
 #include "cmd/cmd.h"
 #include "fold/palette.h"
 
@@ -292,8 +291,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		state->child_inputs[1] = &o->target;
 		return 0;
 	case KEY_DURATION:
-		if (units__ns(arg, &o->duration_ns) || !o->duration_ns)
-			argp_error(state, "--duration %s: want a time such as 10s, 500ms or 2m", arg);
+		o->duration_ns = target_opts__time(state, "duration", arg);
 		return 0;
 	case KEY_STYLE:
 		set_style(o, arg, state);

@@ -3,6 +3,7 @@
 
 #include "base/units.h"
 #include "cmd/expr_opt.h"
+#include "cmd/target_opts.h"
 #include "expr/expr.h"
 
 #include <errno.h>
@@ -240,8 +241,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "%s: want a time such as 2026-11-26T18:34:00Z, 18:34:00, @1700000000 or +1.5s", arg);
 		return 0;
 	case KEY_LAST:
-		if (units__ns(arg, &o->last_ns) || !o->last_ns)
-			argp_error(state, "--last %s: want a time such as 10s, 500ms or 2m", arg);
+		o->last_ns = target_opts__time(state, "last", arg);
 		return 0;
 	case KEY_FILTER:
 		add_filter(o, state, "filter", arg);

@@ -108,8 +108,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->force = true;
 		return 0;
 	case KEY_DURATION:
-		if (units__ns(arg, &o->duration_ns) || !o->duration_ns)
-			argp_error(state, "--duration %s: want a time such as 10s, 500ms or 2m", arg);
+		o->duration_ns = target_opts__time(state, "duration", arg);
 		return 0;
 	case KEY_CHAPTER:
 		parse_chapter(state, o, arg);

@@ -3,11 +3,11 @@
 #include "flight/recover.h"
 
 #include "base/text.h"
-#include "base/units.h"
 #include "cmd/cmd.h"
 #include "cmd/flight_report.h"
 #include "cmd/show.h"
 #include "cmd/sig_opt.h"
+#include "cmd/target_opts.h"
 #include "session/snapshot_write.h"
 
 #include <argp.h>
@@ -51,8 +51,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--format %s: want tape or go", arg);
 		return 0;
 	case KEY_LAST:
-		if (units__ns(arg, &o->last_ns) || !o->last_ns)
-			argp_error(state, "--last %s: want a time such as 5s, 500ms or 2m", arg);
+		o->last_ns = target_opts__time(state, "last", arg);
 		return 0;
 	case KEY_NO_PAIRS:
 		o->no_pairs = true;

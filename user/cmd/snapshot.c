@@ -11,6 +11,7 @@
 #include "base/units.h"
 #include "cmd/ask.h"
 #include "cmd/cmd.h"
+#include "cmd/target_opts.h"
 #include "session/control.h"
 #include "session/snapshot_write.h"
 #include "tape/tape_file.h"
@@ -59,8 +60,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->force = true;
 		return 0;
 	case KEY_LAST:
-		if (units__ns(arg, &o->last_ns) || !o->last_ns)
-			argp_error(state, "--last %s: want a time such as 5s, 500ms or 2m", arg);
+		o->last_ns = target_opts__time(state, "last", arg);
 		return 0;
 	case KEY_FORMAT:
 		if (snapshot_format__parse(arg, &o->format))

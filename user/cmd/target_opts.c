@@ -56,6 +56,15 @@ u64 target_opts__bytes(struct argp_state *state, const char *what, const char *a
 	return v;
 }
 
+u64 target_opts__time(struct argp_state *state, const char *what, const char *arg)
+{
+	u64 ns = 0;
+
+	if (units__ns(arg, &ns) || !ns)
+		argp_error(state, "--%s %s: want a time such as 10s, 500ms or 2m", what, arg);
+	return ns;
+}
+
 u64 target_opts__count(struct argp_state *state, const char *what, const char *arg)
 {
 	char *end;

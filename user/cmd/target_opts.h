@@ -35,6 +35,7 @@ void target_opts__done(struct target_opts *o);
 
 /* For the parsers of commands: --what ARG, or the usage error. */
 u64 target_opts__bytes(struct argp_state *state, const char *what, const char *arg, u64 min, u64 max);
+u64 target_opts__time(struct argp_state *state, const char *what, const char *arg); /* ns, not 0 */
 u64 target_opts__count(struct argp_state *state, const char *what, const char *arg);
 u64 target_opts__ring_bytes(struct argp_state *state, const char *arg);
 u64 target_opts__max_spans(struct argp_state *state, const char *arg);
