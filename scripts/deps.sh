@@ -9,9 +9,9 @@
 # bookworm-backports there; its line is derived from what apt fetches Debian from already.
 
 DEPS_BUILD="gcc libc6-dev make clang llvm bpftool libbpf-dev libelf-dev libdw-dev zlib1g-dev uthash-dev"
-# g++ sdt: traced programs; jq bpftrace: witnesses; qemu ...: tests/kernels
+# g++ sdt: traced programs; jq bpftrace: witnesses; qemu ...: tests/kernels; fusepy: a file system that hangs
 DEPS_TEST="g++ libc6-dev binutils libcmocka-dev systemtap-sdt-dev jq bpftrace procps
-	busybox-static cpio gzip xz-utils"
+	busybox-static cpio gzip xz-utils fuse3 python3-fusepy"
 DEPS_TEST_X86="qemu-system-x86"
 # Without these a part of the tests is skipped, with the reason printed: failing to get them is no error. tape.h's programs are built
 # for arm64, and run under qemu-user.

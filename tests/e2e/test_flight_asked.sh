@@ -241,6 +241,67 @@ disk_that_hangs()
 	kill -TERM "$TARGET"
 }
 
+# The same by FUSE, where it is a program that does not answer.
+fuse_that_hangs()
+{
+	need_root
+	need python3
+	PYTHON=python3
+	"$PYTHON" -c 'import fusepy' 2>/dev/null || PYTHON=/usr/bin/python3 # another one may come first
+	"$PYTHON" -c 'import fusepy' 2>/dev/null || skip "no python3-fusepy"
+	mkdir behind fuse
+	cat >fuse.py <<-'EOS'
+		import os, fusepy
+		class Through(fusepy.Operations):
+		    def at(self, path): return "behind" + path
+		    def getattr(self, path, fh=None):
+		        try: st = os.lstat(self.at(path))
+		        except OSError as e: raise fusepy.FuseOSError(e.errno)
+		        return {k: getattr(st, k) for k in ("st_mode", "st_size", "st_uid", "st_gid", "st_nlink")}
+		    def create(self, path, mode, fi=None): return os.open(self.at(path), os.O_RDWR | os.O_CREAT, mode)
+		    def open(self, path, flags): return os.open(self.at(path), flags)
+		    def read(self, path, n, off, fh): return os.pread(fh, n, off)
+		    def write(self, path, data, off, fh): return os.pwrite(fh, data, off)
+		    def release(self, path, fh): os.close(fh)
+		fusepy.FUSE(Through(), "fuse", foreground=True, nothreads=True)
+	EOS
+	"$PYTHON" fuse.py >fuse.out 2>&1 &
+	daemon=$!
+	STARTED="$STARTED $daemon"
+	trap 'kill -CONT $daemon 2>/dev/null; stop_all' EXIT
+	wait_until 10 grep -q " $WORK/fuse fuse" /proc/mounts || skip "nothing can be mounted by FUSE here: $(tail -n 1 fuse.out)"
+	MOUNTED="$MOUNTED $WORK/fuse"
+	start_target th_flat 1 0 truth 200
+	start_flight -p "$TARGET" --size 4M
+	cat >ask.py <<-'EOS'
+		import os, signal, socket, sys
+		fd = os.open("fuse/a.tape", os.O_RDWR | os.O_CREAT)
+		s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+		s.connect("sock")
+		os.kill(int(sys.argv[1]), signal.SIGSTOP)
+		socket.send_fds(s, [b"snapshot\n"], [fd])
+		print("asked", flush=True)
+		print(s.recv(65536).decode(), end="", flush=True)
+		os._exit(0) # closing the file would wait
+	EOS
+	"$PYTHON" ask.py $daemon >asked 2>&1 &
+	asker=$!
+	STARTED="$STARTED $asker"
+	wait_until 10 frozen_asked || fail "did not ask: $(cat asked)"
+	"$TAPEBPF" status --socket sock >status || fail "status"
+	must_snapshot b.tape
+	assert_eq "lost meanwhile" 0 "$(lost_of b.tape)"
+	wait_until 20 grep -q '^error ' asked || fail "the asker: $(cat asked)"
+	assert_match "the one who asked is told" '^error cannot write the snapshot: its file system has not answered' asked
+	kill -INT "$FLIGHT"
+	wait_until 30 zombie || fail "the end waits"
+	kill -CONT $daemon
+	wait_record 1
+	assert_match "said" 'a file system still does not answer' record.err
+	assert_verified "$(own 1)"
+	kill -TERM "$TARGET"
+}
+
 # Descriptors that clients bring: what could not be written, or not be copied for the next who asks, is refused at once.
 files_of_no_use()
 {
@@ -335,6 +396,6 @@ slow_reader()
 	kill -TERM "$TARGET"
 }
 
-for t in disk_that_hangs disk_that_hung files_of_no_use asked_at_the_end slow_reader nobody_there cause_of_loss disk_full stranger go_of_many_threads status_says_what_a_snapshot_holds signal_meanwhile; do
+for t in disk_that_hangs disk_that_hung fuse_that_hangs files_of_no_use asked_at_the_end slow_reader nobody_there cause_of_loss disk_full stranger go_of_many_threads status_says_what_a_snapshot_holds signal_meanwhile; do
 	run_test $t
 done
