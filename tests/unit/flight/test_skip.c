@@ -120,7 +120,8 @@ struct world {
 	struct elf_site plain[3];		       /* pair__begin, pair__end, alone */
 	struct sim_delivery idle[THREADS * MODULES];
 	u32 idle_bytes[THREADS * MODULES];
-	u32 drop, hand_share, leaf_share, hit_share;
+	u32 drop, hand_share, leaf_share, hit_share, flush_share;
+	u32 hands; /* spans by hand that they share */
 	u32 orphan_cnt;
 	struct { u32 tid; u64 id, seen; } orphan[256];
 	bool listening;
@@ -289,7 +290,7 @@ static u32 fields(struct world *w, u32 site, u8 *to)
 static void put_site(struct world *w, struct actor *t, u32 m, u32 kind, u32 i)
 {
 	u32 parent = rnd(w, 12) ? WIRE_PARENT_CURRENT : rnd(w, 2) ? WIRE_PARENT_ROOT : WIRE_PARENT_EXPLICIT;
-	const struct span *s = &w->hand[rnd(w, BY_HAND)];
+	const struct span *s = &w->hand[rnd(w, w->hands)];
 	u32 depth = t->lane[m].there ? t->lane[m].page.depth : 0;
 	struct {
 		u32 callsite;
@@ -367,7 +368,7 @@ static void put_value(struct world *w, u32 rest[3])
 
 static void by_hand(struct world *w, struct actor *t, u32 m)
 {
-	struct span *s = &w->hand[rnd(w, BY_HAND)];
+	struct span *s = &w->hand[rnd(w, w->hands)];
 	u32 what = rnd(w, 8), kind = WIRE_R_VALUE, parent = 0, bytes = WIRE_REF_BYTES;
 	u32 depth = t->lane[m].there ? t->lane[m].page.depth : 0;
 	struct sim_by_hand b;
@@ -408,7 +409,7 @@ static void later(struct world *w, struct actor *t, u32 m)
 {
 	struct lane *l = &t->lane[m];
 	struct sim_by_hand b = { 0 };
-	struct span *s = &w->hand[rnd(w, BY_HAND)];
+	struct span *s = &w->hand[rnd(w, w->hands)];
 	u32 depth;
 
 	if (!l->there || !l->page.depth)
@@ -448,7 +449,7 @@ static void immediate(struct world *w, struct actor *t, u32 m)
 	struct sim_page *p = &t->lane[m].page;
 	bool event = rnd(w, 2);
 	u32 depth = event || !p->depth ? p->depth : p->depth - 1, bytes = event ? 20 : 16;
-	struct span *s = &w->hand[rnd(w, BY_HAND)];
+	struct span *s = &w->hand[rnd(w, w->hands)];
 
 	if (!t->lane[m].there || (!event && s->handles))
 		return;
@@ -567,16 +568,16 @@ static void act(struct world *w, u32 steps)
 			exec(w, t);
 		else if (what < 40)
 			t->cpu = rnd(w, RINGS);
-		else if (what < 60 && t->lane[m].there)
-			flush(w, t, m);
-		else if (what < 70 && t->lane[m].there)
+		else if (what < 50 && t->lane[m].there)
 			deliver(w, t, m, WIRE_WHY_EXEC); /* an exec that fails */
-		else if (what < 100)
+		else if (what < 80)
 			immediate(w, t, m);
-		else if (what < 130)
+		else if (what < 110)
 			pause_(w, t, m);
-		else if (what < 150)
+		else if (what < 130)
 			name(w, t, m);
+		else if (what < 130 + w->flush_share && t->lane[m].there)
+			flush(w, t, m);
 		else if (rnd(w, 100) < w->hand_share)
 			rnd(w, 3) ? by_hand(w, t, m) : later(w, t, m);
 		else if (rnd(w, 100) < w->hit_share)
@@ -826,6 +827,8 @@ static void start(struct world *w, u64 seed)
 	w->hand_share = (u32[]){ 0, 3, 10, 40 }[rnd(w, 4)];
 	w->hit_share = (u32[]){ 0, 5, 20 }[rnd(w, 3)];
 	w->leaf_share = (u32[]){ 10, 40, 80 }[rnd(w, 3)];
+	w->flush_share = (u32[]){ 20, 20, 300 }[rnd(w, 3)];
+	w->hands = (u32[]){ BY_HAND, BY_HAND, 1, 2 }[rnd(w, 4)];
 	o.hold_ns = 1 + rnd(w, 3000);
 	for (i = 0; i < RINGS; i++)
 		w->tail[i] = &w->head[i];
