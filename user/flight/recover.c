@@ -135,8 +135,8 @@ static void say_carried(struct recovered *r, const char *what)
 
 int recover__carried(struct recovered *r, const void *data, size_t bytes)
 {
-	const u8 *rec = (const u8 *)data + sizeof(struct carried_head);
 	struct carried_head h = { 0 };
+	const u8 *rec;
 	u32 off;
 
 	if (!data) {
@@ -144,6 +144,7 @@ int recover__carried(struct recovered *r, const void *data, size_t bytes)
 			say_carried(r, "carried is not there");
 		return 0;
 	}
+	rec = (const u8 *)data + sizeof(h);
 	if (bytes >= sizeof(h))
 		memcpy(&h, data, sizeof(h));
 	if (h.magic != CARRIED_MAGIC || h.bytes > bytes - sizeof(h) ||
