@@ -41,6 +41,7 @@ struct replay {
 	struct window *w;
 	u64 start_ns, from_ns;
 	u64 now_ns; /* of the record under way */
+	bool leaves; /* whole spans are taken: no need to ask all the way where they are not */
 	bool over;  /* the cut is behind us */
 	u64 late_lost; /* behind the cut, of before it for all that is known: told */
 	u64 clock_step_ns, last_clock_ns;
@@ -84,6 +85,8 @@ static bool on_leaf(void *ctx, const struct rec *begin, u64 end_ns)
 	struct replay *p = ctx;
 
 	if (p->over)
+		return false;
+	if (!p->leaves)
 		return false;
 	p->now_ns = end_ns;
 	return model__leaf(p->m, begin, end_ns);
@@ -535,6 +538,7 @@ static int run(struct replay *p, const struct sink *to, struct replay_result *re
 
 	if (replay_uses__settle(&p->uses))
 		tell_left(p);
+	p->leaves = true; /* by the window, as long as it keeps quiet */
 	if (!err)
 		err = ingest__advance(p->in, ~0ULL, p->from_ns + HOLD_NS);
 	if (err)
@@ -545,6 +549,7 @@ static int run(struct replay *p, const struct sink *to, struct replay_result *re
 	p->gaps_before = sum_missing(&in);
 	/* what it fails with is the sink's affair, as are all its errors */
 	window__begin_last(p->w, to, p->from_ns);
+	p->leaves = to->ops->span_leaf;
 	err = pass_all(p, &cut);
 	tell_losses(p);
 	model__cut(p->m, MAX(res->to_ns, window__last_ns(p->w)));
