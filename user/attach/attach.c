@@ -277,16 +277,18 @@ static int on_record(void *ctx, const void *rec, size_t bytes)
 	return a->ops.ring ? a->ops.ring(a->ops.ctx, rec, bytes) : 0;
 }
 
-static void on_mapped(void *ctx, u32 pid, u64 addr, u64 offset, u64 dev, u64 ino, const char *path)
+static bool on_mapped(void *ctx, u32 pid, u64 addr, u64 offset, u64 dev, u64 ino, const char *path)
 {
 	struct attach *a = ctx;
 	u32 state;
 
-	if (!a->ops.mapped || attach__knows_file(a, dev, ino) ||
-	    bpf_map_lookup_elem(bpf_map__fd(a->skel->maps.targets), &pid, &state) || state == TARGET_GOING)
-		return;
+	if (!a->ops.mapped || attach__knows_file(a, dev, ino))
+		return true;
+	if (bpf_map_lookup_elem(bpf_map__fd(a->skel->maps.targets), &pid, &state) || state == TARGET_GOING)
+		return false;
 	a->mapped = true;
 	a->ops.mapped(a->ops.ctx, pid, addr, offset, dev, ino, path);
+	return true;
 }
 
 /* So much was mapped on the machine at once that some of it went unsaid. */

@@ -108,7 +108,8 @@ void mmaps__free(struct mmaps *m);
 int mmaps__watch(struct mmaps *m, int epoll_fd);
 /* 1: epoll_fd is ready; 0: it is not (*mapped: but something was mapped); -1: errno. */
 int mmaps__wait(struct mmaps *m, int timeout_ms, bool *mapped);
-typedef void (*mmaps_fn)(void *ctx, u32 pid, u64 addr, u64 offset, u64 dev, u64 ino, const char *path);
+/* false: the process is no target. */
+typedef bool (*mmaps_fn)(void *ctx, u32 pid, u64 addr, u64 offset, u64 dev, u64 ino, const char *path);
 /* true: the kernel had no room for some; look at the targets' maps instead. */
 bool mmaps__drain(struct mmaps *m, mmaps_fn fn, void *ctx);
 

@@ -146,11 +146,11 @@ static void copy_out(const struct mmap_ring *r, size_t size, u64 at, void *dst, 
 	memcpy((u8 *)dst + head, data, bytes - head);
 }
 
-static void on_mmap2(const struct mmap2 *m, mmaps_fn fn, void *ctx)
+static bool on_mmap2(const struct mmap2 *m, mmaps_fn fn, void *ctx)
 {
 	if (m->header.type != PERF_RECORD_MMAP2 || !m->ino || m->filename[0] != '/')
-		return; /* lost records, anonymous memory, [vdso] */
-	fn(ctx, m->pid, m->addr, m->pgoff, makedev(m->maj, m->min), m->ino, m->filename);
+		return true; /* lost records, anonymous memory, [vdso] */
+	return fn(ctx, m->pid, m->addr, m->pgoff, makedev(m->maj, m->min), m->ino, m->filename);
 }
 
 bool mmaps__drain(struct mmaps *m, mmaps_fn fn, void *ctx)
@@ -163,6 +163,7 @@ bool mmaps__drain(struct mmaps *m, mmaps_fn fn, void *ctx)
 
 	for (i = 0; i < m->cnt; i++) {
 		struct mmap_ring *r = &m->ring[i];
+		u32 stranger = 0; /* asked for after all up to head was written: what it maps in there is all of before it may be a target */
 
 		head = __atomic_load_n(&r->page->data_head, __ATOMIC_ACQUIRE);
 		/* a lost record is told with the next one that has room: where none comes, that there was no room is all that tells */
@@ -175,8 +176,8 @@ bool mmaps__drain(struct mmaps *m, mmaps_fn fn, void *ctx)
 			copy_out(r, m->bytes, tail, &rec, bytes);
 			((char *)&rec)[bytes] = '\0';
 			lost |= rec.header.type == PERF_RECORD_LOST;
-			if (bytes > offsetof(struct mmap2, filename))
-				on_mmap2(&rec, fn, ctx);
+			if (bytes > offsetof(struct mmap2, filename) && rec.pid != stranger && !on_mmap2(&rec, fn, ctx))
+				stranger = rec.pid;
 		}
 		__atomic_store_n(&r->page->data_tail, head, __ATOMIC_RELEASE);
 	}

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -345,6 +346,14 @@ static struct client *make_room(struct control *c, u64 now_ns)
 	return place;
 }
 
+/* accept makes a socket before it finds that there is nobody: several times as dear as asking. */
+static bool knocked(const struct control *c)
+{
+	struct pollfd p = { .fd = c->fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0;
+}
+
 static void accept_clients(struct control *c, u64 now_ns)
 {
 	for (u32 i = 0; i < MAX_CLIENTS; i++) {
@@ -373,7 +382,8 @@ static void accept_clients(struct control *c, u64 now_ns)
 
 void control__poll(struct control *c, u64 now_ns)
 {
-	accept_clients(c, now_ns);
+	if (knocked(c))
+		accept_clients(c, now_ns);
 	for (u32 i = 0; i < ARRAY_SIZE(c->client); i++)
 		if (c->client[i].fd >= 0)
 			client__poll(&c->client[i], now_ns);
