@@ -20,7 +20,7 @@ status_of()
 steps_of_the_clock()
 {
 	need_root
-	[ -n "$KERNEL_GUEST" ] || skip "not in a guest of its own: this machine's clock is not stepped"
+	[ -n "${KERNEL_GUEST:-}" ] || skip "not in a guest of its own: this machine's clock is not stepped"
 	start_target th_flat 1 0 truth 20000
 	start_flight -p "$TARGET" --size 1M --period 3s --generation 500ms --on signal --cooldown 1h --keep-total 1GiB
 	sleep 3
