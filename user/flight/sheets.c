@@ -132,6 +132,28 @@ bool claim__of(const struct wire_batch *b, u32 bytes, struct claim *c)
 	return !(c->first >> 48);
 }
 
+/* These have arrived in an image: the flush that brings them again, maybe late, fills no gap with them. */
+static void remember_imaged(struct sheet *sh, u64 from, u64 to)
+{
+	if (sh->imaged[sh->imaged_at].end != from) {
+		sh->imaged_at = (sh->imaged_at + 1) % IMAGED_CNT;
+		sh->imaged[sh->imaged_at].first = from;
+	}
+	sh->imaged[sh->imaged_at].end = to;
+}
+
+static u64 not_imaged_cnt(const struct sheet *sh, u64 from, u64 to)
+{
+	u64 n = to - from, first, end;
+
+	for (u32 i = 0; i < IMAGED_CNT; i++) {
+		first = MAX(sh->imaged[i].first, from);
+		end = MIN(sh->imaged[i].end, to);
+		n -= end > first ? end - first : 0;
+	}
+	return n;
+}
+
 static void account(struct sheets *s, struct sheet *sh, const struct claim *c, bool idle)
 {
 	u64 first = c->first, fill;
@@ -147,10 +169,13 @@ static void account(struct sheets *s, struct sheet *sh, const struct claim *c, b
 			s->st.missing += first - from;
 			sh->missing += first - from;
 		}
-		s->st.records += c->end - MAX(first, sh->next_num);
+		from = MAX(first, sh->next_num);
+		s->st.records += c->end - from;
+		if (idle)
+			remember_imaged(sh, from, c->end);
 		sh->next_num = c->end;
-	} else if (!idle) { /* from the ring of a CPU that its thread has left: fills a gap */
-		fill = MIN(sh->missing, c->end - first);
+	} else if (!idle) { /* read before it came; or from the ring of a CPU that its thread has left: fills a gap */
+		fill = MIN(sh->missing, not_imaged_cnt(sh, first, c->end));
 		s->st.missing -= fill;
 		sh->missing -= fill;
 		s->st.records += fill;

@@ -22,12 +22,19 @@ struct partial {
 	_Alignas(8) u8 rec[]; /* struct wire_batch */
 };
 
+/* A batch that was read comes in the next round at the latest: two would do. */
+#define IMAGED_CNT 4
+
 struct sheet {
 	u64 id;
 	u32 pid, tid;
 	u64 next_num; /* just past the last record that has arrived */
 	u64 marked;   /* the kernel's mark, as last stored */
 	u64 missing, missing_before; /* records, now and when sheets__explain was last asked */
+	struct {
+		u64 first, end;
+	} imaged[IMAGED_CNT]; /* numbers of records that have arrived in images, the latest at [imaged_at] */
+	u32 imaged_at;
 	u64 cause_told; /* sheets__cause */
 	int cause;
 	u64 dead_ns;  /* its thread has ended, or given it back; 0: it lives */
