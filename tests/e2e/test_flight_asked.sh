@@ -17,16 +17,19 @@ go_of_many_threads()
 	assert_ge "named" 20000 "$(grep -ao 'worker-[0-9]*' a.trace | sort -u | wc -l)"
 }
 
+pushed_out() { "$TAPEBPF" status --socket sock --json | grep -q '"generations_evicted":[1-9]'; }
+
 # A snapshot ends a generation, and by the keep rule that may push older ones out: `status` says where one of now would begin.
+# The generation of now (of 32 KiB) is most of the way to its end, so that its end counts; and that is not so soon that it often comes by itself between the questions.
 status_says_what_a_snapshot_holds()
 {
 	need_root
 	need python3
-	start_target th_flat 1 0 truth 200
-	start_flight -p "$TARGET" --size 256k --period 200ms --generation 700ms --no-final
-	sleep 1.8
+	start_target th_flat 1 0 truth 100000
+	start_flight -p "$TARGET" --size 256k --period 10s --generation 10s --no-final
+	wait_until 20 pushed_out || fail "nothing was pushed out"
 	cat >client.py <<-'EOS'
-		import os, socket
+		import os, socket, time
 		def ask(text, fds=()):
 		    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 		    s.connect("sock")
@@ -34,9 +37,12 @@ status_says_what_a_snapshot_holds()
 		    return dict(l.split(" ", 1) for l in s.recv(65536).decode().splitlines() if " " in l)
 		agreed = 0
 		for i in range(10): # a generation may end in between
-		    said = ask(b"status\n")["covered_from_ns"]
+		    st = ask(b"status\n")
+		    while not 20000 < int(st["active_bytes"]) < 26000:
+		        time.sleep(0.002)
+		        st = ask(b"status\n")
 		    fd = os.memfd_create("snapshot")
-		    agreed += ask(b"snapshot\n", [fd])["from_ns"] == said
+		    agreed += ask(b"snapshot\n", [fd])["from_ns"] == st["covered_from_ns"]
 		print("agreed", agreed)
 	EOS
 	python3 client.py >client.out 2>&1 || fail "$(cat client.out)"
