@@ -281,7 +281,7 @@ fuse_that_hangs()
 	start_flight -p "$TARGET" --size 4M
 	cat >ask.py <<-'EOS'
 		import os, signal, socket, sys
-		fd = os.open("fuse/a.tape", os.O_RDWR | os.O_CREAT)
+		fd = os.open("fuse/nothing", os.O_RDWR | os.O_CREAT)
 		s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 		s.connect("sock")
 		os.kill(int(sys.argv[1]), signal.SIGSTOP)
