@@ -5,7 +5,8 @@
 # 60,000, until which memory settles. (test_soak.sh is the same by time.)
 . "$(dirname "$0")/flight_lib.sh"
 
-GROWTH_KIB=1024
+# In a run of 250,000 threads it goes up and down by 1,300 KiB. From the first readings to the last are 30,000 threads: a structure forgotten is more.
+GROWTH_KIB=2048
 
 pss_kib() { awk '/^Pss:/ { print $2; exit }' "/proc/$RECORDER/smaps_rollup"; }
 
