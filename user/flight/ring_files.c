@@ -337,9 +337,9 @@ bool ring_files__settle(struct ring_files *rf)
 	if (!rf->settling)
 		ask(rf, &rf->settle, JOB_SETTLE, NULL);
 	rf->settling = true;
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until); /* the wall clock may be set back meanwhile */
 	until.tv_sec += SETTLE_SECONDS;
-	while (sem_timedwait(&rf->settled, &until))
+	while (sem_clockwait(&rf->settled, CLOCK_MONOTONIC, &until))
 		if (errno != EINTR)
 			return false;
 	rf->settling = false;

@@ -94,6 +94,17 @@ static u64 look(struct session *s, u64 from_ns)
 	return to_ns;
 }
 
+/* An end has been lost now: rounds until the first look, and no further. */
+static u64 first_look(struct session *s, u64 now_ns)
+{
+	u64 first_ns = now_ns + NSEC_PER_SEC;
+
+	session__ends_lost(s, now_ns);
+	for (; now_ns <= first_ns; now_ns += 50 * NSEC_PER_MSEC)
+		session__look_for_ended(s, now_ns);
+	return now_ns;
+}
+
 static void assert_told(u32 pid, u32 times)
 {
 	assert_int_equal(world.told_flight[pid], times);
@@ -128,12 +139,10 @@ static void who_has_ended_is_told_once(void **state)
 static void ends_lost_during_the_looking_are_found(void **state)
 {
 	struct session *s = *state;
-	u64 now = NSEC_PER_SEC, first_ns = now + NSEC_PER_SEC;
+	u64 now;
 
 	world.lives[1] = false;
-	session__ends_lost(s, now);
-	for (; now <= first_ns; now += 50 * NSEC_PER_MSEC)
-		session__look_for_ended(s, now);
+	now = first_look(s, NSEC_PER_SEC);
 	world.lives[2] = false;
 	session__ends_lost(s, now);
 	now = look(s, now);
@@ -147,12 +156,10 @@ static void ends_lost_during_the_looking_are_found(void **state)
 static void an_end_that_was_only_late_is_not_told_again(void **state)
 {
 	struct session *s = *state;
-	u64 now = NSEC_PER_SEC, first_ns = now + NSEC_PER_SEC;
+	u64 now;
 
 	world.lives[1] = false;
-	session__ends_lost(s, now);
-	for (; now <= first_ns; now += 50 * NSEC_PER_MSEC)
-		session__look_for_ended(s, now);
+	now = first_look(s, NSEC_PER_SEC);
 	world.in_flight[1] = world.in_model[1] = false; /* the kernel's own record has come */
 	look(s, now);
 	assert_told(1, 0);
