@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/close_aside.h"
 
-#include <pthread.h>
-#include <signal.h>
+#include "base/thread.h"
+
 #include <stdint.h>
 #include <unistd.h>
 
@@ -15,7 +15,6 @@ static void *close_it(void *fd)
 void close_aside(int fd)
 {
 	pthread_attr_t attr;
-	sigset_t all, old;
 	pthread_t thread;
 	int err;
 
@@ -24,10 +23,7 @@ void close_aside(int fd)
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, 64 << 10);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the recording thread's */
-	err = pthread_create(&thread, &attr, close_it, (void *)(intptr_t)fd);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	err = thread__start(&thread, &attr, close_it, (void *)(intptr_t)fd);
 	pthread_attr_destroy(&attr);
 	if (err)
 		close(fd);

@@ -23,12 +23,11 @@
 #include "flight/ring_files.h"
 
 #include "base/crc32c.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -351,16 +350,6 @@ u64 ring_files__bytes(const struct ring_files *rf)
 	return rf->bytes;
 }
 
-static void start_thread(struct ring_files *rf)
-{
-	sigset_t all, old;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the recording thread's */
-	rf->has_thread = !pthread_create(&rf->thread, NULL, work, rf);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-}
-
 struct ring_files *ring_files__new(int dir_fd)
 {
 	struct ring_files *rf = calloc(1, sizeof(*rf));
@@ -371,7 +360,7 @@ struct ring_files *ring_files__new(int dir_fd)
 	rf->spare_end = &rf->spare;
 	sem_init(&rf->wake, 0, 0);
 	sem_init(&rf->settled, 0, 0);
-	start_thread(rf); /* without one all is done at once */
+	rf->has_thread = !thread__start(&rf->thread, NULL, work, rf); /* without one all is done at once */
 	return rf;
 }
 

@@ -259,10 +259,8 @@ static int look_for_refused(struct session *s, u64 *drained_ns, u64 now_ns)
 static void give_back_memory(struct session *s, u64 now_ns)
 {
 	s->next_trim_ns = now_ns + TRIM_NS;
-#ifdef __GLIBC__
 	if (s->decode || s->untrimmed)
 		malloc_trim(0);
-#endif
 	s->untrimmed = false;
 }
 

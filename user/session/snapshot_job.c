@@ -8,13 +8,13 @@
 #include "session/snapshots_priv.h"
 
 #include "base/close_aside.h"
+#include "base/thread.h"
 #include "session/snapshot_write.h"
 #include "tape/tape_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -87,20 +87,12 @@ static void *copy_thread(void *ctx)
 	return NULL;
 }
 
-/* All signals are the recording thread's. */
 static int start_thread(struct job *j, void *(*run)(void *ctx))
 {
-	sigset_t all, old;
-	int err;
-
 	j->finished = false;
 	j->cpu_ns = j->still_ns = 0;
 	j->looked_ns = clock__mono_ns();
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = -pthread_create(&j->thread, NULL, run, j);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return err;
+	return thread__start(&j->thread, NULL, run, j);
 }
 
 int job__write(struct job *j)
